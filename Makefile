@@ -1,0 +1,56 @@
+# Retain: `make bench` from a fresh clone. Variables: PYTHON, DATA_ROOT, WORKERS, GPUS, REQUIREMENTS, VENV_FLAGS.
+PYTHON ?= python3
+REQUIREMENTS ?= requirements.lock
+VENV_FLAGS ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN := $(PY) -m benchmarks
+OPTIONS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(GPUS),--gpus $(GPUS))
+
+.PHONY: help setup bench bench-mnist test lint types speed lock clean
+
+help:
+	@echo "make bench         run suite digits (no data needed) and print its leaderboard"
+	@echo "make bench-mnist   run suite mnist [DATA_ROOT=...]"
+	@echo "make test          run the tests        make lint types   check style and types"
+	@echo "make speed         time a cell against a plain PyTorch loop"
+	@echo "make setup         only prepare .venv   make lock         renew the lock files"
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: $(REQUIREMENTS)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Retain needs Python 3.11 or newer; name one: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check -r $(if $(filter requirements.lock,$(REQUIREMENTS)),requirements-dev.lock,requirements-dev.txt)
+	@touch $@
+
+bench: setup
+	$(RUN) run digits $(OPTIONS)
+
+bench-mnist: setup
+	$(RUN) run mnist $(OPTIONS)
+
+test: setup $(VENV)/.installed-dev
+	$(PY) -m pytest
+
+lint: setup $(VENV)/.installed-dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: setup $(VENV)/.installed-dev
+	$(PY) -m mypy
+
+speed: setup
+	$(PY) -m benchmarks.speed
+
+lock:
+	$(PY) -m pip install --quiet uv
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate requirements.txt -o requirements.lock
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
