@@ -1,0 +1,175 @@
+"""Real data sets in memory: where they are looked for, how they are checked, what they look like."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class DataNotFound(FileNotFoundError):
+    """A data set is neither on disk nor to be downloaded; the message names files, places and the way out."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images uint8 [N, C, H, W] and labels int64 [N], training and test; mean and std of pixel / scale."""
+
+    name: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def n_classes(self) -> int:
+        return int(self.train_labels.max()) + 1
+
+    @cached_property
+    def checksum(self) -> str:
+        """sha256 (16 hex digits) over all pixels and labels, to tell two copies of a data set apart."""
+        digest = hashlib.sha256()
+        for tensor in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def data_roots(data_root: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Where data is looked for, in this order: `data_root`, else $DATA_ROOT; then ./data."""
+    named = data_root or os.environ.get("DATA_ROOT")
+    return ([Path(named).expanduser()] if named else []) + [Path("data")]
+
+
+def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None) -> Dataset:
+    """Data set `name`, from disk or, where it has a public source, downloaded with its checksums into ./data.
+
+    Raises ValueError for an unknown name and DataNotFound where the data is not to be had.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+    return _load(name, tuple(root.absolute() for root in data_roots(data_root)))
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, roots: tuple[Path, ...]) -> Dataset:
+    # Cached by place: a worker that runs many cells reads each data set once.
+    return DATASETS[name](roots)
+
+
+def _digits(roots: tuple[Path, ...]) -> Dataset:
+    """scikit-learn's 1,797 handwritten digits, 8x8, pixels 0..16 (UCI optdigits test part); 3/4 train, 1/4 test."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images.astype(np.uint8)).unsqueeze(1)
+    labels = torch.from_numpy(bunch.target.astype(np.int64))
+    train, test = train_test_split(np.arange(len(labels)), test_size=0.25, stratify=labels.numpy(), random_state=0)
+    train, test = torch.from_numpy(np.sort(train)), torch.from_numpy(np.sort(test))
+    return Dataset("digits", images[train], labels[train], images[test], labels[test], 16.0, (0.3052,), (0.3760,))
+
+
+def _mnist_like(kind: str, mean: float, std: float) -> Callable[[tuple[Path, ...]], Dataset]:
+    files = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+    def load(roots: tuple[Path, ...]) -> Dataset:
+        import torchvision.datasets
+
+        dataset_class = getattr(torchvision.datasets, kind)
+        root = _find(kind, [f"{kind}/raw/{file}" for file in files], roots)
+        if root is None:
+            root = roots[-1]
+            _download(lambda: dataset_class(root, train=True, download=True), kind, f"{kind}/raw/{files[0]}", roots)
+        train, test = (_read(lambda t=t: dataset_class(root, train=t), kind, root) for t in (True, False))
+        return Dataset(
+            kind.lower(),
+            train.data.unsqueeze(1),
+            train.targets.long(),
+            test.data.unsqueeze(1),
+            test.targets.long(),
+            255.0,
+            (mean,),
+            (std,),
+        )
+
+    return load
+
+
+def _cifar(kind: str, base: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Callable[..., Dataset]:
+    def load(roots: tuple[Path, ...]) -> Dataset:
+        import torchvision.datasets
+
+        dataset_class = getattr(torchvision.datasets, kind)
+        root = _find(kind, [f"{base}/{file}" for file, _ in dataset_class.train_list + dataset_class.test_list], roots)
+        if root is None:
+            root = roots[-1]
+            _download(lambda: dataset_class(root, train=True, download=True), kind, f"{base}/", roots)
+        # torchvision compares the md5 of every file before it opens a pickle
+        train, test = (_read(lambda t=t: dataset_class(root, train=t), kind, root) for t in (True, False))
+
+        def chw(images: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+
+        return Dataset(
+            kind.lower(),
+            chw(train.data),
+            torch.tensor(train.targets),
+            chw(test.data),
+            torch.tensor(test.targets),
+            255.0,
+            mean,
+            std,
+        )
+
+    return load
+
+
+def _find(kind: str, files: list[str], roots: tuple[Path, ...]) -> Path | None:
+    """The first root that has every file (also gzipped, which torchvision unpacks)."""
+    for root in roots:
+        if all((root / file).is_file() for file in files):
+            return root
+    return None
+
+
+def _read(load: Callable, kind: str, root: Path):
+    try:
+        return load()
+    except Exception as error:
+        raise DataNotFound(
+            f"{kind} under {root} cannot be read: {error}. Delete it, or name another DATA_ROOT."
+        ) from error
+
+
+def _download(download: Callable, kind: str, file: str, roots: tuple[Path, ...]) -> None:
+    try:
+        download()
+    except Exception as error:
+        places = ", ".join(str(root / file) for root in roots)
+        raise DataNotFound(
+            f"{kind} not found: looked for {places}, and the download failed ({_first_line(error)}). "
+            f"Set DATA_ROOT to a torchvision root that has it, or run the suite that needs no data: make bench (digits)."
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+DATASETS: dict[str, Callable[[tuple[Path, ...]], Dataset]] = {
+    "digits": _digits,
+    "mnist": _mnist_like("MNIST", 0.1307, 0.3081),
+    "fashionmnist": _mnist_like("FashionMNIST", 0.2860, 0.3530),
+    "cifar10": _cifar("CIFAR10", "cifar-10-batches-py", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": _cifar("CIFAR100", "cifar-100-python", (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}

@@ -1,0 +1,82 @@
+"""A scenario: an immutable sequence of tasks with one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scenarios.examples import Examples
+from scenarios.setting import OutputLayout
+
+PixelMap = Callable[[Tensor], Tensor]
+"""uint8 [N, C, H, W] -> uint8 [N, C, H, W]: what a task does to its images."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Rows of a data set as one task sees them; the pixels stay in the one shared copy until asked for."""
+
+    images: Tensor = field(repr=False)
+    rows: Tensor = field(repr=False)
+    labels: Tensor = field(repr=False)
+    task: int
+    pixel_map: PixelMap | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def examples(self) -> Examples:
+        """The images, selected and transformed now: a fresh copy in memory for as long as it is held."""
+        images = self.images.index_select(0, self.rows)
+        return Examples(images if self.pixel_map is None else self.pixel_map(images), self.labels, self.task)
+
+    @cached_property
+    def kept(self) -> Examples:
+        """`examples()` that stays in memory: for test sets, which are read after every task."""
+        return self.examples()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: `id` from 0, `classes` of the data set in column order, `outputs` its columns."""
+
+    id: int
+    classes: tuple[int, ...]
+    outputs: slice
+    train: Subset
+    test: Subset
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """uint8 images -> float32: pixel / scale, then (x - mean) / std per channel."""
+
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """images uint8 [N, C, H, W] -> float32 of the same shape."""
+        if len(self.mean) == 1:
+            return images.to(torch.float32).mul_(1 / (self.scale * self.std[0])).sub_(self.mean[0] / self.std[0])
+        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
+        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
+        return images.to(torch.float32).mul_(1 / (self.scale * std)).sub_(mean / std)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A data stream plus a setting. `manifest` says how it was made and goes into the record."""
+
+    name: str
+    tasks: tuple[Task, ...]
+    layout: OutputLayout
+    image_shape: tuple[int, int, int]
+    normalise: Normalise
+    manifest: dict[str, Any] = field(repr=False)
+    version: int = 1

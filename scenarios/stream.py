@@ -1,0 +1,125 @@
+"""What every stream of tasks has in common: the settings a suite can give and how tasks are cut from a data set."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from scenarios.datasets import Dataset, load_dataset
+from scenarios.scenario import Normalise, PixelMap, Scenario, Subset, Task
+from scenarios.seeding import generator_for
+from scenarios.setting import ActiveOutputs, layout_for
+
+
+class MeanStd(BaseModel):
+    """An explicit normalisation: (pixel / scale - mean) / std."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    mean: float
+    std: float = Field(gt=0)
+
+
+class Stream(BaseModel):
+    """Settings shared by all streams. A subclass says, in `make_tasks`, what its tasks are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    data: str = Field(description="data set")
+    setting: Literal["task", "domain", "class"] = Field(description="task-, domain- or class-incremental")
+    tasks: int = Field(5, ge=1, description="number of tasks")
+    samples_per_task: int | None = Field(None, ge=1, description="training images a task, drawn per seed; null: all")
+    padding: int = Field(0, ge=0, description="zero pixels added on every side")
+    normalisation: Literal["dataset", "unit"] | MeanStd = Field(
+        "dataset", description='"dataset": its mean and std; "unit": pixels in [0, 1]; or {mean, std}'
+    )
+    active_outputs: ActiveOutputs = Field(
+        "seen",
+        description='class-incremental: columns that compete in training: "seen", "all", or the example\'s "task"',
+    )
+
+    version: ClassVar[int] = 1
+    """Raised when the same settings make a different stream: old records then no longer count as done."""
+
+    def make_tasks(self, dataset: Dataset, seed: int) -> tuple[list[tuple[int, ...]], list[PixelMap | None], dict]:
+        """Per task its classes and its pixel map, and what the manifest should say of them."""
+        raise NotImplementedError
+
+    def build(
+        self, seed: int = 0, data_root: str | os.PathLike[str] | None = None, name: str | None = None
+    ) -> Scenario:
+        """The scenario of this stream for `seed`. Raises DataNotFound, or ValueError for settings that can't be met."""
+        dataset = load_dataset(self.data, data_root)
+        classes, pixel_maps, manifest = self.make_tasks(dataset, seed)
+        layout = layout_for(self.setting, [len(c) for c in classes], self.active_outputs)
+        train_images, test_images = _pad(dataset.train_images, self.padding), _pad(dataset.test_images, self.padding)
+        tasks = []
+        for i, (task_classes, pixel_map) in enumerate(zip(classes, pixel_maps, strict=True)):
+            column = torch.full((dataset.n_classes,), -1)
+            column[list(task_classes)] = torch.arange(layout.columns[i].start, layout.columns[i].stop)
+            train = _subset(train_images, dataset.train_labels, column, i, pixel_map)
+            if self.samples_per_task is not None and self.samples_per_task < len(train):
+                train = _sample(train, self.samples_per_task, seed)
+            test = _subset(test_images, dataset.test_labels, column, i, pixel_map)
+            tasks.append(Task(i, task_classes, layout.columns[i], train, test))
+        manifest |= {
+            "classes": [list(c) for c in classes],
+            "train_sizes": [len(t.train) for t in tasks],
+            "test_sizes": [len(t.test) for t in tasks],
+            "data_checksum": dataset.checksum,
+        }
+        return Scenario(
+            name=name or f"{type(self).__name__.lower()}-{self.data}/{self.setting}",
+            tasks=tuple(tasks),
+            layout=layout,
+            image_shape=tuple(train_images.shape[1:]),
+            normalise=self._normalise(dataset),
+            manifest=manifest,
+            version=self.version,
+        )
+
+    def _normalise(self, dataset: Dataset) -> Normalise:
+        if self.normalisation == "dataset":
+            return Normalise(dataset.scale, dataset.mean, dataset.std)
+        if self.normalisation == "unit":
+            return Normalise(dataset.scale, (0.0,), (1.0,))
+        return Normalise(dataset.scale, (self.normalisation.mean,), (self.normalisation.std,))
+
+
+def _pad(images: Tensor, padding: int) -> Tensor:
+    return F.pad(images, (padding,) * 4) if padding else images
+
+
+def _subset(images: Tensor, labels: Tensor, column: Tensor, task: int, pixel_map: PixelMap | None) -> Subset:
+    """The rows whose class has a column in this task, with their labels mapped."""
+    mapped = column[labels]
+    rows = torch.nonzero(mapped >= 0).flatten()
+    return Subset(images, rows, mapped[rows], task, pixel_map)
+
+
+def _sample(subset: Subset, n: int, seed: int) -> Subset:
+    chosen = torch.randperm(len(subset), generator=generator_for(seed, "samples", subset.task))[:n].sort().values
+    return Subset(subset.images, subset.rows[chosen], subset.labels[chosen], subset.task, subset.pixel_map)
+
+
+def resolve_class_order(order: str | tuple[int, ...], n_classes: int, seed: int) -> list[int]:
+    """Natural order, one drawn per seed, or the one given. Raises ValueError for one that is no permutation."""
+    if order == "natural":
+        return list(range(n_classes))
+    if order == "per_seed":
+        return torch.randperm(n_classes, generator=generator_for(seed, "classes")).tolist()
+    if len(set(order)) != len(order) or not set(order) <= set(range(n_classes)):
+        raise ValueError(f"class_order {order} must name each of the classes 0..{n_classes - 1} at most once")
+    return [int(c) for c in order]
+
+
+def checksum_of(values: Any) -> str:
+    """Short hash of a permutation, for the manifest."""
+    import hashlib
+
+    return hashlib.sha256(np.asarray(values, dtype=np.int64).tobytes()).hexdigest()[:16]
