@@ -1,0 +1,44 @@
+"""What a run is judged by: the accuracy matrix, scores derived from it, statistics over seeds, FLOPs.
+
+`metrics.flops` is imported by its own name: it needs torch, which takes a second to import.
+"""
+
+from metrics.accuracy_matrix import AccuracyMatrix
+from metrics.formulas import average_accuracy_curve, mean_accuracy_curve, per_task_forgetting
+from metrics.rosetta import ROSETTA, Peer, as_printed_by
+from metrics.scores import SCORES, Score, score
+from metrics.statistics import (
+    PairedDifference,
+    Summary,
+    average_ranks,
+    best_method,
+    critical_difference,
+    holm,
+    paired_difference,
+    probability_of_improvement,
+    summarise,
+    tied_with_best,
+)
+
+__all__ = [
+    "ROSETTA",
+    "SCORES",
+    "AccuracyMatrix",
+    "PairedDifference",
+    "Peer",
+    "Score",
+    "Summary",
+    "as_printed_by",
+    "average_accuracy_curve",
+    "average_ranks",
+    "best_method",
+    "critical_difference",
+    "holm",
+    "mean_accuracy_curve",
+    "paired_difference",
+    "per_task_forgetting",
+    "probability_of_improvement",
+    "score",
+    "summarise",
+    "tied_with_best",
+]
