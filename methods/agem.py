@@ -1,0 +1,57 @@
+"""Averaged gradient episodic memory (Chaudhry et al. 2019, Efficient lifelong learning with A-GEM)."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from methods.base import Batch, Method, TaskView, hyper
+from methods.buffer import draw
+from methods.episodic import EpisodicMemory
+from methods.gradients import flat_gradient, gradient_of, set_gradient
+
+
+class AGEM(Method):
+    """The gradient is projected so that it does not raise the loss on a batch from memory (eq. 11)."""
+
+    about = "projects the gradient when it would raise the loss of a stored batch"
+    source = "Chaudhry et al. 2019, Efficient lifelong learning with A-GEM"
+    family = "projection"
+
+    buffer_size: Annotated[int, Field(ge=1)] = hyper(1000, "examples stored in all, an equal share a task")
+    reference_ratio: Annotated[float, Field(gt=0)] = hyper(
+        1.0, "memory examples in the reference gradient, for each new one", "mammoth, van de Ven: a batch as large"
+    )
+    select: Literal["last", "random"] = hyper("random", "which examples of a task are stored", "Chaudhry et al. 2019")
+
+    def build(self, scenario, model):
+        self.memory = EpisodicMemory(self.buffer_size, self.layout.n_tasks, self.select, self.generator("buffer"))
+        self._draws = self.generator("replay")
+        return super().build(scenario, model)
+
+    def begin_task(self, task: TaskView) -> None:
+        self._past = self.memory.all() if len(self.memory) else None
+
+    def adjust_gradients(self, batch: Batch) -> None:
+        if self._past is None:
+            return
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        old = self.batch(self._past[draw(len(self._past), self._referenced(batch), self._draws).to(self.device)])
+        reference = gradient_of(super().loss(old), parameters)
+        gradient = flat_gradient(parameters)
+        # both products whether needed or not: what a step costs must not depend on the data (see step_shape)
+        along, square = torch.dot(gradient, reference), torch.dot(reference, reference)
+        if along < 0:
+            set_gradient(parameters, gradient - along / square * reference)
+
+    def end_task(self, task: TaskView) -> None:
+        self.memory.store(task.train)
+
+    def step_shape(self, batch: Batch):
+        return len(batch), self._past is not None and self._referenced(batch)
+
+    def _referenced(self, batch: Batch) -> int:
+        return min(len(self._past), max(1, round(self.reference_ratio * len(batch))))
+
+    def footprint(self) -> dict[str, int]:
+        return {"buffer": self.memory.nbytes}

@@ -1,0 +1,76 @@
+"""Stored examples: which are kept, and how they are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scenarios import Examples
+
+
+class Reservoir:
+    """A uniform sample of fixed size of everything seen so far (Vitter 1985, algorithm R), a batch at a time."""
+
+    def __init__(self, capacity: int, generator: torch.Generator):
+        if capacity < 1:
+            raise ValueError(f"a buffer needs room for at least one example, not {capacity}")
+        self.capacity = capacity
+        self.generator = generator
+        self.seen = 0
+        self._store: Examples | None = None
+
+    def __len__(self) -> int:
+        return min(self.seen, self.capacity)
+
+    @property
+    def nbytes(self) -> int:
+        return self.examples.nbytes if self._store is not None else 0
+
+    @property
+    def examples(self) -> Examples:
+        """Everything stored, a view. Raises ValueError while empty."""
+        if self._store is None:
+            raise ValueError("the buffer is empty")
+        n = len(self)
+        return Examples(self._store.images[:n], self._store.labels[:n], self._store.task_ids[:n])
+
+    def add(self, new: Examples) -> None:
+        """Offers each of `new` once: example number s (from 0) replaces a random slot with probability capacity/(s+1)."""
+        n = len(new)
+        if n == 0:
+            return
+        if self._store is None:
+            self._store = Examples(
+                new.images.new_empty(self.capacity, *new.images.shape[1:]),
+                new.labels.new_empty(self.capacity),
+                new.labels.new_empty(self.capacity),
+            )
+        order = np.arange(self.seen, self.seen + n)
+        draws = (torch.rand(n, generator=self.generator, dtype=torch.float64).numpy() * (order + 1)).astype(np.int64)
+        slots = np.where(order < self.capacity, order, draws)
+        # Of several examples that would take one slot the last stays, as if they had come one by one.
+        slots, last = np.unique(slots[::-1], return_index=True)
+        taken = slots < self.capacity
+        device = new.labels.device
+        rows = torch.from_numpy(n - 1 - last[taken]).to(device)
+        to = torch.from_numpy(slots[taken]).to(device)
+        chosen = new[rows]
+        self._store.images[to] = chosen.images
+        self._store.labels[to] = chosen.labels
+        self._store.task_ids[to] = chosen.task_ids
+        self.seen += n
+
+    def sample(self, n: int) -> Examples:
+        """min(n, stored) different examples, drawn uniformly."""
+        return self.examples[draw(len(self), n, self.generator).to(self.examples.labels.device)]
+
+
+def draw(population: int, n: int, generator: torch.Generator) -> Tensor:
+    """min(n, population) different rows of `population`, uniformly; int64."""
+    return torch.randperm(population, generator=generator)[:n]
+
+
+def even_quotas(budget: int, parts: int) -> list[int]:
+    """`budget` dealt out over `parts` as evenly as integers allow, the larger shares first."""
+    return [budget // parts + (i < budget % parts) for i in range(parts)]

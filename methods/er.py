@@ -1,0 +1,54 @@
+"""Experience replay (Chaudhry et al. 2019, On tiny episodic memories; Riemer et al. 2019)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from methods.base import Batch, Method, hyper
+from methods.buffer import Reservoir
+from scenarios import Examples
+
+
+class ER(Method):
+    """Each step learns from the current batch and from one drawn from a reservoir of everything seen."""
+
+    about = "replays stored examples of a reservoir beside every new batch"
+    source = "Chaudhry et al. 2019, On tiny episodic memories in continual learning"
+    family = "replay"
+
+    buffer_size: Annotated[int, Field(ge=1)] = hyper(1000, "examples stored in all")
+    replay_ratio: Annotated[float, Field(gt=0)] = hyper(
+        1.0, "replayed examples for each new one", "Chaudhry et al. 2019: as many as new ones"
+    )
+    weighting: Literal["mean", "share"] = hyper(
+        "mean",
+        'at task k: "mean": one mean over new and replayed; "share": (1/k) new + (1 - 1/k) replayed',
+        "mean: Chaudhry 2019, mammoth; share: van de Ven et al. 2022",
+    )
+
+    def build(self, scenario, model):
+        self.buffer = Reservoir(self.buffer_size, self.generator("buffer"))
+        return super().build(scenario, model)
+
+    def loss(self, batch: Batch):
+        if len(self.buffer) == 0:
+            return super().loss(batch)
+        old = self.buffer.sample(self._replayed(batch))
+        if self.weighting == "mean":
+            return super().loss(self.batch(Examples.concatenate([batch.examples, old])))
+        k = self.task.id + 1
+        replayed = self.batch(old)
+        return super().loss(batch) / k + super().loss(replayed) * (1 - 1 / k)
+
+    def after_step(self, batch: Batch) -> None:
+        if batch.epoch == 0:  # an example is offered once, however often it is trained on
+            self.buffer.add(batch.examples)
+
+    def step_shape(self, batch: Batch):
+        return len(batch), min(len(self.buffer), self._replayed(batch))
+
+    def _replayed(self, batch: Batch) -> int:
+        return max(1, round(self.replay_ratio * len(batch)))
+
+    def footprint(self) -> dict[str, int]:
+        return {"buffer": self.buffer.nbytes}

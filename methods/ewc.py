@@ -1,0 +1,83 @@
+"""Elastic weight consolidation (Kirkpatrick et al. 2017) and its online form (Schwarz et al. 2018)."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from methods.base import Batch, Method, TaskView, hyper
+from methods.fisher import Labels, fisher_diagonal
+from methods.quadratic import QuadraticPenalty, grown
+
+
+class EWC(Method):
+    """Loss + strength (times 1/2 where `half`) * sum F (theta - theta*)^2.
+
+    offline: a penalty for each past task around its own solution (Kirkpatrick et al. 2017, eq. 3; Huszár 2018 on
+    the sum). online: one Fisher, decayed by `gamma` and added to, around the latest solution (Schwarz et al.
+    2018, eq. 9).
+    """
+
+    about = "quadratic penalty weighted by the Fisher information of past tasks"
+    source = "Kirkpatrick et al. 2017, Overcoming catastrophic forgetting in neural networks"
+    family = "regularisation"
+
+    strength: Annotated[float, Field(ge=0)] = hyper(
+        100.0, "penalty strength (lambda)", "Hsu et al. 2018, Split MNIST task and domain (there without the 1/2)"
+    )
+    half: bool = hyper(True, "multiply the penalty by 1/2", "Kirkpatrick et al. 2017 eq. 3; Hsu and mammoth do not")
+    variant: Literal["offline", "online"] = hyper(
+        "offline", "one penalty a task, or one running one", "Kirkpatrick 2017"
+    )
+    gamma: Annotated[float, Field(ge=0, le=1)] = hyper(1.0, "online: decay of the old Fisher", "Schwarz et al. 2018")
+    fisher_labels: Labels = hyper(
+        "sampled",
+        "labels of the Fisher: true (empirical), sampled, predicted or all (exact)",
+        "Martens 2014; Kunstner 2019",
+    )
+    fisher_samples: Annotated[int, Field(ge=1)] | None = hyper(None, "training examples for the Fisher; none: all")
+
+    def build(self, scenario, model):
+        self._penalty = QuadraticPenalty()
+        return super().build(scenario, model)
+
+    def adjust_gradients(self, batch: Batch) -> None:
+        # The penalty's gradient is known in closed form; autograd would spend a third of a step on it.
+        if self._penalty:
+            self._penalty.add_gradient(self._parameters(), self.strength * (0.5 if self.half else 1.0))
+
+    def end_task(self, task: TaskView) -> None:
+        examples = task.train
+        if self.fisher_samples is not None:
+            rows = torch.randperm(len(examples), generator=self.generator("fisher subset", task.id))
+            examples = examples[rows[: self.fisher_samples]]
+        active = self.layout.active_in_training(task.id)
+        columns = active if isinstance(active, slice) else slice(0, self.layout.width(task.id))
+        self.network.eval()
+        fisher = fisher_diagonal(
+            self.network,
+            lambda x: self.network(x, task.id)[:, columns],
+            ((self.normalise(e.images), e.labels - columns.start) for e in _pieces(examples, 512)),
+            self.fisher_labels,
+            self.generator("fisher", task.id),
+        )
+        self.network.train()
+        parameters = self._parameters()
+        if self.variant == "offline":
+            self._penalty.add(fisher, parameters)
+        else:
+            if self._penalty:
+                old = [self.gamma * grown(f, new) for f, new in zip(self._penalty.importance, fisher, strict=True)]
+                fisher = [f + new for f, new in zip(old, fisher, strict=True)]
+            self._penalty.replace(fisher, parameters)
+
+    def footprint(self) -> dict[str, int]:
+        return {"penalty": self._penalty.nbytes}
+
+    def _parameters(self):
+        return list(self.network.parameters())
+
+
+def _pieces(examples, size: int):
+    for rows in torch.arange(len(examples)).split(size):
+        yield examples[rows]

@@ -1,0 +1,83 @@
+"""Gradient episodic memory (Lopez-Paz & Ranzato 2017)."""
+
+from typing import Annotated, Literal
+
+import daqp
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from methods.base import Batch, Method, TaskView, hyper
+from methods.episodic import EpisodicMemory
+from methods.gradients import flat_gradient, gradient_of, set_gradient
+
+
+class GEM(Method):
+    """The gradient is projected so that it raises the loss on no past task's memory (eq. 8, dual eq. 11)."""
+
+    about = "projects the gradient onto those that raise no past task's loss (a quadratic program)"
+    source = "Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning"
+    family = "projection"
+
+    buffer_size: Annotated[int, Field(ge=1)] = hyper(1000, "examples stored in all, an equal share a task")
+    margin: Annotated[float, Field(ge=0)] = hyper(
+        0.5, "least dual value of a constraint (gamma)", "Lopez-Paz & Ranzato's code"
+    )
+    select: Literal["last", "random"] = hyper("last", "which examples of a task are stored", "Lopez-Paz & Ranzato 2017")
+
+    def build(self, scenario, model):
+        self.memory = EpisodicMemory(self.buffer_size, self.layout.n_tasks, self.select, self.generator("buffer"))
+        self._flops = 0
+        return super().build(scenario, model)
+
+    def begin_task(self, task: TaskView) -> None:
+        # normalised once a task: every step passes over the whole memory
+        self._past = [self.batch(examples) for examples in self.memory.tasks]
+
+    def adjust_gradients(self, batch: Batch) -> None:
+        if not self._past:
+            return
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        constraints = torch.stack([gradient_of(super(GEM, self).loss(old), parameters) for old in self._past])
+        gradient = flat_gradient(parameters)
+        if (constraints @ gradient < 0).any():
+            set_gradient(parameters, project(gradient, constraints, self.margin))
+            k, n = constraints.shape
+            self._flops += 2 * k * k * n + 2 * k * n + 2 * k * n  # G G^T, G g, G^T v; the QP itself has k variables
+
+    def end_task(self, task: TaskView) -> None:
+        self.memory.store(task.train)
+
+    def extra_flops(self) -> int:
+        flops, self._flops = self._flops, 0
+        return flops
+
+    def footprint(self) -> dict[str, int]:
+        return {"buffer": self.memory.nbytes}
+
+
+def project(gradient: Tensor, constraints: Tensor, margin: float = 0.0) -> Tensor:
+    """The vector nearest to `gradient` [P] whose product with every row of `constraints` [k, P] is >= 0.
+
+    Solved as the dual, min over v >= margin of 1/2 v^T G G^T v + (G g)^T v, giving g + G^T v (Lopez-Paz & Ranzato
+    2017, eq. 11-12); a margin > 0 pushes beyond the constraints, as their code does. In double precision.
+    Raises RuntimeError where the solver finds no solution.
+    """
+    # In numpy: its products are then counted where they happen (extra_flops), not by the first step's count.
+    rows = constraints.detach().cpu().numpy().astype(np.float64)
+    g = gradient.detach().cpu().numpy().astype(np.float64)
+    gram = rows @ rows.T
+    scale = np.sqrt(np.maximum(gram.diagonal(), 1e-60))
+    # v for rows of unit length is v * scale: the same problem, well scaled. Nearly parallel gradients make the
+    # matrix singular; a ridge far below the tolerance keeps it definite.
+    hessian = gram / np.outer(scale, scale) + 1e-12 * np.eye(len(rows))
+    against = (rows @ g) / scale
+    free = np.eye(len(rows))
+    lower, upper = margin * scale, np.full(len(rows), 1e30)
+    v, _, status, _ = daqp.solve(
+        hessian, against, free, upper, lower, np.zeros(len(rows), dtype=np.int32), primal_tol=1e-12, dual_tol=1e-12
+    )
+    if status < 1:
+        raise RuntimeError(f"GEM's quadratic program of {len(rows)} constraints failed (daqp status {status})")
+    return torch.from_numpy(g + (v / scale) @ rows).to(gradient)

@@ -1,0 +1,38 @@
+"""Joint: after each task, train on the data of all tasks so far."""
+
+from functools import partial
+
+import torch
+
+from methods.base import Method, TaskView, hyper
+from scenarios import Examples
+from scenarios.seeding import seed_for
+
+
+class Joint(Method):
+    """The upper bound: sees all past data. Its last row is offline training on everything."""
+
+    about = "training on all data of all tasks so far (upper bound)"
+    family = "baseline"
+    sees_past_data = True
+
+    restart: bool = hyper(True, "train anew from the initial weights at every task", "offline training, once a row")
+    scale_steps: bool = hyper(True, "where a recipe counts steps: as many for each task seen", "van de Ven et al. 2022")
+
+    def build(self, scenario, model):
+        self._build_anew = partial(super().build, scenario, model)
+        return self._build_anew()
+
+    def begin_task(self, task: TaskView) -> None:
+        if self.restart and task.id > 0:
+            torch.manual_seed(seed_for(self.seed, "init"))
+            self.network = self._build_anew()
+            self.network.expand(self.layout.width(task.id))
+            self.network.to(self.device)
+
+    def phases(self, task: TaskView):
+        everything = Examples.concatenate([t.train for t in (*task.past, task)])
+        steps = self.recipe.steps
+        if steps is not None and self.scale_steps:
+            steps *= task.id + 1
+        yield self.phase(everything, steps=steps)

@@ -1,0 +1,40 @@
+"""Progressive neural networks (Rusu et al. 2016)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from methods.base import Batch, Method, TaskView
+from models import ModelSettings, ProgressiveNetwork, xavier
+
+
+class PNN(Method):
+    """A new column for every task, fed laterally by the frozen old ones: nothing is forgotten, parameters grow."""
+
+    about = "a column a task with lateral connections from the frozen old ones"
+    source = "Rusu et al. 2016, Progressive neural networks"
+    family = "expansion"
+    needs_task_id = True
+    predicts_unseen = False
+
+    def build(self, scenario, model: ModelSettings):
+        self._xavier = model.init == "xavier"
+        return ProgressiveNetwork(math.prod(scenario.image_shape), model.hidden)
+
+    def begin_task(self, task: TaskView) -> None:
+        column = self.network.add_column(task.outputs.stop - task.outputs.start)
+        if self._xavier:
+            xavier(column)
+        self.network.to(self.device)
+
+    def loss(self, batch: Batch):
+        own = self.network(batch.x, self.task.id)
+        return torch.nn.functional.cross_entropy(own, batch.y - self.task.outputs.start)
+
+    def predict(self, x: Tensor, task_id: int | None = None) -> Tensor:
+        own = self.network(x, task_id)
+        columns = self.layout.columns[task_id]
+        scores = own.new_full((len(x), self.layout.n_outputs), torch.finfo(own.dtype).min)
+        scores[:, columns] = own
+        return scores

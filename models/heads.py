@@ -1,0 +1,75 @@
+"""Output layers: features [N, d] -> logits [N, columns].
+
+Each has `n_outputs`, `grow(n)` (to n columns in all; what exists stays bit for bit) and
+`forward(features, task=None)`, where `task` is one id, ids [N], or None.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LinearHead(nn.Module):
+    """One linear layer whose rows can grow: the shared head, the masked one and the growing one."""
+
+    def __init__(self, features: int, n_outputs: int, bias: bool = True):
+        super().__init__()
+        self.features = features
+        self.linear = nn.Linear(features, n_outputs, bias) if n_outputs else None
+        self.bias = bias
+
+    @property
+    def n_outputs(self) -> int:
+        return self.linear.out_features if self.linear is not None else 0
+
+    def grow(self, n: int) -> None:
+        """Adds freshly initialised rows up to n; the old ones keep their values. Raises ValueError for fewer."""
+        old = self.linear
+        if n < self.n_outputs:
+            raise ValueError(f"a head of {self.n_outputs} columns cannot shrink to {n}")
+        if n == self.n_outputs:
+            return
+        new = nn.Linear(self.features, n, self.bias)
+        if old is not None:
+            new.to(old.weight.device)
+            with torch.no_grad():
+                new.weight[: old.out_features] = old.weight
+                if self.bias:
+                    new.bias[: old.out_features] = old.bias
+        self.linear = new
+
+    def forward(self, features: Tensor, task: int | Tensor | None = None) -> Tensor:
+        if self.linear is None:
+            return features.new_empty(len(features), 0)
+        return self.linear(features)
+
+
+class MultiHead(nn.Module):
+    """One linear layer a task. All exist from the start, so that unseen tasks can be evaluated.
+
+    With one task id only that task's layer is computed (the others get no gradient at all, so no optimizer
+    touches them); its logits stand in their columns, -inf-like elsewhere.
+    """
+
+    def __init__(self, features: int, sizes: list[int]):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(features, n) for n in sizes)
+        self.sizes = sizes
+
+    @property
+    def n_outputs(self) -> int:
+        return sum(self.sizes)
+
+    def grow(self, n: int) -> None:
+        if n != self.n_outputs:
+            raise ValueError(f"a multi-head layer has all its {self.n_outputs} columns from the start, not {n}")
+
+    def forward(self, features: Tensor, task: int | Tensor | None = None) -> Tensor:
+        if not isinstance(task, int):
+            return torch.cat([layer(features) for layer in self.layers], dim=1)
+        before = sum(self.sizes[:task])
+        after = self.n_outputs - before - self.sizes[task]
+        own = self.layers[task](features)
+        return F.pad(own, (before, after), value=torch.finfo(own.dtype).min)

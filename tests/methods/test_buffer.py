@@ -1,0 +1,96 @@
+"""Reservoir, quotas and episodic memory."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from methods.buffer import Reservoir, even_quotas
+from methods.episodic import EpisodicMemory
+from scenarios import Examples
+
+
+def numbered(start: int, n: int, task: int = 0) -> Examples:
+    """Examples whose label is their place in the stream."""
+    return Examples(torch.zeros(n, 1, 1, 1, dtype=torch.uint8), torch.arange(start, start + n), task)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 60), st.lists(st.integers(0, 40), max_size=8), st.integers(0, 2**31))
+def test_reservoir_never_exceeds_its_budget_and_fills_it_when_it_can(capacity, batches, seed):
+    buffer = Reservoir(capacity, torch.Generator().manual_seed(seed))
+    seen = 0
+    for n in batches:
+        buffer.add(numbered(seen, n))
+        seen += n
+        assert len(buffer) == min(seen, capacity)
+    if seen:
+        labels = buffer.examples.labels.tolist()
+        assert len(set(labels)) == len(labels) == min(seen, capacity)
+        assert set(labels) <= set(range(seen))
+
+
+def test_a_batch_is_as_good_as_one_by_one():
+    """The same draws, taken one example at a time as in Vitter's algorithm R, leave the same examples."""
+    capacity, sizes = 7, [3, 10, 1, 30]
+    buffer = Reservoir(capacity, torch.Generator().manual_seed(5))
+    draws = torch.Generator().manual_seed(5)
+    slots: list[int] = []
+    seen = 0
+    for n in sizes:
+        buffer.add(numbered(seen, n))
+        u = torch.rand(n, generator=draws, dtype=torch.float64)
+        for k in range(n):
+            s = seen + k
+            if s < capacity:
+                slots.append(s)
+            elif (slot := int(u[k] * (s + 1))) < capacity:
+                slots[slot] = s
+        seen += n
+    assert buffer.examples.labels.tolist() == slots
+
+
+def test_reservoir_is_uniform_over_the_stream():
+    """Each of 50 examples should be kept in capacity/50 of the runs, early or late: a chi-square test."""
+    counts, runs, capacity = np.zeros(50), 4000, 10
+    for seed in range(runs):
+        buffer = Reservoir(capacity, torch.Generator().manual_seed(seed))
+        for start in range(0, 50, 5):
+            buffer.add(numbered(start, 5))
+        counts[buffer.examples.labels.numpy()] += 1
+    expected = runs * capacity / 50
+    statistic = ((counts - expected) ** 2 / (expected * (1 - capacity / 50))).sum()
+    assert statistic < 85.4  # 99.9% quantile of chi-square with 49 degrees of freedom is 85.35
+
+
+def test_samples_are_different_examples():
+    buffer = Reservoir(20, torch.Generator().manual_seed(0))
+    buffer.add(numbered(0, 12))
+    assert len(set(buffer.sample(8).labels.tolist())) == 8
+    assert sorted(buffer.sample(50).labels.tolist()) == list(range(12))
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 5000), st.integers(1, 60))
+def test_quotas_are_as_even_as_arithmetic_allows(budget, parts):
+    quotas = even_quotas(budget, parts)
+    assert sum(quotas) == budget
+    assert max(quotas) - min(quotas) <= 1
+
+
+@pytest.mark.parametrize("select", ["last", "random"])
+def test_episodic_memory_keeps_a_share_of_each_task(select):
+    memory = EpisodicMemory(11, 3, select, torch.Generator().manual_seed(0))
+    for task in range(3):
+        memory.store(numbered(100 * task, 50, task))
+    assert [len(t) for t in memory.tasks] == [4, 4, 3]
+    assert len(memory) == 11
+    assert memory.all().task_ids.tolist() == [0] * 4 + [1] * 4 + [2] * 3
+    if select == "last":
+        assert memory.tasks[1].labels.tolist() == [146, 147, 148, 149]
+
+
+def test_a_budget_below_one_example_a_task_is_refused():
+    with pytest.raises(ValueError, match="without a single example"):
+        EpisodicMemory(2, 3, "last", torch.Generator())

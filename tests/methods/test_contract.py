@@ -1,0 +1,154 @@
+"""What every method promises, over every setting."""
+
+from __future__ import annotations
+
+import ast
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.evaluate import evaluate
+from benchmarks.fit import Trainer
+from benchmarks.run import task_view, train_task
+from methods import METHODS, Method
+from scenarios.setting import SETTINGS as ALL_SETTINGS
+from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
+
+PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
+BUDGET = {"buffer_size": 10, "strength": 1.0}  # small buffers; a penalty that the short recipe can take
+
+
+def make(name: str, **settings) -> Method:
+    known = {f for f in METHODS[name]().hyperparameters()}
+    return METHODS[name](**{k: v for k, v in (BUDGET | settings).items() if k in known})
+
+
+def possible(name: str, setting: str) -> bool:
+    return not METHODS[name].needs_task_id or ALL_SETTINGS[setting].task_id_at_test
+
+
+def run(name: str, scenario, recipe=SHORT, seed: int = 0):
+    method = make(name).start(scenario, SMALL_MODEL, recipe, seed)
+    rows = [evaluate(method, scenario)]
+    trainer = Trainer()
+    for task in scenario.tasks:
+        train_task(method, scenario, task, trainer)
+        rows.append(evaluate(method, scenario))
+    return method, rows, trainer
+
+
+@pytest.mark.parametrize(("name", "setting"), PAIRS)
+def test_runs_through_all_tasks(name, setting):
+    scenario = small_split(setting)
+    if not possible(name, setting):
+        with pytest.raises(ValueError, match="task-incremental"):
+            make(name).start(scenario, SMALL_MODEL, SHORT)
+        return
+    method, rows, trainer = run(name, scenario)
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row):
+            exists = scenario.layout.can_evaluate(j, i) and (j < i or method.predicts_unseen)
+            assert (cell is not None) == exists
+            if cell:
+                assert cell[1] == len(scenario.tasks[j].test)
+                assert 0 <= cell[0] <= cell[1]
+    assert all(p.isfinite().all() for p in method.network.parameters())
+    assert trainer.meter.total > 0
+    report = method.parameters_report()
+    assert report["total"] == report["frozen"] + report["trainable"] > 0
+    assert all(isinstance(v, int) and v > 0 for v in method.footprint().values())
+    # learned something: each task is far better known after it was learned than a coin would know it
+    learned = [row[j][0] / row[j][1] for j, row in enumerate(rows[1:])]
+    assert sum(learned) / len(learned) > 0.65
+
+
+@pytest.mark.parametrize(("name", "setting"), [p for p in PAIRS if possible(*p)])
+def test_same_seed_same_result_bit_for_bit(name, setting):
+    scenario = small_split(setting, tasks=2, class_order=(0, 1, 2, 3))
+    first, rows, trainer = run(name, scenario)
+    second, again, trainer_again = run(name, scenario)
+    assert rows == again
+    assert trainer.meter.parts == trainer_again.meter.parts
+    for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_task_id_is_told_only_where_the_setting_grants_it(name, monkeypatch):
+    told = []
+    original = METHODS[name].predict
+
+    def spy(self, x, *args):
+        told.append(args)
+        return original(self, x, *args)
+
+    monkeypatch.setattr(METHODS[name], "predict", spy)
+    for setting in SETTINGS:
+        if possible(name, setting):
+            told.clear()
+            run(name, small_split(setting, tasks=2, class_order=(0, 1, 2, 3)))
+            assert told
+            assert all(bool(args) == ALL_SETTINGS[setting].task_id_at_test for args in told)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_sees_past_data_only_where_declared_and_never_test_data(name):
+    scenario = small_split("task", tasks=2, class_order=(0, 1, 2, 3))
+    view = task_view(scenario, scenario.tasks[1], METHODS[name].sees_past_data)
+    assert bool(view.past) == METHODS[name].sees_past_data
+    assert not hasattr(view, "test")
+    assert len(view.train) == 40
+
+
+@pytest.mark.parametrize(("name", "setting"), [p for p in PAIRS if possible(*p)])
+def test_stays_within_its_buffer(name, setting):
+    scenario = small_split(setting)
+    method, _, _ = run(name, scenario)
+    stored = getattr(method, "buffer", getattr(method, "memory", None))
+    if stored is None:
+        assert "buffer" not in method.footprint()
+        return
+    assert 0 < len(stored) <= BUDGET["buffer_size"]
+    image_bytes = math.prod(scenario.image_shape) + 8
+    assert method.footprint()["buffer"] <= BUDGET["buffer_size"] * image_bytes
+
+
+@pytest.mark.parametrize(("name", "setting"), [p for p in PAIRS if possible(*p)])
+def test_survives_tasks_of_one_class_and_batches_of_one(name, setting):
+    scenario = small_split(setting, tasks=3, class_order=(0, 1, 2), samples_per_task=7)
+    recipe = SHORT.model_copy(update={"batch_size": 3})  # 7 = 3 + 3 + 1
+    _, rows, _ = run(name, scenario, recipe)
+    assert rows[-1][-1] is not None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_same_seed_same_initial_weights_and_batches_as_finetune(name):
+    """Two methods with one seed start from the same weights, where the architecture is the same, and see the same data."""
+    scenario = small_split("task", tasks=2, class_order=(0, 1, 2, 3))
+    seen: dict[str, list] = {}
+    weights: dict[str, list] = {}
+    for which in (name, "finetune"):
+        method = make(which).start(scenario, SMALL_MODEL, SHORT, seed=3)
+        weights[which] = [p.clone() for p in method.network.parameters()]
+        order = seen.setdefault(which, [])
+        original = method.observe
+        method.observe = lambda batch, *rest, o=original, s=order: (s.append(batch.y.clone()), o(batch, *rest))[1]
+        train_task(method, scenario, scenario.tasks[0])
+    if weights[name] and [p.shape for p in weights[name]] == [p.shape for p in weights["finetune"]]:
+        assert all(torch.equal(a, b) for a, b in zip(weights[name], weights["finetune"], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(seen[name], seen["finetune"], strict=True))
+
+
+def test_no_method_names_a_setting():
+    """Sources of methods/ neither read `.setting.name` nor compare with a setting's name."""
+    for path in Path("methods").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare):
+                constants = [n.value for n in (node.left, *node.comparators) if isinstance(n, ast.Constant)]
+                names = [c for c in constants if c in ALL_SETTINGS]
+                # SI's path_gradient may be "task": an option of its own, not a setting
+                assert not names or ast.unparse(node.left) == "self.path_gradient", f"{path}: {ast.unparse(node)}"
+            if isinstance(node, ast.Attribute) and node.attr == "setting":
+                assert path.name == "base.py", f"{path} looks at the setting"
