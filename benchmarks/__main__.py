@@ -1,0 +1,238 @@
+"""`python -m benchmarks VERB`: the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    help="Continual-learning benchmarks: run a grid, read an honest table.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="name of a suite (`list suites`), or a YAML file")]
+Methods = Annotated[str | None, typer.Option("--methods", help="only these, comma-separated; patterns allowed")]
+Scenarios = Annotated[str | None, typer.Option("--scenarios", help="only these, comma-separated; patterns allowed")]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="a number N (0..N-1) or a list 1,2,3")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="dotted.key=value, e.g. training.epochs=1; repeatable")
+]
+DataRoot = Annotated[
+    Path | None, typer.Option("--data-root", help="where the data sets lie; else $DATA_ROOT, else data/")
+]
+ResultsDir = Annotated[Path, typer.Option("--results-dir", help="where records and tables go")]
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    methods: Methods = None,
+    scenarios: Scenarios = None,
+    seeds: Seeds = None,
+    changes: Changes = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="processes; default one a core or GPU")
+    ] = None,
+    gpus: Annotated[str | None, typer.Option("--gpus", help="CUDA devices, e.g. 0,1: one worker each")] = None,
+    data_root: DataRoot = None,
+    results_dir: ResultsDir = Path("results"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run, and stop")] = False,
+) -> None:
+    """Run every cell of SUITE that has no record yet, then print its leaderboard."""
+    from benchmarks.grid import rehearse
+    from benchmarks.progress import run_with_progress
+    from benchmarks.report import write_report
+
+    grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
+    scan = _scan(store)
+    missing = grid.missing(scan)
+    out.print(
+        f"suite {grid.suite.name}: {len(grid.cells)} cells, {len(grid.cells) - len(missing)} done, {len(missing)} to run"
+        + (f", {len(grid.impossible)} pairs not applicable" if grid.impossible else "")
+    )
+    if dry_run:
+        for cell in missing:
+            out.print(f"  {cell.label}")
+        return
+    failed = 0
+    if missing:
+        store.check_writable(len(missing))
+        rehearse(missing, str(data_root) if data_root else None)
+        failed = run_with_progress(out, missing, store.folder, _path(data_root), _devices(workers, gpus))
+        scan = _scan(store)
+    report = write_report(grid, scan, results_dir / "leaderboards")
+    out.print(report.text, markup=False)
+    out.print(f"leaderboard: {report.markdown}", markup=False)
+    unsuccessful = [cell for cell, status in grid.statuses(scan) if status in ("failed", "diverged")]
+    if failed or unsuccessful:
+        err.print(f"{len(unsuccessful)} cells failed; `status {suite}` says which and why", markup=False)
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    suite: SuiteName,
+    methods: Methods = None,
+    scenarios: Scenarios = None,
+    seeds: Seeds = None,
+    changes: Changes = None,
+    results_dir: ResultsDir = Path("results"),
+) -> None:
+    """Which cells of SUITE are done, missing or failed."""
+    from rich.table import Table
+
+    grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
+    scan = _scan(store)
+    statuses = grid.statuses(scan)
+    kinds = ("done", "missing", "failed", "diverged")
+    table = Table(title=None, box=None, pad_edge=False)
+    for name in ("scenario", "method", *kinds):
+        table.add_column(name, justify="left" if name in ("scenario", "method") else "right")
+    for scenario in grid.suite.scenarios:
+        for method in grid.suite.methods:
+            here = [s for c, s in statuses if (c.scenario_name, c.method_name) == (scenario, method)]
+            counts = [str(here.count(k) or "") for k in kinds]
+            if (scenario, method) in grid.impossible:
+                counts[0] = "n/a"
+            table.add_row(scenario, method, *counts)
+    out.print(table)
+    out.print(", ".join(f"{sum(s == k for _, s in statuses)} {k}" for k in kinds))
+    for cell, state in statuses:
+        if state in ("failed", "diverged"):
+            error = (scan.records[cell.identity].error or "").strip().splitlines()
+            out.print(f"{state}: {cell.label}: {error[-1] if error else ''}", markup=False)
+
+
+@app.command()
+def report(
+    suite: SuiteName,
+    methods: Methods = None,
+    scenarios: Scenarios = None,
+    seeds: Seeds = None,
+    changes: Changes = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", help="score ids, comma-separated (`list metrics`)")
+    ] = None,
+    results_dir: ResultsDir = Path("results"),
+    published: Annotated[bool, typer.Option("--published", help="read the committed records instead")] = False,
+) -> None:
+    """Write and print the leaderboard of SUITE from its records."""
+    from benchmarks.report import write_report
+    from benchmarks.store import Store
+
+    grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
+    folder = results_dir / "leaderboards"
+    if published:
+        folder = results_dir / "published" / grid.suite.name
+        store = Store(folder / "records")
+    written = write_report(grid, _scan(store), folder, _list(metrics))
+    out.print(written.text, markup=False)
+    out.print(f"leaderboard: {written.markdown}", markup=False)
+
+
+@app.command()
+def publish(suite: SuiteName, results_dir: ResultsDir = Path("results")) -> None:
+    """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
+    from benchmarks.publish import publish_suite
+
+    grid, store = _grid(suite, None, None, None, None, results_dir)
+    folder = publish_suite(grid, _scan(store), results_dir / "published")
+    out.print(f"published {len(grid.cells)} records of {grid.suite.name}: {folder}", markup=False)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(metavar="methods|scenarios|metrics|suites", help="what to list")],
+) -> None:
+    """What there is: methods, scenarios, metrics or suites."""
+    from benchmarks.catalogue import CATALOGUES
+    from benchmarks.config import SettingsError, nearest
+
+    if what not in CATALOGUES:
+        raise SettingsError([f"cannot list {what!r}{nearest(what, list(CATALOGUES))}"])
+    for line in CATALOGUES[what]():
+        out.print(line, markup=False)
+
+
+def _grid(suite, methods, scenarios, seeds, changes, results_dir: Path):
+    from benchmarks.config import load_suite
+    from benchmarks.grid import make_grid
+    from benchmarks.store import Store
+
+    chosen = load_suite(suite, _list(methods), _list(scenarios), _seeds(seeds), changes)
+    return make_grid(chosen), Store(results_dir / "runs" / chosen.name)
+
+
+def _scan(store):
+    scan = store.scan()
+    for problem in scan.problems:
+        err.print(problem, markup=False)
+    return scan
+
+
+def _list(text: str | None) -> list[str] | None:
+    return [part.strip() for part in text.split(",") if part.strip()] if text is not None else None
+
+
+def _path(path: Path | None) -> str | None:
+    return str(path) if path else None
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    from benchmarks.config import SettingsError
+
+    if text is None:
+        return None
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+        if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and numbers[0] == 0):
+            raise ValueError
+    except ValueError:
+        raise SettingsError([f"--seeds {text!r}: give a number of seeds, e.g. 5, or a list, e.g. 1,2,3"]) from None
+    return list(dict.fromkeys(numbers)) if "," in text else list(range(numbers[0]))
+
+
+def _devices(workers: int | None, gpus: str | None) -> list[str]:
+    """One entry a worker: the GPUs named, else as many CPU processes as there are cores."""
+    from benchmarks.config import SettingsError
+
+    named = _list(gpus) or []
+    if not named:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return ["cpu"] * (workers or cores)
+    import torch
+
+    count = torch.cuda.device_count()
+    bad = [g for g in named if not g.isdigit() or int(g) >= count]
+    if bad:
+        raise SettingsError([f"--gpus {gpus}: no CUDA device {', '.join(bad)}; this machine has {count}"])
+    return [f"cuda:{g}" for g in named for _ in range(max(1, (workers or len(named)) // len(named)))]
+
+
+def main() -> None:
+    """Runs the command line; what is wrong with a request is said in full and exits with 2."""
+    from benchmarks.config import SettingsError
+    from benchmarks.executors.local import StorageFailed
+    from scenarios import DataNotFound
+
+    try:
+        app()
+    except SettingsError as error:
+        for problem in error.problems:
+            err.print(f"error: {problem}", markup=False)
+        raise SystemExit(2) from None
+    except (DataNotFound, StorageFailed) as error:
+        err.print(f"error: {error}", markup=False)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

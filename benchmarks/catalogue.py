@@ -1,0 +1,58 @@
+"""What `list` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+
+
+def methods() -> Iterator[str]:
+    """Each method with its hyperparameters, their defaults and where those come from."""
+    from methods import METHODS
+
+    for name, cls in METHODS.items():
+        needs = ", needs the task id" if cls.needs_task_id else ", sees past data" if cls.sees_past_data else ""
+        yield f"{name}: {cls.about} ({cls.family}{needs})" + (f"; {cls.source}" if cls.source else "")
+        for f in fields(cls):
+            source = f" [{f.metadata['source']}]" if f.metadata.get("source") else ""
+            yield f"    {f.name} = {f.default!r}: {f.metadata.get('about', '')}{source}"
+
+
+def scenarios() -> Iterator[str]:
+    """Each stream with its settings; then the data sets and the settings task, domain and class."""
+    from scenarios import DATASETS, SCENARIOS, SETTINGS
+
+    for name, cls in SCENARIOS.items():
+        yield f"{name}: {(cls.__doc__ or '').strip().splitlines()[0]}"
+        for key, f in cls.model_fields.items():
+            if key != "stream":
+                default = "" if f.is_required() else f" = {f.default!r}"
+                yield f"    {key}{default}: {f.description or ''}"
+    yield f"data: {', '.join(DATASETS)}"
+    for name, setting in SETTINGS.items():
+        yield f"setting {name}: {setting.about}"
+
+
+def metrics() -> Iterator[str]:
+    """Each score: id, formula, direction, source."""
+    from metrics import SCORES
+
+    for score in SCORES.values():
+        yield f"{score.id}: {score.formula} ({score.direction} is better; {score.source})"
+
+
+def suites() -> Iterator[str]:
+    """Each suite with its title and size."""
+    from benchmarks.config import SUITES, read_yaml, suite_names
+
+    for name in suite_names():
+        document = read_yaml((SUITES / f"{name}.yaml").read_text())
+        yield f"{name}: {document['title']}"
+
+
+CATALOGUES: dict[str, Callable[[], Iterator[str]]] = {
+    "methods": methods,
+    "scenarios": scenarios,
+    "metrics": metrics,
+    "suites": suites,
+}

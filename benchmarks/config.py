@@ -1,0 +1,329 @@
+"""Suites and cells: typed, strict settings, and all that is wrong with them said at once."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import hashlib
+import json
+import re
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from methods import METHODS, Recipe, method_class
+from methods.base import explain
+from models import ModelSettings
+from scenarios import SCENARIOS, Stream
+
+SUITES = Path(__file__).parent / "suites"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as everyone expects; YAML 1.1 wants 1.0e-3."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_yaml(text: str) -> Any:
+    """The document. Raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)
+
+
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SettingsError(ValueError):
+    """Everything that is wrong with what was asked for; `problems` has a line each."""
+
+    def __init__(self, problems: list[str]):
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class MethodSettings(BaseModel):
+    """A method by name, with all hyperparameters resolved."""
+
+    model_config = STRICT
+    name: str
+    version: int
+    settings: dict[str, Any]
+
+
+class CellSettings(BaseModel):
+    """One cell, fully resolved. The names are how a suite calls its scenario and method; the rest is identity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    scenario_name: str
+    method_name: str
+    scenario: Stream
+    method: MethodSettings
+    model: ModelSettings
+    training: Recipe
+    seed: int
+
+    def identity_settings(self) -> dict[str, Any]:
+        """All that decides the result: no paths, device, worker count or names."""
+        return {
+            "scenario": self.scenario.model_dump(mode="json") | {"version": self.scenario.version},
+            "method": self.method.model_dump(mode="json"),
+            "model": self.model.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+            "seed": self.seed,
+        }
+
+    @cached_property
+    def identity(self) -> str:
+        return identity_of(self.identity_settings())
+
+    @property
+    def label(self) -> str:
+        return f"{self.scenario_name} {self.method_name} seed {self.seed}"
+
+
+def identity_of(settings: dict[str, Any]) -> str:
+    """sha256 of the canonical JSON of resolved settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class Override(BaseModel):
+    """Settings for some cells only: shell patterns of scenario and method names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    scenarios: list[str] = ["*"]
+    methods: list[str] = ["*"]
+    method: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    model: dict[str, Any] = {}
+    why: str = ""
+
+    def matches(self, scenario: str, method: str) -> bool:
+        return any(fnmatchcase(scenario, p) for p in self.scenarios) and any(
+            fnmatchcase(method, p) for p in self.methods
+        )
+
+
+class Suite(BaseModel):
+    """A named grid, as its YAML file says it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    title: str = Field(description="one line above the tables")
+    about: str = Field("", description="a paragraph: what it measures, on what data")
+    seeds: list[int] = Field(min_length=1)
+    scenarios: dict[str, dict[str, Any]] = Field(min_length=1)
+    methods: dict[str, dict[str, Any]] = Field(min_length=1)
+    model: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    overrides: list[Override] = []
+    kind: Literal["benchmark", "smoke", "protocol"] = "benchmark"
+
+
+def suite_names() -> list[str]:
+    return sorted(path.stem for path in SUITES.glob("*.yaml"))
+
+
+def load_suite(
+    name: str,
+    methods: list[str] | None = None,
+    scenarios: list[str] | None = None,
+    seeds: list[int] | None = None,
+    changes: list[str] | None = None,
+) -> Suite:
+    """The suite `name` (or a path to a YAML file), narrowed to the methods, scenarios and seeds named, with
+    `changes` ("dotted.key=value") applied. Raises SettingsError."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    if not path.is_file():
+        raise SettingsError([f"unknown suite {name!r}{nearest(name, suite_names())}"])
+    try:
+        document = read_yaml(path.read_text())
+    except yaml.YAMLError as error:
+        raise SettingsError([f"{path} is not YAML: {error}"]) from None
+    if not isinstance(document, dict):
+        raise SettingsError([f"{path} should be a mapping with title, scenarios, methods, ..."])
+    document = _expand({"name": path.stem} | document)
+    problems: list[str] = []
+    for change in changes or []:
+        _apply(document, change, problems)
+    for kind, wanted in (("scenarios", scenarios), ("methods", methods)):
+        if wanted is not None:
+            document[kind] = _select(kind.removesuffix("s"), document.get(kind) or {}, wanted, name, problems)
+    if seeds is not None:
+        document["seeds"] = seeds
+    if problems:
+        raise SettingsError(problems)
+    try:
+        return Suite(**document)
+    except ValidationError as error:
+        raise SettingsError([f"suite {name}: {line}" for line in explain(error, list(Suite.model_fields))]) from None
+
+
+def resolve(suite: Suite) -> list[CellSettings]:
+    """Every cell of the grid, seed by seed, so that an interrupted run has whole seeds. Raises SettingsError."""
+    problems: list[str] = []
+    streams = {name: _stream(name, settings, problems) for name, settings in suite.scenarios.items()}
+    resolved: dict[tuple[str, str], dict[str, Any]] = {}
+    for scenario in suite.scenarios:
+        for method in suite.methods:
+            resolved[scenario, method] = _resolve_pair(suite, scenario, method, problems)
+    if problems:
+        raise SettingsError(list(dict.fromkeys(problems)))
+    return [
+        CellSettings(
+            scenario_name=scenario,
+            method_name=method,
+            scenario=streams[scenario],
+            seed=seed,
+            **resolved[scenario, method],
+        )
+        for seed in suite.seeds
+        for scenario in suite.scenarios
+        for method in suite.methods
+    ]
+
+
+def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str]) -> dict[str, Any]:
+    settings = copy.deepcopy(suite.methods[method]) or {}
+    model, training = copy.deepcopy(suite.model), copy.deepcopy(suite.training)
+    base = settings.pop("method", method)
+    for override in suite.overrides:
+        if override.matches(scenario, method):
+            settings = _merge(settings, override.method)
+            model = _merge(model, override.model)
+            training = _merge(training, override.training)
+    result: dict[str, Any] = {}
+    try:
+        cls = method_class(base)
+        result["method"] = MethodSettings(
+            name=base, version=cls.version, settings=cls.from_settings(settings).hyperparameters()
+        )
+    except ValueError as error:
+        problems.extend(f"method {method}: {line}" for line in str(error).split("; "))
+    for key, cls_, document in (("model", ModelSettings, model), ("training", Recipe, training)):
+        try:
+            result[key] = cls_.model_validate_json(json.dumps(document))
+        except ValidationError as error:
+            problems.extend(f"{key}.{line}" for line in explain(error, _field_names(cls_)))
+    return result
+
+
+def _stream(name: str, settings: dict[str, Any], problems: list[str]) -> Stream | None:
+    settings = dict(settings)
+    kind = settings.get("stream")
+    if kind not in SCENARIOS:
+        problems.append(f"scenario {name}: unknown stream {kind!r}{nearest(str(kind), list(SCENARIOS))}")
+        return None
+    try:
+        return SCENARIOS[kind].model_validate_json(json.dumps(settings))
+    except ValidationError as error:
+        problems.extend(f"scenario {name}: {line}" for line in explain(error, _field_names(SCENARIOS[kind])))
+        return None
+
+
+def _field_names(model: type[BaseModel]) -> list[str]:
+    """Names of the fields of `model` and of the models inside it."""
+    names = list(model.model_fields)
+    for f in model.model_fields.values():
+        if isinstance(f.annotation, type) and issubclass(f.annotation, BaseModel):
+            names += _field_names(f.annotation)
+    return names
+
+
+def _expand(document: dict[str, Any]) -> dict[str, Any]:
+    """`settings: [task, class]` under a scenario becomes one scenario each; `seeds: 5` becomes 0..4."""
+    document = copy.deepcopy(document)
+    expanded: dict[str, Any] = {}
+    for name, scenario in (document.get("scenarios") or {}).items():
+        if isinstance(scenario, dict) and "settings" in scenario:
+            for setting in scenario["settings"]:
+                rest = {k: v for k, v in scenario.items() if k != "settings"}
+                expanded[f"{name}/{setting}"] = rest | {"setting": setting}
+        else:
+            expanded[name] = scenario
+    document["scenarios"] = expanded
+    if isinstance(document.get("methods"), list):
+        document["methods"] = {name: {} for name in document["methods"]}
+    document["methods"] = {name: settings or {} for name, settings in (document.get("methods") or {}).items()}
+    if isinstance(document.get("seeds"), int):
+        document["seeds"] = list(range(document["seeds"]))
+    return document
+
+
+def _apply(document: dict[str, Any], change: str, problems: list[str]) -> None:
+    """Carries out one --set: training.*, model.*, scenario.* (every scenario) or methods.NAME.*"""
+    key, separator, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not separator or len(parts) < 2:
+        problems.append(
+            f"--set {change!r}: write dotted.key=value, e.g. training.epochs=1 or methods.er.buffer_size=200"
+        )
+        return
+    try:
+        value = read_yaml(text)
+    except yaml.YAMLError as error:
+        problems.append(f"--set {change!r}: {error}")
+        return
+    root = parts[0]
+    if root in ("training", "model"):
+        targets = [document.setdefault(root, {})]
+        rest = parts[1:]
+    elif root == "scenario":
+        targets, rest = list(document["scenarios"].values()), parts[1:]
+    elif root == "methods":
+        if len(parts) < 3 or parts[1] not in document["methods"]:
+            problems.append(
+                f"--set {change!r}: unknown method {parts[1]!r}{nearest(parts[1], list(document['methods']))}"
+            )
+            return
+        targets, rest = [document["methods"][parts[1]]], parts[2:]
+    else:
+        roots = ["training", "model", "scenario", "methods"]
+        problems.append(f"--set {change!r}: no such part {root!r}{nearest(root, roots)}; one of {', '.join(roots)}")
+        return
+    for target in targets:
+        for part in rest[:-1]:
+            target = target.setdefault(part, {})
+        target[rest[-1]] = value
+    # A suite's overrides speak of single cells, yet what is said on the command line holds for all.
+    for override in document.get("overrides") or []:
+        inner = override.get("method" if root == "methods" else root) or {}
+        if root != "methods" or any(fnmatchcase(parts[1], p) for p in override.get("methods", ["*"])):
+            inner.pop(rest[0], None)
+
+
+def _select(kind: str, known: dict[str, Any], wanted: list[str], suite: str, problems: list[str]) -> dict[str, Any]:
+    """The entries of `known` that `wanted` names, shell patterns allowed."""
+    chosen: dict[str, Any] = {}
+    for name in wanted:
+        matching = [k for k in known if fnmatchcase(k, name)]
+        if not matching:
+            hint = nearest(name, list(known))
+            if kind == "method" and name in METHODS and not hint:
+                hint = f"; add it under `methods` in the suite's file (it has {', '.join(known)})"
+            problems.append(f"unknown {kind} {name!r} in suite {suite}{hint}")
+        chosen |= {k: known[k] for k in matching}
+    return chosen
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, mappings merged."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """ "; did you mean 'x'?" for the known name most like `name`, or the whole list where it is short."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(known)}" if len(known) <= 20 else ""

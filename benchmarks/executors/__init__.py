@@ -1,0 +1,1 @@
+"""Ways to get a grid's cells run."""

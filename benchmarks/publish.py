@@ -1,0 +1,37 @@
+"""Evidence: checked records and their tables, moved where they are committed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from benchmarks.config import SettingsError
+from benchmarks.grid import Grid
+from benchmarks.report import write_report
+from benchmarks.store import Scan, Store
+
+
+def publish_suite(grid: Grid, scan: Scan, published: Path) -> Path:
+    """Writes the records and tables of `grid` to `published`/<suite>, in place of what was there.
+
+    Raises SettingsError unless every cell succeeded at one clean commit, on one kind of hardware.
+    """
+    problems = [f"{cell.label}: {status}" for cell, status in grid.statuses(scan) if status != "done"]
+    records = grid.records(scan)
+    commits = {r.environment.get("commit") for r in records}
+    for commit in sorted(str(c) for c in commits):
+        if commit == "None" or commit.endswith("+dirty"):
+            problems.append(f"records made at {commit}: run from a clean git checkout")
+    if len(commits) > 1:
+        problems.append(f"records come from {len(commits)} commits: run the suite anew at one")
+    if len({r.environment.get("hardware") for r in records}) > 1:
+        problems.append("records come from different hardware: their times do not compare")
+    if problems:
+        raise SettingsError([f"not published: {p}" for p in problems])
+    folder = published / grid.suite.name
+    shutil.rmtree(folder, ignore_errors=True)
+    store = Store(folder / "records")
+    for record in records:
+        store.save(record)
+    write_report(grid, scan, folder)
+    return folder

@@ -1,0 +1,53 @@
+"""From records to leaderboards: markdown, csv, LaTeX and the terminal's text, all of the same tables."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.grid import Grid
+from benchmarks.report.csv_ import csv_text
+from benchmarks.report.latex import latex
+from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
+from benchmarks.report.markdown import markdown
+from benchmarks.report.terminal import terminal
+from benchmarks.store import Scan
+
+__all__ = ["Leaderboard", "Report", "make_leaderboard", "write_report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: `text` is for the terminal; `board` holds the tables as data."""
+
+    board: Leaderboard
+    text: str
+    markdown: Path
+    csv: Path
+    latex: Path
+
+
+def write_report(grid: Grid, scan: Scan, folder: Path, metrics: list[str] | None = None) -> Report:
+    """Writes <suite>.md, <suite>.csv and <suite>.tex into `folder`, the same bytes for the same records.
+
+    `metrics`: ids of scores (and costs) to show instead of the usual columns.
+    Raises SettingsError that names every unknown id; nothing is written then.
+    """
+    board = make_leaderboard(grid, scan, metrics)
+    files = {".md": markdown(board), ".csv": csv_text(board), ".tex": latex(board)}
+    paths = {ending: folder / f"{board.name}{ending}" for ending in files}
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending, text in files.items():
+        _replace(paths[ending], text)
+    return Report(board, terminal(board), paths[".md"], paths[".csv"], paths[".tex"])
+
+
+def _replace(path: Path, text: str) -> None:
+    """A reader finds the old file or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

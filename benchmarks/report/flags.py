@@ -1,0 +1,185 @@
+"""What makes a number suspicious: one small rule each, which returns the cells it doubts and why.
+
+A flag is no verdict. It says what a careful reader would check before believing the row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.record import RunRecord
+from benchmarks.report.runs import BySeed, Runs
+from benchmarks.report.wording import numbers
+from metrics import AccuracyMatrix, holm, paired_difference, score
+
+ALPHA = 0.05
+FAR_BELOW = 0.05
+"""How far under finetune, as a fraction, is more than bad luck with a hyperparameter."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A doubt about the cell of `method` in the column of `measure` (an id)."""
+
+    method: str
+    measure: str
+    text: str
+
+
+def suspicions(runs: Runs) -> list[Flag]:
+    """All that the rules find in one scenario."""
+    return [flag for rule in RULES for flag in rule(runs)]
+
+
+def not_a_number(values: BySeed) -> str | None:
+    """A number is expected of every seed here, so NaN means that a run left its matrix or its counts unfinished."""
+    seeds = [seed for seed, value in values.items() if math.isnan(value)]
+    return f"not a number for {numbers(seeds, 'seed')}, although the run says that it succeeded" if seeds else None
+
+
+def first_task_at_chance(runs: Runs) -> list[Flag]:
+    """Right after learning the first task a method should know it; if it guesses, training did not work at all.
+
+    At chance: at most two standard errors of guessing above it, in any seed. A task of one class has no chance level.
+    """
+    flags = []
+    for method in runs.roles:
+        guessing = [seed for seed, record in runs.done(method).items() if _at_chance(record)]
+        if guessing:
+            text = f"first task no better than guessing right after it was learned ({numbers(guessing, 'seed')})"
+            flags.append(Flag(method, "acc", text))
+    return flags
+
+
+def _at_chance(record: RunRecord) -> bool:
+    classes = record.scenario_manifest.get("classes")
+    correct, total = record.matrix.correct[1][0], record.matrix.total[1][0]
+    if not classes or len(classes[0]) < 2 or correct is None or total is None:
+        return False
+    chance = 1 / len(classes[0])
+    return correct / total <= chance + 2 * math.sqrt(chance * (1 - chance) / total)
+
+
+def finetune_above_joint(runs: Runs) -> list[Flag]:
+    """The lower bound significantly above the upper one: one of the two is not what its name says."""
+    flags = []
+    for upper in runs.named("upper bound"):
+        for lower in runs.named("lower bound"):
+            below, above = _accuracies(runs, lower), _accuracies(runs, upper)
+            if not below.keys() & above.keys():
+                continue
+            difference = paired_difference(below, above)
+            if difference.mean > 0 and difference.p_value <= ALPHA:
+                text = f"{lower}, the lower bound, is {_points(difference.mean)} above {upper}, the upper bound"
+                flags += [Flag(lower, "acc", text), Flag(upper, "acc", text)]
+    return flags
+
+
+def far_below_finetune(runs: Runs) -> list[Flag]:
+    """A method significantly, and by more than FAR_BELOW, worse than doing nothing: a wrong hyperparameter or a bug."""
+    flags = []
+    for lower in runs.named("lower bound"):
+        floor = _accuracies(runs, lower)
+        compared = {
+            method: paired_difference(floor, values)
+            for method in runs.named("method")
+            if (values := _accuracies(runs, method)).keys() & floor.keys()
+        }
+        p_values = holm([difference.p_value for difference in compared.values()])
+        for (method, difference), p in zip(compared.items(), p_values, strict=True):
+            if difference.mean > FAR_BELOW and p <= ALPHA:
+                text = f"{_points(difference.mean)} below {lower}, which does nothing against forgetting"
+                flags.append(Flag(method, "acc", text))
+    return flags
+
+
+def same_matrix(runs: Runs) -> list[Flag]:
+    """Two methods with the same counts in every cell and seed: one of them may not be doing anything.
+
+    Matrices in which every cell is all or nothing say little and are let pass: on easy tasks, any two methods that
+    forget everything have the same one. So are streams of one task, which no method can treat in its own way.
+    """
+
+    def counts(record: RunRecord) -> tuple | None:
+        return None if _all_or_nothing(record) or len(record.matrix.correct) == 2 else _counts(record)
+
+    return _alike(runs, "acc", "the same accuracy matrix", counts)
+
+
+def same_forward_transfer(runs: Runs) -> list[Flag]:
+    """Two methods with the same FWT in every seed although their matrices differ: it may not be measured at all.
+
+    With two tasks FWT is known before any method has done anything, so only longer streams count. Methods with the
+    same matrix are left to `same_matrix`.
+    """
+
+    def forward_transfer(record: RunRecord) -> float | None:
+        if len(record.matrix.correct) < 4 or "unseen tasks" in record.not_evaluated:
+            return None
+        value = score("fwt", record.matrix.matrix())
+        return None if math.isnan(value) else round(value, 12)
+
+    found = _alike(runs, "fwt", "the same FWT", forward_transfer)
+    equal = {flag.method for flag in same_matrix(runs)}
+    return [flag for flag in found if flag.method not in equal]
+
+
+def same_for_every_seed(runs: Runs) -> list[Flag]:
+    """The same counts for every seed: the seed may not reach the run. All-or-nothing matrices pass, as above."""
+    flags = []
+    for method in runs.roles:
+        done = runs.done(method)
+        matrices = {_counts(record) for record in done.values()}
+        if len(done) > 1 and len(matrices) == 1 and not any(_all_or_nothing(r) for r in done.values()):
+            flags.append(Flag(method, "acc", f"the same accuracy matrix for all {len(done)} seeds"))
+    return flags
+
+
+RULES: tuple[Callable[[Runs], list[Flag]], ...] = (
+    first_task_at_chance,
+    finetune_above_joint,
+    far_below_finetune,
+    same_matrix,
+    same_forward_transfer,
+    same_for_every_seed,
+)
+
+
+def _alike(runs: Runs, measure: str, what: str, value: Callable[[RunRecord], Any]) -> list[Flag]:
+    """A flag for each method whose `value` is that of another in all of the same seeds; None is like nothing."""
+    groups: dict[tuple, list[str]] = defaultdict(list)
+    for method in runs.roles:
+        values = tuple((seed, value(record)) for seed, record in runs.done(method).items())
+        if values and all(v is not None for _, v in values):
+            groups[values].append(method)
+    return [
+        Flag(method, measure, f"{what} as {', '.join(m for m in group if m != method)} in every seed")
+        for group in groups.values()
+        if len(group) > 1
+        for method in group
+    ]
+
+
+def _accuracies(runs: Runs, method: str) -> BySeed:
+    return {seed: score("acc", record.matrix.matrix()) for seed, record in runs.done(method).items()}
+
+
+def _counts(record: RunRecord) -> tuple:
+    return tuple(map(tuple, record.matrix.correct))
+
+
+def _all_or_nothing(record: RunRecord) -> bool:
+    matrix: AccuracyMatrix = record.matrix.matrix()
+    return all(
+        right in (None, 0, of)
+        for row, totals in zip(matrix.correct, matrix.total, strict=True)
+        for right, of in zip(row, totals, strict=True)
+    )
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f} percentage points"

@@ -1,0 +1,104 @@
+"""The leaderboard as GitHub markdown."""
+
+from __future__ import annotations
+
+import re
+
+from tabulate import tabulate
+
+from benchmarks.report import legend
+from benchmarks.report.leaderboard import Leaderboard
+from benchmarks.report.measures import Measure
+from benchmarks.report.protocol import Protocol
+from benchmarks.report.table import Cell, Column, Row, Table
+
+# Cells must not break between a mean and its interval, and digits should stand below digits in a proportional font.
+NO_BREAK, DIGIT = "\u00a0", "\u2007"
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def markdown(board: Leaderboard) -> str:
+    """The whole document, ending in a newline."""
+    parts = [f"# {escape(board.title)}"]
+    if board.about:
+        parts.append(escape(" ".join(board.about.split())))
+    parts.append("**Protocol**, as resolved in the records; what differs between tables stands above each:")
+    parts.append(_protocol(board.shared))
+    parts.append("**Reading the tables**")
+    parts.append("\n".join(f"- {line}" for line in legend.reading(board.tables, "**bold**:", "†")))
+    for table, own in zip(board.tables, board.own, strict=True):
+        parts += _section(board, table, own)
+    parts.append("## Columns")
+    parts.append("\n".join(_explanation(measure) for measure in board.measures))
+    parts.append(escape(legend.SYMBOLS))
+    if board.hyperparameters:
+        parts.append("## Hyperparameters, as resolved")
+        parts.append("\n".join(f"- {escape(m)}: {escape(text)}" for m, text in board.hyperparameters.items()))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that GitHub shows as it is: nothing in it is emphasis, a tag, a link, a formula or the end of a cell."""
+    text = re.sub(r"[\\`*<>|\[\]$~#]", lambda found: "\\" + found.group(), " ".join(text.split()))
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
+
+
+def _protocol(lines: Protocol) -> str:
+    return "\n".join(f"- {escape(subject)}: {escape(text)}" for subject, text in lines.items())
+
+
+def _section(board: Leaderboard, table: Table, own: Protocol) -> list[str]:
+    parts = [f"## {escape(legend.heading(board, table))}"]
+    parts.append(_protocol(own))
+    parts.append(escape(legend.caption(table, (own | board.shared).get("seeds", ""))))
+    parts.append(_table(table))
+    # A list would renumber the notes, so each is a line of its own, ended by a hard break.
+    notes = [f"{superscript((k,))} {escape(text)}" for k, text in enumerate(table.notes, 1)]
+    parts.append("  \n".join(notes))
+    return parts
+
+
+def _table(table: Table) -> str:
+    heads = ["method", *(["seeds"] if table.uneven else []), *(_head(column) for column in table.columns)]
+    widths = [table.half_width_digits(i) for i in range(len(table.columns))]
+    lines = []
+    for row in table.rows:
+        cells = [_cell(c, column, w) for c, column, w in zip(row.cells, table.columns, widths, strict=True)]
+        lines.append([_name(row), *([legend.seeds_text(row)] if table.uneven else []), *cells])
+    align = ["left", *["right"] * (len(heads) - 1)]
+    return tabulate(lines, heads, tablefmt="pipe", colalign=align, disable_numparse=True, preserve_whitespace=True)
+
+
+def _head(column: Column) -> str:
+    return f"{escape(column.measure.label)}, {column.unit.text}{NO_BREAK}{column.arrow}"
+
+
+def _name(row: Row) -> str:
+    name = ("⚠ " if row.suspicious else "") + escape(row.method) + legend.ROLES[row.role]
+    return name.replace(" ", NO_BREAK) + superscript(row.notes)
+
+
+def _cell(cell: Cell, column: Column, width: int) -> str:
+    if cell.summary is None:
+        return cell.text.replace(" ", NO_BREAK) + superscript(cell.notes)
+    number = column.number(cell.summary)
+    text = number.mean
+    if number.half_width:
+        text += f"{NO_BREAK}±{NO_BREAK}{number.half_width.rjust(width, DIGIT)}"
+    if cell.mark == "best":
+        text = f"**{text}**"
+    before = ("⚠" if cell.suspicious else "") + superscript(cell.notes) + ("†" if cell.mark == "tied" else "")
+    after = "" if number.half_width or not width else NO_BREAK * 3 + DIGIT * width
+    return before + (NO_BREAK if before else "") + text + after
+
+
+def superscript(notes: tuple[int, ...]) -> str:
+    """Note numbers as raised digits."""
+    return NO_BREAK.join(map(str, notes)).translate(SUPERSCRIPTS)
+
+
+def _explanation(measure: Measure) -> str:
+    formula = f", `{measure.formula}`" if measure.formula else ""
+    rest = escape(legend.direction_and_source(measure))
+    id = "" if measure.id in measure.label else f" (`{measure.id}`)"
+    return f"- {escape(measure.label)}{id}: {escape(measure.name)}{formula}; {rest}"

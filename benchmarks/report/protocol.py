@@ -1,0 +1,205 @@
+"""What was run, read from the resolved settings and environments in the records, never from a suite's prose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from benchmarks.record import RunRecord
+from benchmarks.report.runs import Runs, Settings
+from benchmarks.report.wording import grouped, ranges, spread
+from scenarios import SETTINGS, layout_for, resolve_head
+from scenarios.setting import HEADS
+
+Protocol = dict[str, str]
+
+
+def protocol(runs: Runs) -> Protocol:
+    """Subject -> text, for one scenario. Where methods differ, the text says which does what."""
+    records = [record for by_seed in runs.records.values() for record in by_seed.values()]
+    settings = runs.settings
+    if not settings:
+        return {"runs": "no method of this suite can run here"}
+    stream = next(iter(settings.values()))["scenario"]
+    text = {
+        "data": _data(stream, records),
+        "tasks": _tasks(stream, records),
+        "setting": _setting(stream, settings),
+        "class order": _class_order(stream),
+        "pixels": _pixels(stream),
+        "training": grouped({m: _training(s["training"]) for m, s in settings.items()}),
+        "optimizer": grouped({m: _optimizer(s["training"]) for m, s in settings.items()}),
+        "network": grouped({m: _network(s["model"]) for m, s in settings.items()}),
+        "buffers": _buffers(settings),
+        "seeds": ranges(runs.seeds),
+    }
+    text |= _environment(records)
+    return {subject: line for subject, line in text.items() if line}
+
+
+def shared_part(protocols: Iterable[Protocol]) -> Protocol:
+    """The subjects on which all `protocols` say the same."""
+    first, *others = protocols
+    return {subject: text for subject, text in first.items() if all(p.get(subject) == text for p in others)}
+
+
+def hyperparameters(all_runs: Iterable[Runs]) -> dict[str, str]:
+    """Method -> its hyperparameters as resolved, in all scenarios or, where they differ, in each."""
+    texts: dict[str, dict[str, str]] = {}
+    for runs in all_runs:
+        for method, settings in runs.settings.items():
+            texts.setdefault(method, {})[runs.scenario] = _assignments(settings["method"])
+    return {method: grouped(by_scenario) for method, by_scenario in texts.items()}
+
+
+def _data(stream: Settings, records: list[RunRecord]) -> str:
+    manifests = [r.scenario_manifest for r in records if r.scenario_manifest]
+    checksums = sorted({str(m["data_checksum"]) for m in manifests if "data_checksum" in m})
+    text = str(stream["data"])
+    if checksums:
+        text += f" (checksum {', '.join(checksums)})"
+    if len(checksums) > 1:
+        text += "; WARNING: the runs did not all see the same data"
+    return text
+
+
+# What the lines below say in words of their own; anything else in a stream's settings is listed by name.
+_SAID = {"data", "setting", "stream", "tasks", "normalisation", "class_order", "active_outputs", "version", "padding"}
+
+
+def _tasks(stream: Settings, records: list[RunRecord]) -> str:
+    text = f"{stream['tasks']}, {stream['stream']}"
+    manifests = [r.scenario_manifest for r in records if "classes" in r.scenario_manifest]
+    if manifests:
+        text += f", {spread(len(c) for m in manifests for c in m['classes'])} classes each"
+    sized = [m for m in manifests if "train_sizes" in m and "test_sizes" in m]
+    if sized:
+        train, test = (spread(n for m in sized for n in m[key]) for key in ("train_sizes", "test_sizes"))
+        text += f", {train} training and {test} test images each"
+    others = {k: v for k, v in stream.items() if k not in _SAID and v is not None and v is not False}
+    return text + "".join(f", {_assignment(k, v)}" for k, v in others.items())
+
+
+def _setting(stream: Settings, settings: Mapping[str, Settings]) -> str:
+    """What the setting means here. "Task-incremental" has two meanings in the literature; the head tells which."""
+    setting = SETTINGS[stream["setting"]]
+    text = f"{setting.name}-incremental: {setting.about}"
+    layout = layout_for(setting.name, [1, 1], stream.get("active_outputs", "seen"))
+    heads = grouped({m: _head(resolve_head(layout, s["model"].get("head", "auto"))) for m, s in settings.items()})
+    if not setting.shared_labels and not setting.task_id_at_test:
+        active = {
+            "seen": "those seen so far",
+            "all": "all from the start",
+            "task": "only those of the image's own task",
+        }
+        text += f"; in training, the classes that compete are {active[stream.get('active_outputs', 'seen')]}"
+    return f"{text}. Output layer: {heads}"
+
+
+def _head(head: str) -> str:
+    trained = {"multi": "trained multi-head", "masked": "one head, masked"}.get(head, head)
+    return f"{trained} ({HEADS[head]})"
+
+
+def _class_order(stream: Settings) -> str:
+    order = stream.get("class_order")
+    if order is None:
+        return ""
+    words = {"natural": "natural, the same for every seed", "per_seed": "drawn anew for every seed"}
+    return words[order] if isinstance(order, str) else f"{', '.join(map(str, order))} for every seed"
+
+
+def _pixels(stream: Settings) -> str:
+    choice = stream.get("normalisation")
+    words = {"dataset": "normalised by the data set's mean and standard deviation", "unit": "scaled to [0, 1]"}
+    if isinstance(choice, Mapping):
+        text = f"normalised by mean {choice['mean']} and standard deviation {choice['std']}"
+    else:
+        text = words.get(str(choice), str(choice))
+    return text + (f", {stream['padding']} zero pixels added on every side" if stream.get("padding") else "")
+
+
+def _training(recipe: Settings) -> str:
+    length = f"{recipe['epochs']} epochs a task" if recipe.get("steps") is None else f"{recipe['steps']} steps a task"
+    last = ", a smaller last batch left out" if recipe.get("drop_last") else ""
+    known = {"epochs", "steps", "batch_size", "drop_last", "optimizer", "optimizer_state", "schedule"}
+    others = "".join(f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and v is not None)
+    return f"{length}, batches of {recipe['batch_size']}{last}{others}"
+
+
+def _optimizer(recipe: Settings) -> str:
+    settings = dict(recipe["optimizer"])
+    name = settings.pop("name")
+    values = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in settings.items() if value)
+    states = {"fresh": "its state fresh for every task", "kept": "its state kept from task to task"}
+    return f"{name}, {values}, {recipe.get('schedule')} learning rate, {states[recipe['optimizer_state']]}"
+
+
+def _network(model: Settings) -> str:
+    settings = {k: v for k, v in model.items() if k not in ("backbone", "head") and v is not None and v is not False}
+    hidden = settings.pop("hidden", None)
+    text = str(model["backbone"])
+    if hidden and text == "mlp":
+        text += f" with hidden layers of {', '.join(map(str, hidden))}"
+    return text + "".join(f", {_assignment(k, v)}" for k, v in settings.items())
+
+
+def _buffers(settings: Mapping[str, Settings]) -> str:
+    """Stored examples of each method that has a buffer, alike ones together."""
+    sizes: dict[int, list[str]] = {}
+    for method, own in settings.items():
+        size = own["method"]["settings"].get("buffer_size")
+        if size is not None:
+            sizes.setdefault(size, []).append(method)
+    return "; ".join(f"{size:,} examples in all ({', '.join(methods)})" for size, methods in sorted(sizes.items()))
+
+
+def _environment(records: list[RunRecord]) -> Protocol:
+    if not records:
+        return {"runs": "none yet"}
+    return {
+        "hardware": _several(records, lambda e: e.get("hardware"), "times do not compare"),
+        "device": _several(records, lambda e: e.get("device")),
+        "threads": _several(records, lambda e: e.get("threads")),
+        "system": _several(records, lambda e: e.get("system")),
+        "commit": _several(records, lambda e: _commit(e.get("commit")), "not all rows come from the same code"),
+        "versions": _versions(records),
+    }
+
+
+def _several(records: list[RunRecord], read: Callable[[Settings], Any], warning: str = "") -> str:
+    """What the records say of one thing; where they differ, each with how many say so."""
+    said = [str(read(record.environment) or "not recorded") for record in records]
+    texts = sorted(set(said))
+    if len(texts) == 1:
+        return texts[0]
+    return "; ".join(f"{text} ({said.count(text)} runs)" for text in texts) + (
+        f". WARNING: {warning}" if warning else ""
+    )
+
+
+def _commit(commit: str | None) -> str | None:
+    if commit is None:
+        return None
+    identifier, separator, _ = commit.partition("+dirty")
+    return identifier[:12] + (" with uncommitted changes" if separator else "")
+
+
+def _versions(records: list[RunRecord]) -> str:
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        for package, version in record.environment.get("versions", {}).items():
+            versions.setdefault(package, set()).add(str(version))
+    names = sorted(versions, key=lambda name: (name != "python", name))
+    return ", ".join(f"{name} {' and '.join(sorted(versions[name]))}" for name in names)
+
+
+def _assignments(method: Settings) -> str:
+    values = [_assignment(key, value) for key, value in sorted(method["settings"].items())]
+    return ", ".join(values) or "none"
+
+
+def _assignment(key: str, value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        value = "-".join(map(str, value))
+    return f"{key} = {value}"

@@ -1,0 +1,85 @@
+"""The records of one scenario, sorted for a table: who is a bound, who competes, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from benchmarks.grid import Grid
+from benchmarks.record import RunRecord
+from benchmarks.store import Scan
+from methods import METHODS
+
+Role = Literal["upper bound", "lower bound", "method"]
+# A number by seed. Any, because a mapping's key type is invariant and `metrics` pairs by anything hashable.
+BySeed = dict[Any, float]
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """One scenario. seeds: all that the suite asks for. records: by method, then seed, whatever their status.
+    settings: of each method that can run, as resolved in its records or, before there are any, in its cells.
+    impossible: why the others cannot run."""
+
+    scenario: str
+    setting: str
+    seeds: tuple[int, ...]
+    roles: dict[str, Role]
+    records: dict[str, dict[int, RunRecord]]
+    settings: dict[str, Settings]
+    impossible: dict[str, str]
+
+    def done(self, method: str) -> dict[int, RunRecord]:
+        """The successful records of `method` by seed: the only ones that a mean is taken over."""
+        return {seed: record for seed, record in self.records[method].items() if record.status == "done"}
+
+    def named(self, role: Role) -> list[str]:
+        """The methods in this role, in the suite's order."""
+        return [method for method, own in self.roles.items() if own == role]
+
+    def joint(self, record: RunRecord) -> RunRecord | None:
+        """The upper bound's record with the seed of `record`."""
+        for method in self.named("upper bound"):
+            found = self.done(method).get(record.seed)
+            if found is not None:
+                return found
+        return None
+
+    def competitors(self) -> list[str]:
+        """The methods that are ranked: no bounds, and all with the same seeds, as many as any method has.
+
+        A mean over fewer seeds is a mean over other problems: a method with one lucky seed would win.
+        """
+        seeds = {method: frozenset(self.done(method)) for method in self.named("method")}
+        fullest = max(seeds.values(), key=len, default=frozenset())
+        return [method for method, own in seeds.items() if own and own == fullest]
+
+
+def gather(grid: Grid, scan: Scan) -> list[Runs]:
+    """One Runs a scenario, in the suite's order."""
+    suite = grid.suite
+    roles: dict[str, Role] = {name: _role(settings.get("method", name)) for name, settings in suite.methods.items()}
+    records = grid.records(scan)
+    runs = []
+    for scenario, settings in suite.scenarios.items():
+        by_method: dict[str, dict[int, RunRecord]] = {method: {} for method in suite.methods}
+        for record in sorted((r for r in records if r.scenario == scenario), key=lambda r: r.seed):
+            by_method[record.method][record.seed] = record
+        resolved: dict[str, Settings] = {}
+        for cell in grid.cells:
+            if cell.scenario_name == scenario and cell.method_name not in resolved:
+                resolved[cell.method_name] = cell.identity_settings()
+        resolved |= {method: next(iter(own.values())).settings for method, own in by_method.items() if own}
+        impossible = {method: why for (name, method), why in grid.impossible.items() if name == scenario}
+        setting, seeds = settings["setting"], tuple(suite.seeds)
+        runs.append(Runs(scenario, setting, seeds, dict(roles), by_method, resolved, impossible))
+    return runs
+
+
+def _role(name: str) -> Role:
+    cls = METHODS[name]
+    if cls.sees_past_data:
+        return "upper bound"
+    return "lower bound" if cls.family == "baseline" else "method"

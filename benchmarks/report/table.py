@@ -1,0 +1,249 @@
+"""One table a scenario, as data: what the markdown, the csv, LaTeX, the terminal and any other page show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from benchmarks.report.flags import Flag, not_a_number, suspicions
+from benchmarks.report.measures import Measure, measures_for
+from benchmarks.report.runs import BySeed, Role, Runs
+from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
+from benchmarks.report.wording import last_line, numbers
+from metrics import Summary, best_method, score, summarise, tied_with_best
+
+Mark = Literal["", "best", "tied"]
+DOUBT = "⚠ suspicious: "
+
+
+@dataclass(frozen=True)
+class Cell:
+    """values: by seed, raw. summary: of all of them, None where `text` ("n/a", "not run", "failed") stands instead.
+    notes: numbers of the table's notes."""
+
+    text: str = ""
+    values: BySeed = field(default_factory=dict)
+    summary: Summary | None = None
+    mark: Mark = ""
+    suspicious: bool = False
+    notes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method. n: seeds that succeeded, of `seeds` asked for. possible: whether it can run in this setting.
+    suspicious: whether there is a doubt about a measure that the table does not show."""
+
+    method: str
+    role: Role
+    possible: bool
+    n: int
+    seeds: int
+    suspicious: bool
+    notes: tuple[int, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measure with the unit and the digits in which this table shows it."""
+
+    measure: Measure
+    unit: Unit
+    decimals: int
+
+    def number(self, summary: Summary) -> Number:
+        return shown(summary, self.measure.kind, self.unit, self.decimals)
+
+    @property
+    def arrow(self) -> str:
+        return "↑" if self.measure.direction == "higher" else "↓"
+
+    def numbers(self, cells: Iterable[Cell]) -> list[Number]:
+        """Those of `cells` that hold one."""
+        return [self.number(cell.summary) for cell in cells if cell.summary]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One scenario. Rows: upper bounds, methods by falling ACC, lower bounds. Note k is notes[k - 1]."""
+
+    scenario: str
+    setting: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def half_width_digits(self, index: int) -> int:
+        """Characters of the longest half width in a column."""
+        numbers = self.columns[index].numbers(self.column(index))
+        return max((len(number.half_width) for number in numbers), default=0)
+
+    def column(self, index: int) -> list[Cell]:
+        """The cells below a head, from top to bottom."""
+        return [row.cells[index] for row in self.rows]
+
+    @property
+    def uneven(self) -> bool:
+        """Whether rows that could run differ in their seeds, so that n must stand in each row."""
+        return len({row.n for row in self.rows if row.possible}) > 1
+
+    def marked(self, mark: Mark) -> bool:
+        """Whether any cell bears this mark."""
+        return any(cell.mark == mark for row in self.rows for cell in row.cells)
+
+    @property
+    def suspicious(self) -> bool:
+        return any(note.startswith(DOUBT) for note in self.notes)
+
+    @property
+    def n(self) -> int:
+        """Seeds that succeeded, in the row that has most."""
+        return max((row.n for row in self.rows), default=0)
+
+
+def make_tables(all_runs: list[Runs], metrics: list[str] | None) -> list[Table]:
+    """The tables of a suite, in its order; units are the same in all of them."""
+    bodies = [_Body(runs, measures_for(metrics, _other_view(runs))) for runs in all_runs]
+    means: dict[str, list[float]] = {}
+    for body in bodies:
+        for measure in body.measures:
+            means.setdefault(measure.id, []).extend(s.mean for s in body.summaries(measure))
+    return [body.table(means) for body in bodies]
+
+
+def _other_view(runs: Runs) -> str | None:
+    views = {r.matrix_other_view for method in runs.roles for r in runs.done(method).values() if r.matrix_other}
+    return min((view for view in views if view), default=None)
+
+
+# What an upper bound's costs leave unsaid.
+_COSTS_OF_PAST_DATA = dict.fromkeys(
+    ("flops.training", "seconds"), "adds up the trainings on all data so far, one for every task"
+) | {"memory": "leaves out the training data of all tasks, which this method needs again with every task"}
+
+
+class _Notes:
+    """Numbered from 1 in the order of their first use; the same text has the same number."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def number(self, text: str) -> int:
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+
+class _Body:
+    """The values of one table and the making of its rows."""
+
+    def __init__(self, runs: Runs, measures: list[Measure]):
+        self.runs, self.measures, self.notes = runs, measures, _Notes()
+        self.values: dict[tuple[str, str], BySeed] = {}
+        self.reasons: dict[tuple[str, str], dict[str, list[int]]] = {}
+        for method in runs.roles:
+            for measure in measures:
+                self._read(method, measure)
+        self.flags: dict[tuple[str, str], list[Flag]] = {}
+        for flag in suspicions(runs):
+            shown = any(measure.id == flag.measure for measure in measures)
+            self.flags.setdefault((flag.method, flag.measure if shown else ""), []).append(flag)
+
+    def _read(self, method: str, measure: Measure) -> None:
+        values: BySeed = {}
+        reasons: dict[str, list[int]] = {}
+        for seed, record in self.runs.done(method).items():
+            joint = self.runs.joint(record)
+            reason = measure.absent(record, joint)
+            if reason is None:
+                values[seed] = measure.value(record, joint)
+            else:
+                reasons.setdefault(reason, []).append(seed)
+        self.values[method, measure.id], self.reasons[method, measure.id] = values, reasons
+
+    def summaries(self, measure: Measure) -> list[Summary]:
+        return [summarise(list(v.values())) for (_, id), v in self.values.items() if id == measure.id and v]
+
+    def table(self, means: Mapping[str, list[float]]) -> Table:
+        marks = {measure.id: self._marks(measure) for measure in self.measures if measure.ranked}
+        rows = [self._row(method, marks) for method in self._order()]
+        columns = []
+        for measure in self.measures:
+            unit = unit_for(measure.kind, means[measure.id])
+            columns.append(Column(measure, unit, decimals_for(measure.kind, unit, self.summaries(measure))))
+        return Table(self.runs.scenario, self.runs.setting, tuple(columns), tuple(rows), tuple(self.notes.texts))
+
+    def _order(self) -> list[str]:
+        """Bounds at both ends; inside, what has a number by falling ACC, the rest as the suite lists it."""
+        accuracy = {
+            method: summarise([score("acc", r.matrix.matrix()) for r in self.runs.done(method).values()]).mean
+            for method in self.runs.roles
+        }
+
+        def rank(method: str) -> float:
+            return -round(accuracy[method], 12) if not math.isnan(accuracy[method]) else 1.0
+
+        roles: tuple[Role, ...] = ("upper bound", "method", "lower bound")
+        return [method for role in roles for method in sorted(self.runs.named(role), key=rank)]
+
+    def _marks(self, measure: Measure) -> dict[str, Mark]:
+        """The best competitor and those that a paired test cannot tell from it; nothing from a single seed."""
+        values = {method: self.values[method, measure.id] for method in self.runs.competitors()}
+        values = {m: own for m, own in values.items() if len(own) > 1 and not any(map(math.isnan, own.values()))}
+        best = best_method(values, measure.direction)
+        if best is None or len(values) < 2:
+            return {}
+        marks: dict[str, Mark] = dict.fromkeys(tied_with_best(values, measure.direction), "tied")
+        return marks | {best: "best"}
+
+    def _row(self, method: str, marks: Mapping[str, Mapping[str, Mark]]) -> Row:
+        runs = self.runs
+        done, records = runs.done(method), runs.records[method]
+        if method in runs.impossible:
+            note = (self.notes.number(f"n/a: {runs.impossible[method]}"),)
+            cells = tuple(Cell("n/a", notes=note) for _ in self.measures)
+            return Row(method, runs.roles[method], False, 0, len(runs.seeds), False, (), cells)
+        notes = [self.notes.number(text) for text in self._remarks(method)]
+        if done:
+            cells = tuple(self._cell(method, m, marks.get(m.id, {}).get(method, "")) for m in self.measures)
+        else:
+            cells = tuple(Cell("failed" if records else "not run") for _ in self.measures)
+        doubted = (method, "") in self.flags
+        return Row(method, runs.roles[method], True, len(done), len(runs.seeds), doubted, tuple(notes), cells)
+
+    def _remarks(self, method: str) -> list[str]:
+        """What a reader must know of the whole row: failures, seeds not run, doubts about a column not shown."""
+        runs = self.runs
+        done, records = runs.done(method), runs.records[method]
+        failures: dict[str, list[int]] = {}
+        for seed, record in records.items():
+            if record.status != "done":
+                failures.setdefault(f"{record.status}: {last_line(record.error)}", []).append(seed)
+        remarks = [f"{method}: {numbers(seeds, 'seed')} {reason}" for reason, seeds in failures.items()]
+        unseen = [seed for seed in runs.seeds if seed not in records]
+        if records and unseen:
+            remarks.append(f"{numbers(unseen, 'seed')} not run")
+        if done and runs.roles[method] == "method" and method not in runs.competitors():
+            remarks.append("not ranked: others have more seeds, and means over other seeds do not compare")
+        remarks += [f"{DOUBT}{method}: {flag.text}" for flag in self.flags.get((method, ""), [])]
+        return remarks
+
+    def _cell(self, method: str, measure: Measure, mark: Mark) -> Cell:
+        values, reasons = self.values[method, measure.id], self.reasons[method, measure.id]
+        if not values:
+            return Cell("n/a", notes=tuple(self.notes.number(f"n/a: {reason}") for reason in reasons))
+        notes = [
+            self.notes.number(f"{measure.label} of {method} leaves out {numbers(seeds, 'seed')}: {reason}")
+            for reason, seeds in reasons.items()
+        ]
+        if self.runs.roles[method] == "upper bound" and measure.id in _COSTS_OF_PAST_DATA:
+            notes.append(self.notes.number(_COSTS_OF_PAST_DATA[measure.id]))
+        doubts = [flag.text for flag in self.flags.get((method, measure.id), [])]
+        broken = not_a_number(values)
+        if broken:
+            doubts.append(broken)
+        notes += [self.notes.number(f"{DOUBT}{method}: {text}") for text in doubts]
+        return Cell("", values, summarise(list(values.values())), mark, bool(doubts), tuple(notes))

@@ -1,0 +1,79 @@
+"""In what unit, and with how many digits, a column shows its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.report.measures import Kind
+from metrics import Summary
+
+PREFIXES = {1: "", 1e3: "k", 1e6: "M", 1e9: "G", 1e12: "T", 1e15: "P"}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """`text` stands in the column's head; a raw value times `factor` is what the column shows."""
+
+    text: str
+    factor: float
+
+
+def unit_for(kind: Kind, values: Sequence[float]) -> Unit:
+    """Percent for fractions, percentage points (pp) for differences of them; costs with the prefix that suits the
+    median of `values`. Give the values of the whole suite, so that its tables have the same units."""
+    if kind == "fraction":
+        return Unit("%", 100.0)
+    if kind == "difference":
+        return Unit("pp", 100.0)
+    if kind == "seconds":
+        return Unit("s", 1.0)
+    numbers = sorted(v for v in values if math.isfinite(v) and v > 0)
+    middle = numbers[len(numbers) // 2] if numbers else 1.0
+    size = max((step for step in PREFIXES if step <= middle), default=1)
+    noun = {"flops": "FLOP", "flops per image": "FLOP/image", "bytes": "B"}[kind]
+    return Unit(PREFIXES[size] + noun, 1 / size)
+
+
+def decimals_for(kind: Kind, unit: Unit, summaries: Sequence[Summary]) -> int:
+    """Digits after the point, the same in all of a column.
+
+    As many as show two digits of its smallest interval; for accuracies that is one or two, for costs at most those
+    that show three digits of the smallest mean. A FLOP or byte has no parts.
+    """
+    intervals = [abs(s.half_width * unit.factor) for s in summaries if s.half_width > 0]
+    wanted = 1 - _magnitude(min(intervals)) if intervals else 2
+    if kind in ("fraction", "difference"):
+        return min(max(wanted, 1), 2)
+    if unit.factor == 1.0 and kind != "seconds":
+        return 0
+    means = [abs(s.mean * unit.factor) for s in summaries if s.mean > 0]
+    digits = 2 - _magnitude(min(means)) if means else 2
+    return min(max(min(wanted, digits) if intervals else digits, 0), 3)
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(value))
+
+
+@dataclass(frozen=True)
+class Number:
+    """A mean and, where there is one to show, the half width of its interval, as text."""
+
+    mean: str
+    half_width: str
+
+
+def shown(summary: Summary, kind: Kind, unit: Unit, decimals: int) -> Number:
+    """`summary` in `unit`. No half width for one seed, nor for a cost whose interval has no digit to show."""
+    if math.isnan(summary.mean):
+        return Number("NaN", "")
+    mean = f"{summary.mean * unit.factor:.{decimals}f}"
+    if float(mean) == 0:
+        mean = mean.removeprefix("-")
+    if math.isnan(summary.half_width):
+        return Number(mean, "")
+    half_width = f"{summary.half_width * unit.factor:.{decimals}f}"
+    counted = kind not in ("fraction", "difference")
+    return Number(mean, "" if counted and float(half_width) == 0 else half_width)

@@ -1,0 +1,167 @@
+"""One cell, from settings to record."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.config import CellSettings
+from benchmarks.environment import environment, peak_memory_bytes
+from benchmarks.evaluate import evaluate_both
+from benchmarks.fit import Diverged, Trainer, fit
+from benchmarks.record import Counts, Flops, Memory, RunRecord
+from methods import Method, TaskView, method_class
+from metrics import AccuracyMatrix
+from metrics.flops import Flops as FlopCount
+from metrics.flops import count_flops
+from scenarios import Scenario, Task
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by part of the run."""
+
+    seconds: dict[str, float]
+
+    @contextmanager
+    def __call__(self, part: str):
+        start = time.perf_counter()
+        yield
+        self.seconds[part] += time.perf_counter() - start
+
+
+def train_task(
+    method: Method, scenario: Scenario, task: Task, trainer: Trainer | None = None, watch: Stopwatch | None = None
+) -> None:
+    """Takes `method` through `task`: begin_task, fit for each phase, end_task."""
+    trainer = trainer or Trainer()
+    watch = watch or Stopwatch(defaultdict(float))
+    view = task_view(scenario, task, method.sees_past_data)
+    with watch("train"):
+        method.enter(view)
+        for index, phase in enumerate(method.phases(view)):
+            fit(method, phase, trainer, index)
+    with watch("end_task"):
+        trainer.meter.measure((task.id, "end_task"), lambda: method.end_task(view), part="end_task")
+
+
+def task_view(scenario: Scenario, task: Task, with_past: bool) -> TaskView:
+    """What the method may see of `task`: its training data, and that of earlier tasks only `with_past`."""
+    past = tuple(task_view(scenario, t, False) for t in scenario.tasks[: task.id]) if with_past else ()
+    return TaskView(task.id, task.outputs, task.train.examples(), past)
+
+
+def run_cell(cell: CellSettings, data_root: str | None = None, device: str = "cpu") -> RunRecord:
+    """Runs `cell` and returns its record. A method that raises or diverges gives a record that says so.
+
+    KeyboardInterrupt and DataNotFound pass through: they are not the method's doing.
+    """
+    start = time.perf_counter()
+    watch = Stopwatch(defaultdict(float))
+    with watch("data"):
+        scenario = cell.scenario.build(cell.seed, data_root, cell.scenario_name)
+    n = len(scenario.tasks)
+    matrix, other = AccuracyMatrix(n), AccuracyMatrix(n)
+    trainer = Trainer()
+    parameters: list[dict[str, int]] = []
+    inference: list[FlopCount] = []
+    stored: list[dict[str, int]] = []
+    status, error = "done", None
+    cls = method_class(cell.method.name)
+    try:
+        with watch("train"):
+            method = cls.from_settings(cell.method.settings)
+            method.start(scenario, cell.model, cell.training, cell.seed, device)
+        _record_rows(matrix, other, 0, method, scenario, watch)
+        for task in scenario.tasks:
+            train_task(method, scenario, task, trainer, watch)
+            _record_rows(matrix, other, task.id + 1, method, scenario, watch)
+            parameters.append(method.parameters_report())
+            inference.append(inference_flops(method, scenario, task))
+            stored.append(method.footprint())
+    except Diverged as diverged:
+        status, error = "diverged", str(diverged)
+    except Exception:
+        status, error = "failed", traceback.format_exc()
+    watch.seconds["total"] = time.perf_counter() - start
+    view = scenario.layout.other_view_name
+    return RunRecord(
+        **_names(cell),
+        status=status,
+        error=error,
+        matrix=Counts.of(matrix),
+        matrix_other=Counts.of(other) if view and not cls.needs_task_id else None,
+        matrix_other_view=view if view and not cls.needs_task_id else None,
+        not_evaluated=_reasons(cls, scenario),
+        flops=Flops(
+            inference=[f.total for f in inference],
+            inference_modules=[f.modules for f in inference],
+            training=trainer.meter.total,
+            parts=dict(trainer.meter.parts),
+        ),
+        seconds={part: round(s, 4) for part, s in watch.seconds.items()},
+        steps=trainer.steps,
+        parameters=parameters,
+        memory=Memory(stored_bytes=stored, peak_bytes=peak_memory_bytes(device)),
+        scenario_manifest=scenario.manifest,
+        environment=environment(device),
+    )
+
+
+def failed_record(cell: CellSettings, error: str, seconds: float) -> RunRecord:
+    """The record of a cell that left nothing but the way it ended."""
+    empty = Counts.of(AccuracyMatrix(cell.scenario.tasks))
+    return RunRecord(
+        **_names(cell),
+        status="failed",
+        error=error,
+        matrix=empty,
+        flops=Flops(inference=[], inference_modules=[], training=0, parts={}),
+        seconds={"total": round(seconds, 4)},
+        steps=0,
+        parameters=[],
+        memory=Memory(stored_bytes=[], peak_bytes=None),
+        scenario_manifest={},
+        environment=environment("cpu"),
+    )
+
+
+def _names(cell: CellSettings) -> dict:
+    return {
+        "scenario": cell.scenario_name,
+        "method": cell.method_name,
+        "seed": cell.seed,
+        "identity": cell.identity,
+        "settings": cell.identity_settings(),
+    }
+
+
+def _record_rows(matrix, other, i: int, method: Method, scenario: Scenario, watch: Stopwatch) -> None:
+    with watch("evaluate"):
+        row, other_row = evaluate_both(method, scenario)
+    matrix.record_row(i, row)
+    other.record_row(i, other_row)
+
+
+def inference_flops(method: Method, scenario: Scenario, task: Task) -> FlopCount:
+    """FLOPs of one prediction for one image, as the network stands now."""
+    x = torch.zeros(1, *scenario.image_shape, device=method.device)
+    told = (task.id,) if scenario.layout.setting.task_id_at_test else ()
+    method.network.eval()
+    with torch.no_grad():
+        flops = count_flops(lambda: method.predict(x, *told))
+    method.network.train()
+    return flops
+
+
+def _reasons(cls: type[Method], scenario: Scenario) -> dict[str, str]:
+    """Why scores that need unseen tasks are not available, by what is missing."""
+    reason = scenario.layout.forward_transfer_reason()
+    if reason is None and not cls.predicts_unseen:
+        reason = f"{cls.__name__} has no answer for a task that it has not begun"
+    return {"unseen tasks": reason} if reason else {}

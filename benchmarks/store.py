@@ -1,0 +1,101 @@
+"""Records on disk: one JSON file a cell, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchmarks.config import CellSettings, SettingsError, identity_of
+from benchmarks.record import SCHEMA, RunRecord
+
+RECORD_BYTES = 64 * 1024
+"""A generous size of one record, for the check of free space."""
+
+
+@dataclass
+class Scan:
+    """What lies in a folder of records: readable ones by identity, and a line for each file that is not one."""
+
+    records: dict[str, RunRecord] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+class Store:
+    """The records of one suite under `folder`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def path(self, record: RunRecord | CellSettings) -> Path:
+        if isinstance(record, CellSettings):
+            scenario, method = record.scenario_name, record.method_name
+        else:
+            scenario, method = record.scenario, record.method
+        return self.folder / f"{scenario.replace('/', '.')}.{method}.seed{record.seed}.{record.identity[:12]}.json"
+
+    def save(self, record: RunRecord) -> Path:
+        """Writes `record` to a temporary file, to the disk, then under its name: a file that exists is whole."""
+        path = self.path(record)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "w") as file:
+                file.write(record.to_json())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def scan(self) -> Scan:
+        """Every record in the folder. A file that is broken, foreign or tampered with is named and left out."""
+        scan = Scan()
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                document = json.loads(path.read_text())
+                version = document.get("record_version") if isinstance(document, dict) else None
+                if version != SCHEMA:
+                    raise ValueError(f"not a record of version {SCHEMA} (record_version {version!r})")
+                record = RunRecord.model_validate(document)
+                if identity_of(record.settings) != record.identity:
+                    raise ValueError("its settings do not hash to its identity: edited by hand?")
+                record.matrix.matrix()
+            except (OSError, ValueError, ValidationError) as error:
+                reason = str(error).splitlines()[0] if not isinstance(error, ValidationError) else _first(error)
+                scan.problems.append(f"skipped {path}: {reason}")
+                continue
+            known = scan.records.get(record.identity)
+            if known is None or known.status != "done":
+                scan.records[record.identity] = record
+        return scan
+
+    def check_writable(self, cells: int) -> None:
+        """Raises SettingsError where `cells` records could not be written: said before training, not after."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / f".probe.{os.getpid()}.tmp"
+            try:
+                with open(probe, "w") as file:
+                    file.write("x" * 4096)
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                probe.unlink(missing_ok=True)
+        except OSError as error:
+            raise SettingsError([f"cannot write records to {self.folder}: {error.strerror or error}"]) from None
+        free, needed = shutil.disk_usage(self.folder).free, cells * RECORD_BYTES
+        if free < needed:
+            raise SettingsError(
+                [f"{self.folder}: {free / 2**20:.0f} MiB free, {cells} records may need {needed / 2**20:.0f} MiB"]
+            )
+
+
+def _first(error: ValidationError) -> str:
+    e = error.errors()[0]
+    return f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}"

@@ -1,0 +1,139 @@
+"""Suites: what is accepted, and what is said of the rest."""
+
+import pytest
+
+from benchmarks.config import SettingsError, identity_of, load_suite, resolve, suite_names
+from benchmarks.grid import make_grid, rehearse
+from methods import METHODS
+
+
+def problems(call) -> str:
+    with pytest.raises(SettingsError) as error:
+        call()
+    return "\n".join(error.value.problems)
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_resolves(name):
+    grid = make_grid(load_suite(name))
+    assert grid.cells
+    assert len({c.identity for c in grid.cells}) == len(grid.cells)
+
+
+def test_digits_is_the_grid_the_readme_names():
+    grid = make_grid(load_suite("digits"))
+    assert set(grid.suite.methods) >= {"finetune", "joint", "ewc", "si", "lwf", "er", "a-gem", "gem", "pnn"}
+    assert len(grid.suite.seeds) == 5
+    settings = sorted(grid.suite.scenarios)
+    assert settings == [
+        "permuted-digits/domain",
+        "rotated-digits/domain",
+        "split-digits/class",
+        "split-digits/domain",
+        "split-digits/task",
+    ]
+    assert {m for _, m in grid.impossible} == {"pnn"}
+    assert len(grid.impossible) == 4
+
+
+def test_everything_wrong_is_said_at_once_with_the_nearest_name():
+    text = problems(
+        lambda: load_suite(
+            "digits", methods=["finetun", "er"], scenarios=["split-digit/class"], changes=["trainng.epochs=1"]
+        )
+    )
+    assert "did you mean 'finetune'" in text
+    assert "did you mean 'split-digits/class'" in text
+    assert "did you mean 'training'" in text
+
+
+def test_unknown_keys_inside_settings():
+    changes = ["training.epoch=1", "model.hiden=[3]", "methods.er.bufer_size=3", "scenario.task=2"]
+    text = problems(lambda: resolve(load_suite("digits", changes=changes)))
+    for wanted in (
+        "did you mean 'epochs'",
+        "did you mean 'hidden'",
+        "did you mean 'buffer_size'",
+        "did you mean 'tasks'",
+    ):
+        assert wanted in text
+
+
+def test_ill_typed_values():
+    text = problems(
+        lambda: resolve(load_suite("digits", changes=["training.epochs=many", "methods.er.buffer_size=-1"]))
+    )
+    assert "training.epochs" in text
+    assert "buffer_size" in text
+
+
+def test_unknown_suite():
+    assert "did you mean 'digits'" in problems(lambda: load_suite("digit"))
+
+
+def test_patterns_select():
+    suite = load_suite("digits", scenarios=["split-*"], methods=["*gem"])
+    assert list(suite.scenarios) == ["split-digits/task", "split-digits/domain", "split-digits/class"]
+    assert list(suite.methods) == ["a-gem", "gem"]
+
+
+def test_set_reaches_every_cell_and_changes_identities():
+    plain = resolve(load_suite("digits", methods=["er"], scenarios=["split-digits/class"], seeds=[0]))[0]
+    changed = resolve(
+        load_suite(
+            "digits",
+            methods=["er"],
+            scenarios=["split-digits/class"],
+            seeds=[0],
+            changes=["training.epochs=1", "methods.er.buffer_size=7", "scenario.tasks=2", "training.optimizer.lr=0.5"],
+        )
+    )[0]
+    assert changed.training.epochs == 1
+    assert changed.training.optimizer.lr == 0.5
+    assert changed.training.optimizer.momentum == 0.9
+    assert changed.method.settings["buffer_size"] == 7
+    assert changed.scenario.tasks == 2
+    assert changed.identity != plain.identity
+
+
+@pytest.mark.parametrize("text", ["1e-3", "0.001", "1.0e-3"])
+def test_numbers_as_people_write_them(text):
+    cell = resolve(load_suite("digits", methods=["er"], changes=[f"training.optimizer.lr={text}"]))[0]
+    assert cell.training.optimizer.lr == 0.001
+
+
+def test_identity_ignores_names_and_covers_versions(monkeypatch):
+    cell = resolve(load_suite("digits", methods=["er"], seeds=[0]))[0]
+    renamed = cell.model_copy(update={"method_name": "other", "scenario_name": "other"})
+    assert renamed.identity == cell.identity == identity_of(cell.identity_settings())
+    monkeypatch.setattr(METHODS["er"], "version", 99)
+    assert resolve(load_suite("digits", methods=["er"], seeds=[0]))[0].identity != cell.identity
+
+
+def test_a_suite_of_ones_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        """
+title: mine
+seeds: [3]
+scenarios: {s: {stream: split, data: digits, setting: task, tasks: 2, class_order: [0, 1, 2, 3]}}
+methods: {small: {method: er, buffer_size: 5}, large: {method: er, buffer_size: 50}}
+overrides: [{methods: [large], training: {epochs: 2}}]
+"""
+    )
+    small, large = resolve(load_suite(str(path)))
+    assert (small.method.settings["buffer_size"], large.method.settings["buffer_size"]) == (5, 50)
+    assert (small.training.epochs, large.training.epochs) == (5, 2)
+
+
+def test_heads_that_do_not_fit_stop_before_anything_runs():
+    text = problems(lambda: make_grid(load_suite("digits", changes=["model.head=multi"])))
+    assert "split-digits/class" in text
+    assert "use 'growing'" in text
+
+
+def test_rehearsal_finds_what_only_the_data_shows():
+    cells = make_grid(load_suite("digits", scenarios=["split-digits/task"], changes=["scenario.tasks=3"])).cells
+    assert "evenly" in problems(lambda: rehearse(cells, None))
+    cells = make_grid(load_suite("digits", methods=["gem"], changes=["methods.gem.buffer_size=3"])).cells
+    assert "without a single example" in problems(lambda: rehearse(cells, None))

@@ -1,0 +1,129 @@
+"""Planted records for the tests of reports, and that they are what the store would accept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from benchmarks.config import Suite, identity_of
+from benchmarks.grid import Grid
+from benchmarks.record import Counts, Flops, Memory, RunRecord
+from benchmarks.report import Leaderboard, make_leaderboard
+from benchmarks.report.runs import Runs, gather
+from benchmarks.report.table import Cell, Row, Table
+from benchmarks.store import Scan, Store
+
+SCENARIO = "split-digits/domain"
+TOTAL = 100
+
+# Three tasks; per cent correct after 0, 1, 2, 3 tasks. Some forgetting, some transfer, nothing suspicious.
+PLAIN = [[50, 40, 60], [97, 55, 62], [80, 90, 66], [70, 78, 85]]
+
+
+class RecordedGrid(Grid):
+    """A grid whose records are all there are: what is checked is the report, not which cells a suite has."""
+
+    def records(self, scan: Scan) -> list[RunRecord]:
+        return list(scan.records.values())
+
+
+def shifted(by: int, matrix: Sequence[Sequence[int]] = PLAIN) -> list[list[int]]:
+    """`matrix` with `by` more correct answers in the last row."""
+    return [*map(list, matrix[:-1]), [n + by for n in matrix[-1]]]
+
+
+def planted(
+    method: str,
+    seed: int,
+    matrix: Sequence[Sequence[int | None]] = PLAIN,
+    scenario: str = SCENARIO,
+    training: dict[str, Any] | None = None,
+    **changes: Any,
+) -> RunRecord:
+    """A record with these counts, out of TOTAL in each cell."""
+    n, (data, _, setting) = len(matrix[0]), scenario.removeprefix("split-").partition("/")
+    recipe = {"epochs": 2, "steps": None, "batch_size": 16, "drop_last": False, "schedule": "constant"}
+    recipe |= {"optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.9}, "optimizer_state": "fresh"}
+    buffer = {"buffer_size": 50} if method in ("er", "gem", "a-gem") else {}
+    settings = {
+        "scenario": {"stream": "split", "data": data, "setting": setting, "tasks": n, "class_order": "natural"}
+        | {"normalisation": "dataset", "active_outputs": "seen", "padding": 0, "version": 1},
+        "method": {"name": method, "settings": buffer, "version": 1},
+        "model": {"backbone": "mlp", "hidden": [8], "head": "auto"},
+        "training": recipe | (training or {}),
+        "seed": seed,
+    }
+    values: dict[str, Any] = {
+        "scenario": scenario,
+        "method": method,
+        "seed": seed,
+        "status": "done",
+        "settings": settings,
+        "identity": identity_of(settings),
+        "matrix": counts(matrix),
+        "flops": Flops(
+            inference=[2000] * n, inference_modules=[2000] * n, training=3_000_000, parts={"train": 3_000_000}
+        ),
+        "seconds": {"total": 1.0 + seed / 10},
+        "steps": 10,
+        "parameters": [{"total": 1000, "frozen": 0, "trainable": 1000}] * n,
+        "memory": Memory(stored_bytes=[{"buffer": 500} if buffer else {}] * n, peak_bytes=None),
+        "scenario_manifest": {"classes": [[0, 1]] * n, "train_sizes": [20] * n, "test_sizes": [TOTAL] * n}
+        | {"data_checksum": "c0ffee"},
+        "environment": {"commit": "a" * 40, "hardware": "test machine", "device": "cpu", "threads": 1}
+        | {"system": "Linux", "versions": {"python": "3.11", "torch": "2.11"}},
+    }
+    return RunRecord(**(values | changes))
+
+
+def counts(matrix: Sequence[Sequence[int | None]]) -> Counts:
+    total = [[None if n is None else TOTAL for n in row] for row in matrix]
+    return Counts(correct=[list(row) for row in matrix], total=total)
+
+
+def recorded(
+    records: Iterable[RunRecord],
+    methods: Sequence[str] | dict[str, dict[str, Any]] = ("finetune", "joint", "ewc", "er"),
+    scenarios: Sequence[str] = (SCENARIO,),
+    seeds: Sequence[int] = (0, 1, 2),
+    impossible: dict[tuple[str, str], str] | None = None,
+    **suite: Any,
+) -> tuple[Grid, Scan]:
+    """A grid of these names, and its records as a scan of their folder would give them."""
+    described = {name: {"stream": "split", "data": "digits", "setting": name.rpartition("/")[2]} for name in scenarios}
+    suite = {"name": "planted", "title": "Planted records", "scenarios": described, "seeds": list(seeds)} | suite
+    settings = methods if isinstance(methods, dict) else {name: {} for name in methods}
+    grid = RecordedGrid(Suite(**suite, methods=settings), [], impossible or {})
+    scan = Scan()
+    for record in records:
+        assert record.identity not in scan.records, "two planted records of one cell"
+        scan.records[record.identity] = record
+    return grid, scan
+
+
+def board_of(records: Iterable[RunRecord], metrics: list[str] | None = None, **grid: Any) -> Leaderboard:
+    return make_leaderboard(*recorded(records, **grid), metrics)
+
+
+def runs_of(records: Iterable[RunRecord], **grid: Any) -> Runs:
+    return gather(*recorded(records, **grid))[0]
+
+
+def row_of(table: Table, method: str) -> Row:
+    return next(row for row in table.rows if row.method == method)
+
+
+def cell_of(table: Table, method: str, measure: str) -> Cell:
+    return row_of(table, method).cells[[c.measure.id for c in table.columns].index(measure)]
+
+
+def notes_of(table: Table, cell: Cell | Row) -> list[str]:
+    return [table.notes[k - 1] for k in cell.notes]
+
+
+def test_planted_records_are_ones_that_the_store_accepts(tmp_path):
+    store, record = Store(tmp_path), planted("er", 0)
+    store.save(record)
+    scan = store.scan()
+    assert scan.problems == []
+    assert scan.records == {record.identity: record}
