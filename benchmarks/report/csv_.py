@@ -49,5 +49,5 @@ def _numbers(cell: Cell) -> tuple[str, str, str, int]:
 
 
 def _text(value: float) -> str:
-    """Ten digits: more than any count carries, fewer than machines differ in."""
-    return "" if math.isnan(value) else f"{value:.10g}"
+    """Ten digits: more than any count carries, fewer than machines differ in. What is 0 but for rounding is 0."""
+    return "" if math.isnan(value) else f"{round(value, 12) + 0.0:.10g}"

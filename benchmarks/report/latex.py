@@ -37,6 +37,7 @@ def latex(board: Leaderboard) -> str:
     parts = [f"% {board.title}: needs \\usepackage{{booktabs,graphicx}}"]
     for table, own in zip(board.tables, board.own, strict=True):
         parts.append(_environment(board, table, (own | board.shared).get("seeds", "")))
+    parts.append("\n".join(f"% {m.label}: {m.name}{m.formula and ', ' + m.formula}" for m in board.measures))
     return "\n\n".join(parts) + "\n"
 
 

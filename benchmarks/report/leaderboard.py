@@ -47,5 +47,8 @@ def make_leaderboard(grid: Grid, scan: Scan, metrics: list[str] | None = None) -
     suite = grid.suite
     smoke = suite.kind == "smoke"
     title = suite.title + (f" ({SMOKE})" if smoke else "")
+    name = suite.name
+    if suite.selection:  # under a name of its own, or it would pass for the whole suite
+        name, title = f"{name}-selection", f"{title} (only {suite.selection})"
     tables = tuple(make_tables(all_runs, metrics))
-    return Leaderboard(suite.name, title, suite.about, smoke, tables, shared, own, hyperparameters(all_runs))
+    return Leaderboard(name, title, suite.about, smoke, tables, shared, own, hyperparameters(all_runs))

@@ -11,12 +11,6 @@ from benchmarks.report.table import Row, Table
 ROLES = {"upper bound": " (upper)", "lower bound": " (lower)", "method": ""}
 """What stands behind a method's name."""
 
-SYMBOLS = (
-    "R[i][j] is the accuracy on task j of T after training i tasks, row 0 the untrained model; J the same of the joint "
-    "method. Units: % percent of test images, pp percentage points, FLOP floating point operations, B bytes; k 10^3, "
-    "M 10^6, G 10^9, T 10^12."
-)
-
 
 def heading(board: Leaderboard, table: Table) -> str:
     """The scenario, its setting and, of a smoke test, that it is one."""

@@ -14,6 +14,11 @@ from benchmarks.report.table import Cell, Column, Row, Table
 
 # Cells must not break between a mean and its interval, and digits should stand below digits in a proportional font.
 NO_BREAK, DIGIT = "\u00a0", "\u2007"
+SYMBOLS = (
+    "`R[i][j]` is the accuracy on task j of T after training i tasks, row 0 the untrained model; `J` the same of the joint "
+    "method. Units: % percent of test images, pp percentage points, FLOP floating point operations, B bytes; k, M, G and T "
+    "are 10³, 10⁶, 10⁹ and 10¹²."
+)
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -30,7 +35,7 @@ def markdown(board: Leaderboard) -> str:
         parts += _section(board, table, own)
     parts.append("## Columns")
     parts.append("\n".join(_explanation(measure) for measure in board.measures))
-    parts.append(escape(legend.SYMBOLS))
+    parts.append(SYMBOLS)
     if board.hyperparameters:
         parts.append("## Hyperparameters, as resolved")
         parts.append("\n".join(f"- {escape(m)}: {escape(text)}" for m, text in board.hyperparameters.items()))
@@ -52,9 +57,7 @@ def _section(board: Leaderboard, table: Table, own: Protocol) -> list[str]:
     parts.append(_protocol(own))
     parts.append(escape(legend.caption(table, (own | board.shared).get("seeds", ""))))
     parts.append(_table(table))
-    # A list would renumber the notes, so each is a line of its own, ended by a hard break.
-    notes = [f"{superscript((k,))} {escape(text)}" for k, text in enumerate(table.notes, 1)]
-    parts.append("  \n".join(notes))
+    parts.append("\n".join(f"- {superscript((k,))} {escape(text)}" for k, text in enumerate(table.notes, 1)))
     return parts
 
 

@@ -73,7 +73,7 @@ def gather(grid: Grid, scan: Scan) -> list[Runs]:
                 resolved[cell.method_name] = cell.identity_settings()
         resolved |= {method: next(iter(own.values())).settings for method, own in by_method.items() if own}
         impossible = {method: why for (name, method), why in grid.impossible.items() if name == scenario}
-        setting, seeds = settings["setting"], tuple(suite.seeds)
+        setting, seeds = settings["setting"], tuple(suite.seeds_of(scenario))
         runs.append(Runs(scenario, setting, seeds, dict(roles), by_method, resolved, impossible))
     return runs
 

@@ -190,14 +190,16 @@ class _Body:
         return [method for role in roles for method in sorted(self.runs.named(role), key=rank)]
 
     def _marks(self, measure: Measure) -> dict[str, Mark]:
-        """The best competitor and those that a paired test cannot tell from it; nothing from a single seed."""
+        """The best competitor, any with the same mean, and those that a paired test cannot tell from it; nothing from
+        a single seed."""
         values = {method: self.values[method, measure.id] for method in self.runs.competitors()}
         values = {m: own for m, own in values.items() if len(own) > 1 and not any(map(math.isnan, own.values()))}
         best = best_method(values, measure.direction)
         if best is None or len(values) < 2:
             return {}
         marks: dict[str, Mark] = dict.fromkeys(tied_with_best(values, measure.direction), "tied")
-        return marks | {best: "best"}
+        means = {method: round(summarise(list(own.values())).mean, 12) for method, own in values.items()}
+        return marks | {method: "best" for method, mean in means.items() if mean == means[best]}
 
     def _row(self, method: str, marks: Mapping[str, Mapping[str, Mark]]) -> Row:
         runs = self.runs

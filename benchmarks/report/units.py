@@ -39,8 +39,8 @@ def unit_for(kind: Kind, values: Sequence[float]) -> Unit:
 def decimals_for(kind: Kind, unit: Unit, summaries: Sequence[Summary]) -> int:
     """Digits after the point, the same in all of a column.
 
-    As many as show two digits of its smallest interval; for accuracies that is one or two, for costs at most those
-    that show three digits of the smallest mean. A FLOP or byte has no parts.
+    As many as show two digits of its smallest interval, but never more than two; for accuracies at least one, for costs
+    no more than show three digits of the smallest mean. A FLOP or byte has no parts.
     """
     intervals = [abs(s.half_width * unit.factor) for s in summaries if s.half_width > 0]
     wanted = 1 - _magnitude(min(intervals)) if intervals else 2
@@ -50,7 +50,7 @@ def decimals_for(kind: Kind, unit: Unit, summaries: Sequence[Summary]) -> int:
         return 0
     means = [abs(s.mean * unit.factor) for s in summaries if s.mean > 0]
     digits = 2 - _magnitude(min(means)) if means else 2
-    return min(max(min(wanted, digits) if intervals else digits, 0), 3)
+    return min(max(min(wanted, digits) if intervals else digits, 0), 2)
 
 
 def _magnitude(value: float) -> int:

@@ -44,6 +44,13 @@ def test_markdown_shows_percent_with_interval_and_marks():
     assert rows["er"][1] == "**87.0 ± 3.8**"  # 77.67 + 9 and the mean of the noise, 1/3; t(2) = 4.303
     assert rows["ewc"][1] == "† 86.0 ± 3.8"
     assert rows["joint (upper)"][1] == "90.0 ± 3.8"
+    assert rows["method"][7:] == [
+        "inference, kFLOP/image ↓",
+        "training, MFLOP ↓",
+        "time (indicative), s ↓",
+        "memory, kB ↓",
+    ]
+    assert rows["er"][7:] == ["2.00", "3.00", "1.10 ± 0.25", "4.50"]  # costs equal for all seeds have no interval
 
 
 def test_every_markdown_table_is_whole_whatever_is_in_it():
@@ -53,17 +60,17 @@ def test_every_markdown_table_is_whole_whatever_is_in_it():
     text = markdown(board_of(records, methods=methods, impossible={("split-digits/domain", "pnn"): "needs | id"}))
     rows = rendered(text)
     assert len({len(row) for row in rows}) == 1
-    assert [plain(row[0]) for row in rows] == ["method", "er", r"e|w\*c¹", "pnn"]
+    assert [plain(row[0]) for row in rows] == ["method", "er", r"e|w\*c¹ ²", "pnn"]
     assert r"ValueError: a \| b" not in text  # only the last line of an error is shown
     assert r"\`c\` \<d\>" in text
 
 
 def test_every_note_number_in_the_markdown_has_its_note():
     bad = planted("ewc", 2, [[None] * 3] * 4, status="failed", error="KeyError: 1")
-    records = [*runs({"er": 9, "joint": 12, "finetune": 30}), *runs({"ewc": 1}, seeds=[0, 1]), bad]
+    records = [*runs({"er": 2, "joint": -12, "finetune": 9}), *runs({"ewc": 1}, seeds=[0, 1]), bad]
     text = markdown(board_of(records))
     used = {n for row in rendered(text) for cell in row for n in re.findall("[⁰¹²³⁴⁵⁶⁷⁸⁹]", cell)}
-    explained = set(re.findall("^[⁰¹²³⁴⁵⁶⁷⁸⁹]", text, re.MULTILINE))
+    explained = set(re.findall("^- ([⁰¹²³⁴⁵⁶⁷⁸⁹])", text, re.MULTILINE))
     assert used == explained
     assert "⚠" in text
 
@@ -190,7 +197,7 @@ def test_terminal_tables_fit_a_terminal_and_end_in_time(uneven):
     text = terminal(board_of(records, methods=[*offsets, "er"]))
     assert max(map(len, text.splitlines())) <= 100
     assert "time" in text.splitlines()[3]
-    assert "12345" in text
+    assert "12346" in text
 
 
 def test_terminal_names_the_columns_that_do_not_fit():

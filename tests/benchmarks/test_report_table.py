@@ -57,6 +57,12 @@ def test_best_and_tied_methods_are_marked_bounds_and_costs_are_not():
     assert {cell_of(table, row.method, cost).mark for row in table.rows for cost in costs} == {""}
 
 
+def test_methods_with_the_same_mean_are_both_the_best():
+    records = [planted(m, s, shifted(by)) for m, by in {"ewc": 9, "gem": 1, "er": 9}.items() for s in SEEDS]
+    (table,) = board_of(records, methods=["ewc", "gem", "er"]).tables
+    assert {m: cell_of(table, m, "acc").mark for m in ("ewc", "gem", "er")} == {"ewc": "best", "gem": "", "er": "best"}
+
+
 def test_nothing_is_ranked_on_one_seed():
     (table,) = board_of(runs({"ewc": 0, "er": 9}, seeds=[0]), methods=["ewc", "er"], seeds=[0]).tables
     assert not table.marked("best")

@@ -1,0 +1,9 @@
+"""index.html: every suite on one page that needs no server, no network and, for the tables themselves, no script."""
+
+from __future__ import annotations
+
+from benchmarks.report.page.document import page, write_page
+from benchmarks.report.page.find import published_suites, suites_with_runs
+from benchmarks.report.page.suite import PageSuite
+
+__all__ = ["PageSuite", "page", "published_suites", "suites_with_runs", "write_page"]

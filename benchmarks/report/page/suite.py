@@ -1,0 +1,80 @@
+"""What the page shows of one suite, and what it must know of a method to filter by it."""
+
+from __future__ import annotations
+
+import glob
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks.grid import Grid
+from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
+from benchmarks.report.runs import Runs, gather
+from benchmarks.store import Scan
+from methods import METHODS
+
+
+@dataclass(frozen=True)
+class PageSuite:
+    """board, runs: of the same records, table by table. arguments: what `python -m benchmarks run` needs to find
+    this suite, where that is not its name: the path of a YAML file, every --set that the records were made with."""
+
+    board: Leaderboard
+    runs: tuple[Runs, ...]
+    arguments: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, grid: Grid, scan: Scan, metrics: list[str] | None = None, arguments: Iterable[str] = ()) -> PageSuite:
+        """The suite of `grid` with the records in `scan`; `metrics` as in make_leaderboard."""
+        return cls(make_leaderboard(grid, scan, metrics), tuple(gather(grid, scan)), tuple(arguments))
+
+    @property
+    def command(self) -> str:
+        """The command that runs the suite; `selection` narrows it."""
+        return shlex.join(["python", "-m", "benchmarks", "run", *(self.arguments or (self.board.name,))])
+
+    @property
+    def methods(self) -> dict[str, Facts]:
+        """Every method of the suite, by the name that the suite gives it."""
+        names = dict.fromkeys(row.method for table in self.board.tables for row in table.rows)
+        return {name: _facts(name, self.runs) for name in names}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """about, source: one line each, may be empty. keeps_buffer: stores examples of past tasks."""
+
+    family: str
+    needs_task_id: bool
+    keeps_buffer: bool
+    about: str
+    source: str
+
+    @property
+    def text(self) -> str:
+        """The facts that can be filtered by, in words."""
+        needs = "needs the task id at test" if self.needs_task_id else "needs no task id"
+        return f"{self.family}; {needs}; {'keeps a buffer' if self.keeps_buffer else 'keeps no buffer'}"
+
+
+def selection(name: str) -> str:
+    """`name` for --methods or --scenarios, quoted for a shell; the command line would take it for a pattern."""
+    return shlex.quote(glob.escape(name))
+
+
+def seed_selection(seeds: Iterable[int]) -> str:
+    """`seeds` for --seeds, where one number is a count and a list needs a comma."""
+    seeds = sorted(seeds)
+    if seeds == list(range(len(seeds))) and len(seeds) > 1:
+        return str(len(seeds))
+    return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
+
+
+def _facts(name: str, all_runs: Iterable[Runs]) -> Facts:
+    """A suite may call a method as it likes; which one it is, the resolved settings say, where it can run at all."""
+    resolved = [runs.settings[name]["method"] for runs in all_runs if name in runs.settings]
+    cls = METHODS.get(resolved[0]["name"] if resolved else name)
+    stored = any(method["settings"].get("buffer_size") for method in resolved)
+    if cls is None:
+        return Facts("other", False, stored, "", "")
+    return Facts(cls.family, cls.needs_task_id, stored, cls.about, cls.source)

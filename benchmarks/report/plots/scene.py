@@ -1,0 +1,123 @@
+"""One scenario's results as plots need them: who is drawn, under what label, with which records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.grid import Grid
+from benchmarks.record import RunRecord
+from benchmarks.report.leaderboard import make_leaderboard
+from benchmarks.report.plots.styles import Style, style_of
+from benchmarks.report.runs import Role, Runs, gather
+from benchmarks.report.table import Row, Table
+from benchmarks.store import Scan
+from metrics import AccuracyMatrix, Summary, summarise
+
+Array = NDArray[np.float64]
+MEASURES = ["acc", "fm.mean", "flops.inference", "flops.training"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method that has results. label: its name, with ⚠ where the table doubts it and with its seeds where others
+    have more. ranked: whether it has as many seeds as any."""
+
+    method: str
+    label: str
+    role: Role
+    style: Style
+    ranked: bool
+    records: tuple[RunRecord, ...]
+    summaries: dict[str, Summary | None]
+
+    def over_seeds(self, of: Callable[[RunRecord], Array]) -> tuple[Array, Array]:
+        """Means and half widths of the 95% intervals over seeds, element by element; NaN where any seed has NaN,
+        half widths also where there is one seed."""
+        values = np.stack([np.asarray(of(record), dtype=float) for record in self.records])
+        flat = values.reshape(len(values), -1)
+        summaries = [summarise(list(column)) for column in flat.T]
+        shape = values.shape[1:]
+        means = np.array([s.mean for s in summaries]).reshape(shape)
+        return means, np.array([s.half_width for s in summaries]).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """entries: in the suite's order, the same in every scenario. absent: why each other method is not drawn, in a
+    word. notes: what the table says of its rows. smoke: whether the suite is a mere smoke test."""
+
+    runs: Runs
+    table: Table
+    entries: tuple[Entry, ...]
+    absent: dict[str, str]
+    notes: tuple[str, ...]
+    smoke: bool
+
+    @property
+    def scenario(self) -> str:
+        return self.runs.scenario
+
+    @property
+    def n_tasks(self) -> int:
+        return len(self.entries[0].records[0].matrix.correct) - 1
+
+    @property
+    def heading(self) -> str:
+        smoke = ", smoke test, not a result" if self.smoke else ""
+        return f"{self.scenario} ({self.runs.setting}-incremental{smoke})"
+
+    def seeds_text(self, interval: str) -> str:
+        """How many seeds stand behind the means, and what the `interval` drawn ("bars", "bands") is."""
+        counts = {len(entry.records) for entry in self.entries}
+        most = max(counts)
+        if most == 1:
+            return f"One seed: no {interval}, differences may be chance."
+        seeds = f"{most} seeds" if len(counts) == 1 else f"up to {most} seeds"
+        return f"Mean over {seeds}, {interval}: 95% interval (Student t)."
+
+    def absent_text(self) -> str:
+        """ "Not drawn: pnn (n/a)."; empty where every method is."""
+        named = ", ".join(f"{method} ({why})" for method, why in self.absent.items())
+        return f"Not drawn: {named}." if named else ""
+
+
+def make_scenes(grid: Grid, scan: Scan) -> list[Scene]:
+    """One Scene a scenario, in the suite's order, with the same doubts and notes as the leaderboard."""
+    board = make_leaderboard(grid, scan, MEASURES)
+    return [_scene(runs, table, board.smoke) for runs, table in zip(gather(grid, scan), board.tables, strict=True)]
+
+
+def _scene(runs: Runs, table: Table, smoke: bool) -> Scene:
+    rows = {row.method: row for row in table.rows}
+    entries = tuple(_entry(runs, table, rows[method]) for method in runs.roles if rows[method].n)
+    absent = {row.method: row.cells[0].text for row in table.rows if not row.n}
+    notes = dict.fromkeys(note for row in table.rows for note in _notes(table, row))
+    ordered = {method: absent[method] for method in runs.roles if method in absent}
+    return Scene(runs, table, entries, ordered, tuple(notes), smoke)
+
+
+def _entry(runs: Runs, table: Table, row: Row) -> Entry:
+    cells = {column.measure.id: cell for column, cell in zip(table.columns, row.cells, strict=True)}
+    doubted = row.suspicious or any(cell.suspicious for cell in cells.values())
+    most = table.n
+    label = ("⚠ " if doubted else "") + row.method + ("" if row.n == most else f" ({row.n} of {most} seeds)")
+    base = str(runs.settings[row.method]["method"]["name"])
+    summaries = {id: cells[id].summary for id in MEASURES}
+    records = tuple(runs.done(row.method).values())
+    return Entry(row.method, label, row.role, style_of(base, row.method), row.n == most, records, summaries)
+
+
+def _notes(table: Table, row: Row) -> list[str]:
+    """What the table says of a row and of its cells, each beginning with the method's name."""
+    numbers = dict.fromkeys((*row.notes, *(k for cell in row.cells for k in cell.notes)))
+    texts = [table.notes[k - 1] for k in numbers]
+    return [text if row.method in text else f"{row.method}: {text}" for text in texts]
+
+
+def matrix_of(record: RunRecord) -> AccuracyMatrix:
+    """The accuracy matrix of a record."""
+    return record.matrix.matrix()

@@ -1,0 +1,68 @@
+"""How a method looks: the same colour, marker and dashes in every plot of every suite.
+
+A style follows from the method's place in METHODS alone, never from its place in a plot. Three signs differ at once,
+so that methods stay apart in grey print and for readers who do not see the colours apart; and every plot names its
+methods beside their signs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from methods import METHODS
+
+# Okabe & Ito 2008 ("Color Universal Design") without yellow, which is too faint for a line on white paper.
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+UPPER, LOWER = "#000000", "#7A7A7A"
+# Numbers of entries without a common factor: hue, marker and dashes all repeat together only after 6 x 11 x 5 methods.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
+BOUND_MARKERS = {UPPER: "h", LOWER: "d"}
+Dash = tuple[float, tuple[float, ...]]
+DASHES: tuple[Dash, ...] = (
+    (0, (6, 1.5)),
+    (0, (2.5, 1.2)),
+    (0, (7, 1.5, 1.5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (5, 1.5, 1.2, 1.5, 1.2, 1.5)),
+)
+SOLID: Dash = (0, ())
+
+
+@dataclass(frozen=True)
+class Style:
+    """marker: matplotlib's name of it. dash: offset and lengths of a line's dashes, in line widths. filled: whether
+    the marker is; a variant of a method (another buffer size) has its colour and marker, but hollow."""
+
+    colour: str
+    marker: str
+    dash: Dash
+    filled: bool = True
+
+
+def style_of(method: str, name: str | None = None) -> Style:
+    """The style of the method `method` of METHODS; `name`: what the suite calls it, where that is another name.
+
+    A method that METHODS does not have gets a style by its name's hash: always the same one, though perhaps another
+    method's.
+    """
+    filled = name is None or name == method
+    dash = None if filled else _hash(str(name))
+    if method not in METHODS:
+        number = _hash(method)
+        return _numbered(number, number if dash is None else dash, filled)
+    cls = METHODS[method]
+    if cls.family == "baseline" or cls.sees_past_data:
+        colour = UPPER if cls.sees_past_data else LOWER
+        return Style(colour, BOUND_MARKERS[colour], SOLID if dash is None else DASHES[dash % len(DASHES)], filled)
+    others = [m for m, c in METHODS.items() if not (c.family == "baseline" or c.sees_past_data)]
+    number = others.index(method)
+    return _numbered(number, number if dash is None else dash, filled)
+
+
+def _numbered(number: int, dash: int, filled: bool) -> Style:
+    return Style(HUES[number % len(HUES)], MARKERS[number % len(MARKERS)], DASHES[dash % len(DASHES)], filled)
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
