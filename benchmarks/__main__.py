@@ -125,15 +125,17 @@ def report(
     published: Annotated[bool, typer.Option("--published", help="read the committed records instead")] = False,
 ) -> None:
     """Write and print the leaderboard of SUITE from its records."""
+    from benchmarks.grid import matched_by_name
     from benchmarks.report import write_report
     from benchmarks.store import Store
 
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
-    folder = results_dir / "leaderboards"
     if published:
         folder = results_dir / "published" / grid.suite.name
-        store = Store(folder / "records")
-    written = write_report(grid, _scan(store), folder, _list(metrics))
+        scan = matched_by_name(grid, _scan(Store(folder / "records")))
+    else:
+        folder, scan = results_dir / "leaderboards", _scan(store)
+    written = write_report(grid, scan, folder, _list(metrics))
     out.print(written.text, markup=False)
     out.print(f"leaderboard: {written.markdown}", markup=False)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 
 
 def methods() -> Iterator[str]:
     """Each method with its hyperparameters, their defaults and where those come from."""
+    from dataclasses import fields
+
     from methods import METHODS
 
     for name, cls in METHODS.items():
         needs = ", needs the task id" if cls.needs_task_id else ", sees past data" if cls.sees_past_data else ""
         yield f"{name}: {cls.about} ({cls.family}{needs})" + (f"; {cls.source}" if cls.source else "")
-        for f in fields(cls):
+        for f in fields(cls):  # type: ignore[arg-type]  # every method is a dataclass
             source = f" [{f.metadata['source']}]" if f.metadata.get("source") else ""
             yield f"    {f.name} = {f.default!r}: {f.metadata.get('about', '')}{source}"
 
@@ -34,11 +35,14 @@ def scenarios() -> Iterator[str]:
 
 
 def metrics() -> Iterator[str]:
-    """Each score: id, formula, direction, source."""
+    """Each score and cost: id, formula, direction, source."""
+    from benchmarks.report.measures import COSTS
     from metrics import SCORES
 
     for score in SCORES.values():
         yield f"{score.id}: {score.formula} ({score.direction} is better; {score.source})"
+    for cost in COSTS.values():
+        yield f"{cost.id}: {cost.name} ({cost.direction} is better)"
 
 
 def suites() -> Iterator[str]:

@@ -118,12 +118,19 @@ class Suite(BaseModel):
     title: str = Field(description="one line above the tables")
     about: str = Field("", description="a paragraph: what it measures, on what data")
     seeds: list[int] = Field(min_length=1)
+    scenario_seeds: dict[str, list[int]] = Field(
+        default_factory=dict, description="scenarios that have other seeds, from `seeds` in their own settings"
+    )
     scenarios: dict[str, dict[str, Any]] = Field(min_length=1)
     methods: dict[str, dict[str, Any]] = Field(min_length=1)
     model: dict[str, Any] = {}
     training: dict[str, Any] = {}
     overrides: list[Override] = []
+    selection: str = Field("", description="how a request narrowed or changed the suite; empty for the whole of it")
     kind: Literal["benchmark", "smoke", "protocol"] = "benchmark"
+
+    def seeds_of(self, scenario: str) -> list[int]:
+        return self.scenario_seeds.get(scenario, self.seeds)
 
 
 def suite_names() -> list[str]:
@@ -156,7 +163,10 @@ def load_suite(
         if wanted is not None:
             document[kind] = _select(kind.removesuffix("s"), document.get(kind) or {}, wanted, name, problems)
     if seeds is not None:
-        document["seeds"] = seeds
+        document["seeds"], document["scenario_seeds"] = seeds, {}
+    asked = {"scenarios": scenarios, "methods": methods, "seeds": [str(s) for s in seeds] if seeds else None}
+    parts = [f"{kind} {', '.join(values)}" for kind, values in asked.items() if values is not None]
+    document["selection"] = "; ".join([*parts, *(changes or [])])
     if problems:
         raise SettingsError(problems)
     try:
@@ -183,8 +193,9 @@ def resolve(suite: Suite) -> list[CellSettings]:
             seed=seed,
             **resolved[scenario, method],
         )
-        for seed in suite.seeds
+        for seed in sorted({seed for scenario in suite.scenarios for seed in suite.seeds_of(scenario)})
         for scenario in suite.scenarios
+        if seed in suite.seeds_of(scenario)
         for method in suite.methods
     ]
 
@@ -251,9 +262,17 @@ def _expand(document: dict[str, Any]) -> dict[str, Any]:
     if isinstance(document.get("methods"), list):
         document["methods"] = {name: {} for name in document["methods"]}
     document["methods"] = {name: settings or {} for name, settings in (document.get("methods") or {}).items()}
-    if isinstance(document.get("seeds"), int):
-        document["seeds"] = list(range(document["seeds"]))
+    document["scenario_seeds"] = {
+        name: _seed_list(scenario.pop("seeds"))
+        for name, scenario in expanded.items()
+        if isinstance(scenario, dict) and "seeds" in scenario
+    }
+    document["seeds"] = _seed_list(document.get("seeds"))
     return document
+
+
+def _seed_list(seeds: Any) -> Any:
+    return list(range(seeds)) if isinstance(seeds, int) else seeds
 
 
 def _apply(document: dict[str, Any], change: str, problems: list[str]) -> None:

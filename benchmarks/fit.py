@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
@@ -49,7 +50,8 @@ def fit(method: Method, phase: Phase, trainer: Trainer | None = None, index: int
                 break
             batch = method.batch(data[rows], epoch)
             key = (method.task.id, index, method.step_shape(batch))
-            loss_sum += trainer.meter.measure(key, lambda b=batch: method.observe(b, optimizer, phase), part=phase.name)
+            step = partial(method.observe, batch, optimizer, phase)
+            loss_sum += trainer.meter.measure(key, step, part=phase.name)
             if schedule is not None:
                 schedule.step()
             taken += 1

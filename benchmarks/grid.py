@@ -8,7 +8,7 @@ from benchmarks.config import CellSettings, SettingsError, Suite, resolve
 from benchmarks.record import RunRecord
 from benchmarks.store import Scan
 from methods import METHODS
-from scenarios import DataNotFound, layout_for, resolve_head
+from scenarios import DataNotFound, Scenario, layout_for, resolve_head
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,16 @@ class Grid:
 
     def statuses(self, scan: Scan) -> list[tuple[CellSettings, str]]:
         return [(cell, _status(cell, scan)) for cell in self.cells]
+
+
+def matched_by_name(grid: Grid, scan: Scan) -> Scan:
+    """`scan` with each record under the cell of its scenario, method and seed, whatever its identity.
+
+    For published evidence: it stays readable when settings gain fields, and says itself with which it was made.
+    """
+    names = {(r.scenario, r.method, r.seed): r for r in scan.records.values()}
+    found = {cell.identity: names.get((cell.scenario_name, cell.method_name, cell.seed)) for cell in grid.cells}
+    return Scan({identity: record for identity, record in found.items() if record}, scan.problems)
 
 
 def _status(cell: CellSettings, scan: Scan) -> str:
@@ -68,7 +78,7 @@ def rehearse(cells: list[CellSettings], data_root: str | None) -> None:
     Raises DataNotFound, or SettingsError with every scenario and method that cannot be built.
     """
     problems: list[str] = []
-    scenarios: dict[str, object] = {}
+    scenarios: dict[str, Scenario | None] = {}
     tried: set[tuple[str, str]] = set()
     for cell in cells:
         if cell.scenario_name not in scenarios:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import defaultdict
 from pathlib import Path
 
@@ -22,6 +23,9 @@ def run_with_progress(
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("cells", total=len(cells), failed=0, left="?")
         outcomes = run_local(cells, folder, data_root, devices)
+        # what a scheduler sends before it kills; and Ctrl-C also where a shell had it ignored
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _interrupt)
         try:
             for n, outcome in enumerate(outcomes, 1):
                 failed += outcome.status != "done"
@@ -34,6 +38,10 @@ def run_with_progress(
             console.print("stopped; finished cells are kept, the same command continues with the rest")
             raise typer.Exit(130) from None
     return failed
+
+
+def _interrupt(*_) -> None:
+    raise KeyboardInterrupt
 
 
 def _line(n: int, total: int, outcome: Outcome, left: str) -> str:

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.config import CellSettings
 from benchmarks.environment import environment, peak_memory_bytes
-from benchmarks.evaluate import evaluate_both
+from benchmarks.evaluate import evaluate, evaluate_both
 from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.record import Counts, Flops, Memory, RunRecord
 from methods import Method, TaskView, method_class
@@ -20,6 +20,8 @@ from metrics import AccuracyMatrix
 from metrics.flops import Flops as FlopCount
 from metrics.flops import count_flops
 from scenarios import Scenario, Task
+
+__all__ = ["evaluate", "failed_record", "inference_flops", "run_cell", "task_view", "train_task"]
 
 
 @dataclass

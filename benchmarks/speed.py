@@ -61,6 +61,7 @@ def main() -> None:
         cell = make_grid(suite).cells[0]
         scenario = cell.scenario.build(0)
     recipe = cell.training
+    assert recipe.epochs is not None, "both suites count epochs"
     optimizer = recipe.optimizer
     print(f"finetune on {cell.scenario_name}, one thread: the harness against a plain PyTorch loop, {PAIRS} pairs")
     ratios = []

@@ -9,6 +9,7 @@ from methods.base import Batch, Method, TaskView, hyper
 from methods.buffer import draw
 from methods.episodic import EpisodicMemory
 from methods.gradients import flat_gradient, gradient_of, set_gradient
+from scenarios import Examples
 
 
 class AGEM(Method):
@@ -30,7 +31,7 @@ class AGEM(Method):
         return super().build(scenario, model)
 
     def begin_task(self, task: TaskView) -> None:
-        self._past = self.memory.all() if len(self.memory) else None
+        self._past: Examples | None = self.memory.all() if len(self.memory) else None
 
     def adjust_gradients(self, batch: Batch) -> None:
         if self._past is None:
@@ -48,10 +49,10 @@ class AGEM(Method):
         self.memory.store(task.train)
 
     def step_shape(self, batch: Batch):
-        return len(batch), self._past is not None and self._referenced(batch)
+        return len(batch), min(len(self.memory), self._referenced(batch))
 
     def _referenced(self, batch: Batch) -> int:
-        return min(len(self._past), max(1, round(self.reference_ratio * len(batch))))
+        return max(1, round(self.reference_ratio * len(batch)))
 
     def footprint(self) -> dict[str, int]:
         return {"buffer": self.memory.nbytes}

@@ -82,7 +82,8 @@ class Method:
     family: ClassVar[str] = "other"
     """baseline, regularisation, replay, projection, expansion, ..."""
 
-    network: nn.Module
+    network: Any
+    """The nn.Module that is trained, of the kind that `build` makes."""
     layout: OutputLayout
     recipe: Recipe
     seed: int
@@ -259,12 +260,16 @@ class Method:
             object.__setattr__(self, name, getattr(checked, name))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ and name in {f.name for f in fields(self)}:
+        if name in self.__dict__ and name in self._hyperparameter_names():
             raise AttributeError(f"{type(self).__name__}.{name} is a hyperparameter and stays as constructed")
         object.__setattr__(self, name, value)
 
     def hyperparameters(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: getattr(self, name) for name in self._hyperparameter_names()}
+
+    @classmethod
+    def _hyperparameter_names(cls) -> list[str]:
+        return [f.name for f in fields(cls)]  # type: ignore[arg-type]  # subclasses are dataclasses
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> Self:
@@ -275,7 +280,7 @@ class Method:
         try:
             checked = _hyperparameter_model(cls)(**settings)
         except ValidationError as error:
-            raise ValueError("; ".join(explain(error, [f.name for f in fields(cls)]))) from None
+            raise ValueError("; ".join(explain(error, cls._hyperparameter_names()))) from None
         return cls(**checked.model_dump())
 
 

@@ -33,6 +33,7 @@ class PNN(Method):
         return torch.nn.functional.cross_entropy(own, batch.y - self.task.outputs.start)
 
     def predict(self, x: Tensor, task_id: int | None = None) -> Tensor:
+        assert task_id is not None, "declared by needs_task_id"
         own = self.network(x, task_id)
         columns = self.layout.columns[task_id]
         scores = own.new_full((len(x), self.layout.n_outputs), torch.finfo(own.dtype).min)

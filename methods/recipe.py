@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -36,7 +36,7 @@ class OptimizerSettings(BaseModel):
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """A fresh optimizer over `parameters`, fused where torch has it (about twice as fast for Adam)."""
         parameters = list(parameters)
-        common = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": True}
+        common: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": True}
         if self.name == "sgd":
             optimizer = torch.optim.SGD(parameters, momentum=self.momentum, **common)
             if self.momentum:
@@ -102,4 +102,4 @@ class Phase:
 
     @property
     def total_steps(self) -> int:
-        return self.steps if self.steps is not None else self.epochs * self.steps_per_epoch
+        return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_per_epoch

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models.heads import LinearHead, MultiHead
+
 
 class Network(nn.Module):
     """logits = head(backbone(x)). x float [N, C, H, W] -> logits [N, columns]."""
 
-    def __init__(self, backbone: nn.Module, head: nn.Module):
+    def __init__(self, backbone: nn.Module, head: LinearHead | MultiHead):
         super().__init__()
         self.backbone = backbone
         self.head = head

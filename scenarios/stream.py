@@ -77,7 +77,7 @@ class Stream(BaseModel):
             name=name or f"{type(self).__name__.lower()}-{self.data}/{self.setting}",
             tasks=tuple(tasks),
             layout=layout,
-            image_shape=tuple(train_images.shape[1:]),
+            image_shape=(train_images.shape[1], train_images.shape[2], train_images.shape[3]),
             normalise=self._normalise(dataset),
             manifest=manifest,
             version=self.version,

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -47,7 +47,7 @@ class _Worker:
 
 def run_local(
     cells: list[CellSettings], folder: Path, data_root: str | None, devices: list[str], threads: int = 1
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Runs `cells` on one worker per entry of `devices` ("cpu", "cuda:0", ...), yielding each as it finishes.
 
     A worker that is killed is replaced and its cell tried once more, then recorded as failed. Raises StorageFailed
@@ -112,7 +112,7 @@ def run_local(
 
 
 @contextmanager
-def _thread_limit(threads: int):
+def _thread_limit(threads: int) -> Iterator[None]:
     """Children started inside give numpy's and torch's libraries `threads` threads, which they read when imported."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
@@ -147,6 +147,7 @@ def _work(connection: Connection, folder: str, data_root: str | None, device: st
     torch.set_num_threads(threads)
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
+    _warm_up()
     store = Store(Path(folder))
     parent = multiprocessing.parent_process()
     while True:
@@ -164,6 +165,24 @@ def _work(connection: Connection, folder: str, data_root: str | None, device: st
             connection.send(StorageFailed(f"{cell.label}: {error}"))
             return
         connection.send(_outcome(cell, record))
+
+
+def _warm_up() -> None:
+    """Pays for what only the first cell of a process would pay for, so that cells' times compare."""
+    import sklearn.datasets  # noqa: F401
+    import torch
+    import torchvision.transforms.v2.functional  # noqa: F401
+    from torch import nn
+
+    from methods import OptimizerSettings
+    from metrics.flops import count_flops
+
+    layer = nn.Linear(64, 8)
+    optimizer = OptimizerSettings(momentum=0.9).build(layer.parameters())
+    for _ in range(3):
+        optimizer.zero_grad()
+        count_flops(lambda: layer(torch.ones(16, 64)).sum().backward())
+        optimizer.step()
 
 
 def _outcome(cell: CellSettings, record) -> Outcome:

@@ -126,6 +126,15 @@ overrides: [{methods: [large], training: {epochs: 2}}]
     assert (small.training.epochs, large.training.epochs) == (5, 2)
 
 
+def test_a_scenario_may_have_seeds_of_its_own():
+    grid = make_grid(load_suite("mnist", methods=["finetune"]))
+    seeds = {name: [c.seed for c in grid.cells if c.scenario_name == name] for name in grid.suite.scenarios}
+    assert seeds["split-mnist/class"] == [0, 1, 2, 3, 4]
+    assert seeds["permuted-mnist/domain"] == [0, 1, 2]
+    asked = make_grid(load_suite("mnist", methods=["finetune"], seeds=[7]))
+    assert {c.seed for c in asked.cells} == {7}
+
+
 def test_heads_that_do_not_fit_stop_before_anything_runs():
     text = problems(lambda: make_grid(load_suite("digits", changes=["model.head=multi"])))
     assert "split-digits/class" in text

@@ -21,7 +21,7 @@ BUDGET = {"buffer_size": 10, "strength": 1.0}  # small buffers; a penalty that t
 
 
 def make(name: str, **settings) -> Method:
-    known = {f for f in METHODS[name]().hyperparameters()}
+    known = METHODS[name]().hyperparameters()
     return METHODS[name](**{k: v for k, v in (BUDGET | settings).items() if k in known})
 
 
