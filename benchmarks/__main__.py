@@ -121,12 +121,15 @@ def report(
     metrics: Annotated[
         str | None, typer.Option("--metrics", help="score ids, comma-separated (`list metrics`)")
     ] = None,
+    as_tool: Annotated[
+        str | None, typer.Option("--as", help="also under the definitions of avalanche, mammoth, pycil, facil, ...")
+    ] = None,
     results_dir: ResultsDir = Path("results"),
     published: Annotated[bool, typer.Option("--published", help="read the committed records instead")] = False,
 ) -> None:
-    """Write and print the leaderboard of SUITE from its records."""
+    """Write the leaderboard of SUITE and its comparison of methods from records, and print the leaderboard."""
     from benchmarks.grid import matched_by_name
-    from benchmarks.report import write_report
+    from benchmarks.report import write_as_tool, write_report
     from benchmarks.store import Store
 
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
@@ -135,6 +138,11 @@ def report(
         scan = matched_by_name(grid, _scan(Store(folder / "records")))
     else:
         folder, scan = results_dir / "leaderboards", _scan(store)
+    if as_tool is not None:
+        path = write_as_tool(grid, scan, folder, as_tool)
+        out.print(path.read_text(), markup=False)
+        out.print(f"as {as_tool}: {path}", markup=False)
+        return
     written = write_report(grid, scan, folder, _list(metrics))
     out.print(written.text, markup=False)
     out.print(f"leaderboard: {written.markdown}", markup=False)

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.grid import Grid
+from benchmarks.report.comparison import comparison
 from benchmarks.report.csv_ import csv_text
 from benchmarks.report.latex import latex
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
 from benchmarks.report.markdown import markdown
+from benchmarks.report.peers import as_tool
+from benchmarks.report.runs import gather
 from benchmarks.report.terminal import terminal
 from benchmarks.store import Scan
 
-__all__ = ["Leaderboard", "Report", "make_leaderboard", "write_report"]
+__all__ = ["Leaderboard", "Report", "make_leaderboard", "write_as_tool", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -26,25 +29,38 @@ class Report:
     markdown: Path
     csv: Path
     latex: Path
+    comparison: Path
 
 
 def write_report(grid: Grid, scan: Scan, folder: Path, metrics: list[str] | None = None) -> Report:
-    """Writes <suite>.md, <suite>.csv and <suite>.tex into `folder`, the same bytes for the same records.
+    """Writes <suite>.md, .csv, .tex and .comparison.md into `folder`, the same bytes for the same records.
 
     `metrics`: ids of scores (and costs) to show instead of the usual columns.
     Raises SettingsError that names every unknown id; nothing is written then.
     """
     board = make_leaderboard(grid, scan, metrics)
-    files = {".md": markdown(board), ".csv": csv_text(board), ".tex": latex(board)}
+    files = {
+        ".md": markdown(board),
+        ".csv": csv_text(board),
+        ".tex": latex(board),
+        ".comparison.md": comparison(board.title, gather(grid, scan)),
+    }
     paths = {ending: folder / f"{board.name}{ending}" for ending in files}
-    folder.mkdir(parents=True, exist_ok=True)
     for ending, text in files.items():
         _replace(paths[ending], text)
-    return Report(board, terminal(board), paths[".md"], paths[".csv"], paths[".tex"])
+    return Report(board, terminal(board), paths[".md"], paths[".csv"], paths[".tex"], paths[".comparison.md"])
+
+
+def write_as_tool(grid: Grid, scan: Scan, folder: Path, tool: str) -> Path:
+    """Writes <suite>.as-<tool>.md: the records under another tool's definitions. Raises SettingsError for an unknown one."""
+    path = folder / f"{grid.suite.name}.as-{tool}.md"
+    _replace(path, as_tool(grid.suite.title, gather(grid, scan), tool))
+    return path
 
 
 def _replace(path: Path, text: str) -> None:
     """A reader finds the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8", newline="\n")

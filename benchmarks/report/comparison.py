@@ -1,0 +1,121 @@
+"""Methods against each other, paired by seed: what differs, and what is noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from benchmarks.report.markdown import escape
+from benchmarks.report.runs import BySeed, Runs
+from metrics import (
+    average_ranks,
+    best_method,
+    critical_difference,
+    holm,
+    paired_difference,
+    probability_of_improvement,
+    score,
+    summarise,
+)
+
+ALPHA = 0.05
+HOW_TO_READ = """\
+Methods are compared seed by seed (same class order, initial weights and batches), on ACC. A difference counts only
+where the paired t test, Holm-corrected over the methods of a table, rejects equality at the 5% level; every other
+reads as a tie (≈). Few seeds can only show large differences: a tie is not a proof of equality. Each table compares
+with the best method between the bounds, joint and finetune, which are compared but not ranked. P is the share of
+seeds on which that method is better, ties counting half."""
+
+
+def comparison(title: str, all_runs: Sequence[Runs]) -> str:
+    """The comparison page of a suite, markdown."""
+    parts = [f"# {escape(title)}: comparison", " ".join(HOW_TO_READ.split())]
+    ranks = _ranks(all_runs)
+    if ranks:
+        parts += ["## Average rank over scenarios", ranks]
+    for runs in all_runs:
+        values = accuracies(runs)
+        parts.append(f"## {escape(runs.scenario)}")
+        if len(values) < 2:
+            parts.append("Nothing to compare: fewer than two methods have two seeds or more.")
+            continue
+        parts.append(_against_best(values, [m for m in values if m in runs.named("method")]))
+    return "\n\n".join(parts) + "\n"
+
+
+def accuracies(runs: Runs) -> dict[str, BySeed]:
+    """ACC by method and seed, of methods with at least two seeds, best mean first."""
+    values = {m: {s: score("acc", r.matrix.matrix()) for s, r in runs.done(m).items()} for m in runs.roles}
+    usable = {m: own for m, own in values.items() if len(own) > 1 and not any(map(math.isnan, own.values()))}
+    return dict(sorted(usable.items(), key=lambda item: -round(summarise(list(item[1].values())).mean, 12)))
+
+
+def _against_best(values: dict[str, BySeed], ranked: list[str]) -> str:
+    """Every method, bounds too, against the ranked one with the best mean: difference, intervals, probability, p."""
+    best = best_method({m: values[m] for m in ranked}) or next(iter(values))
+    others = [m for m in values if m != best and values[m].keys() & values[best].keys()]
+    found = {m: paired_difference(values[m], values[best]) for m in others}
+    adjusted = dict(zip(others, holm([found[m].p_value for m in others]), strict=True))
+    rows = []
+    for m in others:
+        d = found[m]
+        rows.append(
+            [
+                escape(m),
+                f"{100 * d.mean:+.2f}",
+                _interval(d.t_interval),
+                _interval(d.bootstrap_interval),
+                f"{probability_of_improvement(values[best], values[m]):.2f}",
+                _p(adjusted[m]),
+                "≈ tie" if adjusted[m] > ALPHA else "differs",
+                d.n,
+            ]
+        )
+    heads = [
+        f"against {escape(best)}",
+        "difference, pp",
+        "95% t interval",
+        "95% bootstrap interval",
+        f"P({escape(best)} better)",
+        "p (Holm)",
+        "verdict",
+        "n",
+    ]
+    return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["left", *["right"] * 7])
+
+
+def _ranks(all_runs: Sequence[Runs]) -> str:
+    """Average ranks over scenarios with the critical difference (Demšar 2006), for methods that ran in all of them."""
+    means = {
+        runs.scenario: {m: summarise(list(v.values())).mean for m, v in accuracies(runs).items()} for runs in all_runs
+    }
+    means = {scenario: own for scenario, own in means.items() if own}
+    if len(means) < 2:
+        return ""
+    ranked = {m for runs in all_runs for m in runs.named("method")}
+    everywhere = [m for m in next(iter(means.values())) if m in ranked and all(m in own for own in means.values())]
+    if len(everywhere) < 2:
+        return ""
+    ranks = average_ranks({m: {s: own[m] for s, own in means.items()} for m in everywhere})
+    distance = critical_difference(len(everywhere), len(means))
+    rows = [[escape(m), f"{rank:.2f}"] for m, rank in sorted(ranks.items(), key=lambda item: item[1])]
+    left_out = sorted(ranked - set(everywhere))
+    text = (
+        f"{len(means)} scenarios. Two average ranks differ at the 5% level when they lie more than {distance:.2f} apart "
+        "(Nemenyi); closer ones are ties."
+        + (f" Not in every scenario, so not ranked: {', '.join(map(escape, left_out))}." if left_out else "")
+    )
+    table = tabulate(
+        rows, ["method", "average rank"], tablefmt="pipe", disable_numparse=True, colalign=["left", "right"]
+    )
+    return f"{table}\n\n{text}"
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    return f"[{100 * bounds[0]:+.2f}, {100 * bounds[1]:+.2f}]"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

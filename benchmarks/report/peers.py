@@ -1,0 +1,64 @@
+"""The same matrices under another tool's definitions, beside ours: `report SUITE --as TOOL`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from benchmarks.config import SettingsError, nearest
+from benchmarks.report.markdown import escape
+from benchmarks.report.runs import Runs
+from metrics import ROSETTA, SCORES, as_printed_by, score, summarise
+
+
+def as_tool(title: str, all_runs: Sequence[Runs], tool: str) -> str:
+    """What `tool` would print for the records of a suite, markdown. Raises SettingsError for an unknown tool."""
+    if tool not in ROSETTA:
+        raise SettingsError([f"--as {tool!r}: no such tool{nearest(tool, list(ROSETTA))}"])
+    peer = ROSETTA[tool]
+    parts = [f"# {escape(title)}, as {tool} would print it"]
+    parts.append(
+        f"The accuracy matrices of our records under the definitions of {tool}, in its unit "
+        f"({'percent' if peer.scale == 100 else 'fractions'}); mean ± half width of the 95% interval over seeds. "
+        "Two runs agree in these numbers only if their matrices do."
+    )
+    parts.append("\n".join(f"- {escape(line)}" for line in (f"how we know: {peer.verified}", *peer.notes)))
+    for runs in all_runs:
+        parts += [f"## {escape(runs.scenario)}", _table(runs, tool)]
+    parts.append("## Definitions")
+    parts.append(
+        "\n".join(
+            f"- {escape(name)} = our `{id}`: `{SCORES[id].formula}` ({SCORES[id].source})"
+            for name, id in peer.printed.items()
+        )
+    )
+    if peer.not_expressible:
+        parts.append("Printed there, but not a function of the accuracy matrix:")
+        parts.append("\n".join(f"- {escape(name)}: {escape(why)}" for name, why in peer.not_expressible))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(runs: Runs, tool: str) -> str:
+    peer = ROSETTA[tool]
+    rows = []
+    for method in runs.roles:
+        matrices = [record.matrix.matrix() for record in runs.done(method).values()]
+        if not matrices:
+            why = "n/a" if method in runs.impossible else "not run"
+            rows.append([escape(method), why, *["" for _ in peer.printed]])
+            continue
+        printed = [as_printed_by(tool, matrix) for matrix in matrices]
+        cells = [_number([p[name] for p in printed], 2 if peer.scale == 100 else 4) for name in peer.printed]
+        rows.append([escape(method), _number([100 * score("acc", m) for m in matrices], 2), *cells])
+    heads = ["method", "our ACC, %", *(f"{escape(name)} (`{id}`)" for name, id in peer.printed.items())]
+    align = ["left", *["right"] * (len(heads) - 1)]
+    return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def _number(values: list[float], decimals: int) -> str:
+    summary = summarise(values)
+    if summary.mean != summary.mean:
+        return "n/a"
+    text = f"{summary.mean:.{decimals}f}"
+    return text if summary.half_width != summary.half_width else f"{text} ± {summary.half_width:.{decimals}f}"
