@@ -35,7 +35,7 @@ bench-mnist: setup
 	$(RUN) run mnist $(OPTIONS)
 
 test: setup $(VENV)/.installed-dev
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto
 
 lint: setup $(VENV)/.installed-dev
 	$(PY) -m ruff check .

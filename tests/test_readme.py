@@ -1,0 +1,103 @@
+"""Every command and snippet of the README is run, and its numbers are those of committed records."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from methods import METHODS
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def block(name: str) -> str:
+    """The code block after `<!-- test: name -->`."""
+    return re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", README, re.S).group(1)
+
+
+def test_every_code_block_is_run_by_a_test_here():
+    named = len(re.findall(r"<!-- test: \w+ -->", README))
+    make_blocks = [b for b in re.findall(r"```bash\n(.*?)```", README, re.S) if b.startswith("make ")]
+    assert named + len(make_blocks) == README.count("```") // 2
+
+
+def test_python_api_in_twelve_lines(capsys):
+    code = block("api")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    exec(compile(code, "README", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "untrained" in printed
+    assert float(printed.splitlines()[0]) > 0.6
+
+
+def test_commands(tmp_path):
+    for line in block("commands").splitlines():
+        words = shlex.split(line)
+        assert words[:3] == ["python", "-m", "benchmarks"]
+        words[0] = sys.executable
+        if words[3] != "list":
+            words += ["--results-dir", str(tmp_path)]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        assert done.stdout.strip()
+
+
+def test_make_commands_exist():
+    for line in re.findall(r"^make [^#\n`]*", README, re.M):
+        done = subprocess.run(["make", "-n", *shlex.split(line)[1:]], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
+def test_the_method_shown_runs_as_it_stands(monkeypatch):
+    from benchmarks.run import train_task
+    from tests.conftest import SHORT, SMALL_MODEL, small_split
+
+    code = block("method")
+    assert len(code.splitlines()) <= 30
+    module = type(sys)("methods.l2")
+    monkeypatch.setitem(sys.modules, "methods.l2", module)
+    exec(compile(code, "methods/l2.py", "exec"), module.__dict__)
+    monkeypatch.setitem(METHODS, "l2", module.L2)
+    moved = {}
+    for name, settings in (("l2", {"strength": 0.05}), ("finetune", {})):
+        scenario = small_split("domain")
+        method = METHODS[name](**settings).start(scenario, SMALL_MODEL, SHORT)
+        for task in scenario.tasks:
+            train_task(method, scenario, task)
+            if task.id == 0:
+                first = [p.detach().clone() for p in method.network.parameters()]
+        after = method.network.parameters()
+        moved[name] = sum(float((p - q).square().sum()) for p, q in zip(after, first, strict=True))
+    assert moved["l2"] < 0.8 * moved["finetune"]  # it does what it is for
+    for setting in ("task", "class"):
+        scenario = small_split(setting)
+        method = METHODS["l2"]().start(scenario, SMALL_MODEL, SHORT)
+        for task in scenario.tasks:
+            train_task(method, scenario, task)
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+def published_table(suite: str, scenario: str) -> str:
+    """The table of one scenario as it stands in the published markdown."""
+    text = (ROOT / "results" / "published" / suite / f"{suite}.md").read_text()
+    section = re.search(rf"^#+ {re.escape(scenario)}\b.*?(?=^#+ |\Z)", text, re.S | re.M).group(0)
+    return "\n".join(line for line in section.splitlines() if line.startswith("|"))
+
+
+@pytest.mark.skipif(not (ROOT / "results/published/mnist").exists(), reason="suite mnist is not published yet")
+def test_the_table_shown_is_the_published_one():
+    suite, scenario = re.search(r"<!-- table: (\S+) (\S+) -->", README).groups()
+    shown = re.search(r"<!-- table: \S+ \S+ -->\n\n(.*?)\n\n", README, re.S).group(1)
+    table = "\n".join(line for line in shown.splitlines() if line.startswith("|"))
+    assert table == published_table(suite, scenario)
