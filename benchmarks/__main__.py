@@ -158,6 +158,19 @@ def publish(suite: SuiteName, results_dir: ResultsDir = Path("results")) -> None
     out.print(f"published {len(grid.cells)} records of {grid.suite.name}: {folder}", markup=False)
 
 
+@app.command()
+def guide(
+    results_dir: ResultsDir = Path("results"),
+    published: Annotated[bool, typer.Option("--published", help="from the committed records instead")] = False,
+) -> None:
+    """Write which method does best for what, read off the records of all suites."""
+    from benchmarks.report.overview import write_guide
+
+    path = write_guide(results_dir, published)
+    out.print(path.read_text(), markup=False)
+    out.print(f"guide: {path}", markup=False)
+
+
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(metavar="methods|scenarios|metrics|suites", help="what to list")],

@@ -1,0 +1,77 @@
+"""The guide says what the records say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.report.guide import Evidence, Standing, guide, pareto
+from benchmarks.report.runs import gather
+from metrics import Summary
+from tests.benchmarks.test_report_fixtures import planted, recorded, shifted
+
+
+def standing(name: str, accuracy: float, training: float, memory: float = 1.0) -> Standing:
+    return Standing(name, Summary(accuracy, 0.0, 3, 0.0), training, memory, False, ())
+
+
+def test_pareto_front_by_hand():
+    candidates = [standing("a", 0.9, 10), standing("b", 0.8, 5), standing("c", 0.7, 6), standing("d", 0.6, 1)]
+    assert [s.method for s in pareto(candidates, "training")] == ["d", "b", "a"]
+    assert [s.method for s in pareto([*candidates, standing("e", 0.9, 9)], "training")] == ["d", "b", "e"]
+    # equal in both: neither beats the other
+    assert {s.method for s in pareto([standing("a", 0.5, 1), standing("b", 0.5, 1)], "training")} == {"a", "b"}
+    assert [s.method for s in pareto([replace(c, memory=1.0) for c in candidates], "memory")] == ["a"]
+
+
+def evidence(records, methods, **kwargs) -> Evidence:
+    return Evidence("planted", "planted", "planted/records", gather(*recorded(records, methods, **kwargs)))
+
+
+def test_fronts_and_links():
+    records = [
+        planted(m, s, shifted(by))
+        for m, by in {"er": 10, "ewc": -5, "joint": 14, "finetune": -20}.items()
+        for s in range(3)
+    ]
+    text = guide([evidence(records, ["finetune", "joint", "ewc", "er"])])
+    assert "## domain-incremental" in text
+    line = next(li for li in text.splitlines() if "split-digits/domain" in li)
+    # same costs, so the better one alone is on the front; er keeps a buffer, so without data only ewc is left
+    assert "er 87.7" in line
+    assert "ewc 72.7" in line.split("|")[4]
+    assert "57.7 – 91.7" in line
+    assert "planted/records/split-digits.domain.er.seed0." in line
+
+
+def test_buffer_sizes_that_break():
+    methods = {"finetune": {}, "joint": {}, "small": {"method": "er"}, "large": {"method": "er"}}
+    shifts = {"finetune": -40, "joint": 10, "small": -30, "large": 5}
+    records = []
+    for name, by in shifts.items():
+        for seed in range(3):
+            record = planted(name, seed, shifted(by))
+            size = {"small": 20, "large": 200}.get(name)
+            base = "er" if size else name
+            settings = record.settings | {
+                "method": {"name": base, "settings": {"buffer_size": size} if size else {}, "version": 1}
+            }
+            records.append(record.model_copy(update={"settings": settings}))
+    text = guide([evidence(records, methods)])
+    table = text.split("### Buffer size")[1]
+    small, large = (next(li for li in table.splitlines() if f"|{n:>14} |" in li or f" {n} " in li) for n in (20, 200))
+    assert "(0.20) ✗" in small  # (47.7 - 37.7) / (87.7 - 37.7)
+    assert "(0.90)" in large
+    assert "✗" not in large
+
+
+def test_what_is_no_better_than_finetune_is_on_no_front():
+    shifts = {"ewc": -38, "joint": 14, "finetune": -40}
+    records = [planted(m, s, shifted(by)) for m, by in shifts.items() for s in range(3)]
+    text = guide([evidence(records, list(shifts))])
+    line = next(li for li in text.splitlines() if "split-digits/domain" in li)
+    assert "none" in line
+    assert "ewc" not in line
+
+
+def test_nothing_recorded():
+    assert "No records yet" in guide([evidence([], ["er"])])
