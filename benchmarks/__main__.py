@@ -190,7 +190,7 @@ def _grid(suite, methods, scenarios, seeds, changes, results_dir: Path):
     from benchmarks.grid import make_grid
     from benchmarks.store import Store
 
-    chosen = load_suite(suite, _list(methods), _list(scenarios), _seeds(seeds), changes)
+    chosen = load_suite(suite, _list(methods), _list(scenarios), seeds, changes)
     return make_grid(chosen), Store(results_dir / "runs" / chosen.name)
 
 
@@ -207,20 +207,6 @@ def _list(text: str | None) -> list[str] | None:
 
 def _path(path: Path | None) -> str | None:
     return str(path) if path else None
-
-
-def _seeds(text: str | None) -> list[int] | None:
-    from benchmarks.config import SettingsError
-
-    if text is None:
-        return None
-    try:
-        numbers = [int(part) for part in text.split(",") if part.strip()]
-        if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and numbers[0] == 0):
-            raise ValueError
-    except ValueError:
-        raise SettingsError([f"--seeds {text!r}: give a number of seeds, e.g. 5, or a list, e.g. 1,2,3"]) from None
-    return list(dict.fromkeys(numbers)) if "," in text else list(range(numbers[0]))
 
 
 def _devices(workers: int | None, gpus: str | None) -> list[str]:

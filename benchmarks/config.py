@@ -141,7 +141,7 @@ def load_suite(
     name: str,
     methods: list[str] | None = None,
     scenarios: list[str] | None = None,
-    seeds: list[int] | None = None,
+    seeds: str | list[int] | None = None,
     changes: list[str] | None = None,
 ) -> Suite:
     """The suite `name` (or a path to a YAML file), narrowed to the methods, scenarios and seeds named, with
@@ -157,22 +157,30 @@ def load_suite(
         raise SettingsError([f"{path} should be a mapping with title, scenarios, methods, ..."])
     document = _expand({"name": path.stem} | document)
     problems: list[str] = []
+    if isinstance(seeds, str):
+        seeds = parse_seeds(seeds, problems)
     for change in changes or []:
         _apply(document, change, problems)
     for kind, wanted in (("scenarios", scenarios), ("methods", methods)):
         if wanted is not None:
-            document[kind] = _select(kind.removesuffix("s"), document.get(kind) or {}, wanted, name, problems)
+            known = document.get(kind) or {}
+            # with nothing left of what was asked for, the rest of the request is still checked against the whole suite
+            document[kind] = _select(kind.removesuffix("s"), known, wanted, name, problems) or known
     if seeds is not None:
         document["seeds"], document["scenario_seeds"] = seeds, {}
     asked = {"scenarios": scenarios, "methods": methods, "seeds": [str(s) for s in seeds] if seeds else None}
     parts = [f"{kind} {', '.join(values)}" for kind, values in asked.items() if values is not None]
     document["selection"] = "; ".join([*parts, *(changes or [])])
-    if problems:
-        raise SettingsError(problems)
     try:
-        return Suite(**document)
+        suite = Suite(**document)
+        resolve(suite)
     except ValidationError as error:
-        raise SettingsError([f"suite {name}: {line}" for line in explain(error, list(Suite.model_fields))]) from None
+        problems += [f"suite {name}: {line}" for line in explain(error, list(Suite.model_fields))]
+    except SettingsError as error:
+        problems += error.problems
+    if problems:
+        raise SettingsError(list(dict.fromkeys(problems)))
+    return suite
 
 
 def resolve(suite: Suite) -> list[CellSettings]:
@@ -269,6 +277,18 @@ def _expand(document: dict[str, Any]) -> dict[str, Any]:
     }
     document["seeds"] = _seed_list(document.get("seeds"))
     return document
+
+
+def parse_seeds(text: str, problems: list[str]) -> list[int] | None:
+    """ "5" is 0..4, "1,2,3" a list. Something else is added to `problems`, and None returned."""
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+        if not numbers or min(numbers) < 0 or ("," not in text and numbers[0] == 0):
+            raise ValueError
+    except ValueError:
+        problems.append(f"--seeds {text!r}: give a number of seeds, e.g. 5, or a list, e.g. 1,2,3")
+        return None
+    return list(dict.fromkeys(numbers)) if "," in text else list(range(numbers[0]))
 
 
 def _seed_list(seeds: Any) -> Any:

@@ -54,23 +54,13 @@ def test_dry_run_runs_nothing(suite, tmp_path):
 
 
 def test_wrong_requests_say_everything_and_exit_with_2(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks",
-        "run",
-        "digits",
-        "--methods",
-        "finetun,ewcc",
-        "--set",
-        "training.epoch=1",
-    ]
-    done = subprocess.run(
-        [*command, "--results-dir", str(tmp_path / "r")], capture_output=True, text=True, env=dict(os.environ)
-    )
+    wrong = ["--methods", "finetun,ewcc", "--scenarios", "split-digit/class", "--set", "training.epoch=1", "--seeds", "x"]
+    command = [sys.executable, "-m", "benchmarks", "run", "digits", *wrong, "--results-dir", str(tmp_path / "r")]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 2
-    assert "did you mean 'finetune'" in done.stderr
-    assert "did you mean 'ewc'" in done.stderr
+    for said in ("'finetune'", "'ewc'", "'split-digits/class'", "'epochs'"):
+        assert f"did you mean {said}" in done.stderr
+    assert "--seeds 'x'" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "r").exists()
 
