@@ -22,37 +22,11 @@ from pydantic import ConfigDict, ValidationError, create_model
 from torch import Tensor, nn
 
 from methods import losses
+from methods.batch import Batch, TaskView
 from methods.recipe import Phase, Recipe
 from models import ModelSettings, build_network
 from scenarios import Examples, OutputLayout, Scenario, resolve_head
 from scenarios.seeding import generator_for, seed_for
-from scenarios.setting import Active
-
-
-@dataclass(frozen=True)
-class TaskView:
-    """What a method gets to see of a task: no test data; `past` only where it declares `sees_past_data`."""
-
-    id: int
-    outputs: slice
-    train: Examples
-    past: tuple[TaskView, ...] = ()
-
-
-@dataclass(slots=True)
-class Batch:
-    """A minibatch. x float32 [N, C, H, W], normalised; y int64 [N], output columns; tasks: one id or int64 [N];
-    active: the columns that compete for each example; examples: the same as stored (uint8); epoch from 0."""
-
-    x: Tensor
-    y: Tensor
-    tasks: int | Tensor
-    active: Active
-    examples: Examples
-    epoch: int = 0
-
-    def __len__(self) -> int:
-        return len(self.y)
 
 
 def hyper(default: Any, about: str, source: str = "") -> Any:

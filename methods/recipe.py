@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from methods.batch import Batch
 from scenarios import Examples
-
-if TYPE_CHECKING:
-    from methods.base import Batch
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
