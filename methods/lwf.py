@@ -19,7 +19,11 @@ class LwF(Method):
     temperature: Annotated[float, Field(gt=0)] = hyper(
         2.0, "softens both distributions", "Li & Hoiem 2017, section 3.2"
     )
-    strength: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of the distillation (lambda_o)", "Li & Hoiem 2017")
+    strength: Annotated[float, Field(ge=0)] = hyper(
+        1.0,
+        "weight of the distillation (lambda_o), whose gradient is scaled by T^2; 1/T^2 undoes that",
+        "Li & Hoiem 2017; the T^2 as in Hinton et al. 2015 and van de Ven's code",
+    )
     weighting: Literal["sum", "share"] = hyper(
         "sum",
         'at task k: "sum": new + strength * old, summed over the old output groups; "share": (1/k) new + (1 - 1/k) old, their mean',

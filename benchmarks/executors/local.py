@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import time
+import traceback
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -141,8 +142,9 @@ def _work(connection: Connection, folder: str, data_root: str | None, device: st
     import torch
 
     from benchmarks.environment import reset_peak_memory
-    from benchmarks.run import run_cell
+    from benchmarks.run import failed_record, run_cell
     from benchmarks.store import Store
+    from scenarios import DataNotFound
 
     torch.set_num_threads(threads)
     if device.startswith("cuda"):
@@ -159,7 +161,13 @@ def _work(connection: Connection, folder: str, data_root: str | None, device: st
             return
         reset_peak_memory(device)
         try:
-            record = run_cell(cell, data_root, device)
+            try:
+                record = run_cell(cell, data_root, device)
+            except DataNotFound as error:
+                connection.send(error)
+                return
+            except Exception:
+                record = failed_record(cell, traceback.format_exc(), 0.0)
             store.save(record)
         except OSError as error:
             connection.send(StorageFailed(f"{cell.label}: {error}"))

@@ -121,6 +121,14 @@ def test_time_left_is_from_cells_of_the_same_kind():
     assert clock(62) == "1:02"
 
 
+def test_a_scenario_that_cannot_be_built_is_a_failed_record(tmp_path):
+    cell = cells("finetune")[0]
+    uneven = cell.model_copy(update={"scenario": cell.scenario.model_copy(update={"tasks": 3})})
+    (outcome,) = run_local([uneven], tmp_path, None, ["cpu"])
+    assert outcome.status == "failed"
+    assert "evenly" in outcome.error
+
+
 def test_records_are_json_on_disk(tmp_path):
     list(run_local(cells("finetune"), tmp_path, None, ["cpu"]))
     (path,) = tmp_path.glob("*.json")
