@@ -1,0 +1,550 @@
+"""Augmentation of whole batches in memory, on whatever device they are: uint8 [N, C, H, W] in and out.
+
+Every image has its own draw, from an explicit generator and on the generator's device: with a CPU generator
+the same seed gives the same augmentation on every device, and no step waits for a GPU to count its rows. On a
+GPU a small batch costs launches, not arithmetic: augment a few thousand images a call and cut batches from
+them.
+
+Each operation is a frozen dataclass with `draw(images, generator)`, the random part, and
+`apply(images, *draws)`, the rest. Pixel arithmetic, rounding and edges are Pillow's, which torchvision and
+timm use image by image; colours are 0 to 255.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+Interpolation = Literal["bilinear", "bicubic"]
+Fill = int | tuple[int, ...]
+PixelOperation = Callable[[Tensor, Tensor], Tensor]
+
+
+class Augment:
+    """Operations in order, then `normalise`: uint8 [N, C, H, W] -> float32 (without `normalise`, uint8).
+
+    Augment([RandomCrop(padding=4), Flip(), ColorJitter(brightness=63 / 255)], scenario.normalise)
+    """
+
+    def __init__(self, operations: Sequence[Operation], normalise: Callable[[Tensor], Tensor] | None = None):
+        self.operations = tuple(operations)
+        self.normalise = normalise
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            got = f"{images.dtype} {list(images.shape)}"
+            raise TypeError(f"augmentation works on uint8 [N, C, H, W], before normalisation; got {got}")
+        for operation in self.operations:
+            images = operation(images, generator)
+        return images if self.normalise is None else self.normalise(images)
+
+
+class Operation:
+    """One augmentation: a call draws and applies. The input is never changed."""
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """The random parameters, the first axis over images, on the generator's device."""
+        raise NotImplementedError
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        """uint8 [N, C, H, W] -> the same shape, deterministic."""
+        raise NotImplementedError
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        return self.apply(images, *self.draw(images, generator))
+
+
+def _uniform(shape: Sequence[int], low: float, high: float, generator: Generator) -> Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device).mul_(high - low).add_(low)
+
+
+def _integers(shape: Sequence[int], count: int, generator: Generator) -> Tensor:
+    """int64, uniform from 0 to count - 1."""
+    return torch.randint(count, shape, generator=generator, device=generator.device)
+
+
+def _like(draw: Tensor, images: Tensor) -> Tensor:
+    """A draw on the device of the images. Pageable memory is staged at once: the host need not wait."""
+    return draw.to(images.device, non_blocking=images.is_cuda)
+
+
+def _each(draw: Tensor) -> Tensor:
+    """[N] -> [N, 1, 1, 1]."""
+    return draw.view(-1, 1, 1, 1)
+
+
+# Where things are in the image
+
+
+@dataclass(frozen=True)
+class RandomCrop(Operation):
+    """A window of the original size out of the image with a black border of `padding` pixels."""
+
+    padding: int = 4
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """top, left: int64 [N], 0 to 2 padding, uniform."""
+        top, left = _integers((2, len(images)), 2 * self.padding + 1, generator)
+        return top, left
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        top, left = (_like(draw, images).view(-1, 1, 1) for draw in draws)
+        n, channels, height, width = images.shape
+        padded = F.pad(images.contiguous(), (self.padding,) * 4)
+        padded_height, padded_width = padded.shape[2:]
+        # Rows of the output are contiguous runs of the padded pixels: copying run by run is three times as
+        # fast as gathering pixel by pixel. `runs` views every run, overlapping, and copies nothing.
+        plane = torch.arange(n * channels, device=images.device).view(n, channels, 1) * padded_height
+        row = plane + top + torch.arange(height, device=images.device)
+        runs = padded.as_strided((padded.numel() - width + 1, width), (1, 1))
+        return runs.index_select(0, (row * padded_width + left).flatten()).view(images.shape)
+
+
+@dataclass(frozen=True)
+class Flip(Operation):
+    """Left and right swapped with this probability."""
+
+    probability: float = 0.5
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """flipped: bool [N]."""
+        return (_uniform((len(images),), 0, 1, generator) < self.probability,)
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        return torch.where(_each(_like(draws[0], images)), images.flip(-1), images)
+
+
+@dataclass(frozen=True)
+class Cutout(Operation):
+    """A square of side `size` around a random pixel, clipped at the edges, set to `fill`.
+
+    DeVries & Taylor 2017. Here it comes before normalising: zeros after it are the mean colour before it.
+    """
+
+    size: int = 16
+    fill: Fill = 0
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """row, column of the centre: int64 [N]."""
+        n, _, height, width = images.shape
+        return _integers((n,), height, generator), _integers((n,), width, generator)
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        top, left = (draw - self.size // 2 for draw in draws)
+        return _erase(images, (top, left, top + self.size, left + self.size), self.fill)
+
+
+@dataclass(frozen=True)
+class RandomErasing(Operation):
+    """With this probability, a rectangle of random area and aspect ratio set to `fill` (Zhong et al. 2020).
+
+    Area uniform, as a part of the image; aspect ratio log-uniform from min_aspect to 1 / min_aspect; of ten
+    rectangles drawn the first that is smaller than the image is used, as in timm. `fill` as in Cutout.
+    """
+
+    probability: float = 0.25
+    area: tuple[float, float] = (0.02, 1 / 3)
+    min_aspect: float = 0.3
+    fill: Fill = 0
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """top, left, bottom, right: int64 [N], exclusive at the end; all 0 where nothing is erased."""
+        n, _, height, width = images.shape
+        area = _uniform((n, 10), *self.area, generator) * (height * width)
+        aspect = _uniform((n, 10), math.log(self.min_aspect), -math.log(self.min_aspect), generator).exp()
+        boxes = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()]).round().long()
+        fits = (boxes[0] < height) & (boxes[1] < width)
+        first = fits.int().argmax(dim=1)
+        box_height, box_width = boxes[:, torch.arange(n, device=first.device), first]
+        top = (_uniform((n,), 0, 1, generator) * (height - box_height + 1)).long()
+        left = (_uniform((n,), 0, 1, generator) * (width - box_width + 1)).long()
+        erased = (_uniform((n,), 0, 1, generator) < self.probability) & fits.any(dim=1)
+        return top * erased, left * erased, (top + box_height) * erased, (left + box_width) * erased
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        return _erase(images, draws, self.fill)
+
+
+def _erase(images: Tensor, edges: Sequence[Tensor], fill: Fill) -> Tensor:
+    top, left, bottom, right = (_each(_like(edge, images)) for edge in edges)
+    rows = torch.arange(images.shape[2], device=images.device).view(1, 1, -1, 1)
+    columns = torch.arange(images.shape[3], device=images.device)
+    inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+    return torch.where(inside, _colour(fill, images), images)
+
+
+def _colour(fill: Fill, images: Tensor) -> Tensor:
+    """fill as uint8 [1, C or 1, 1, 1]."""
+    values = [fill] if isinstance(fill, int) else list(fill)
+    if len(values) not in (1, images.shape[1]):
+        raise ValueError(f"fill={fill} has {len(values)} values, the images have {images.shape[1]} channels")
+    return torch.tensor(values, dtype=torch.uint8, device=images.device).view(1, -1, 1, 1)
+
+
+def affine(images: Tensor, matrix: Tensor, interpolation: Interpolation, fill: Fill) -> Tensor:
+    """Each output pixel (x, y) is the input at (a x + b y + c, d x + e y + f), `fill` where that is outside.
+
+    images uint8 [N, C, H, W]; matrix float [N, 6], a to f, in pixels. Neighbours beyond the edge repeat it.
+    As in Pillow the cubic is Keys' with -1 (grid_sample has -0.75), and results are cut off, not rounded.
+    """
+    n, _, height, width = images.shape
+    a, b, c, d, e, f = _like(matrix, images).view(n, 6, 1, 1).unbind(1)
+    x = torch.arange(width, device=images.device) + 0.5
+    y = torch.arange(height, device=images.device).view(-1, 1) + 0.5
+    source_x, source_y = a * x + b * y + c, d * x + e * y + f
+    inside = (source_x >= 0) & (source_x < width) & (source_y >= 0) & (source_y < height)
+    taps_x, weights_x = _taps(source_x - 0.5, width, interpolation)
+    taps_y, weights_y = _taps(source_y - 0.5, height, interpolation)
+    pixels = images.flatten(2).float()
+    total = torch.zeros(images.shape, device=images.device)
+    for row, row_weight in zip(taps_y, weights_y, strict=True):
+        for column, weight in zip(taps_x, weights_x, strict=True):
+            index = (row * width + column).view(n, 1, -1).expand(-1, images.shape[1], -1)
+            total.addcmul_(pixels.gather(2, index).view(images.shape), (row_weight * weight).unsqueeze(1))
+    # float32 leaves the weighted sum over a flat area up to 1e-4 short of its integer: lose no level there.
+    total = total.add_(2e-4).clamp_(0, 255)
+    return torch.where(inside.unsqueeze(1), total.to(torch.uint8), _colour(fill, images))
+
+
+def _taps(position: Tensor, size: int, interpolation: Interpolation) -> tuple[list[Tensor], list[Tensor]]:
+    """The pixels that an interpolated position lies between, int64, and their weights."""
+    start = position.floor()
+    t = position - start
+    s = 1 - t
+    if interpolation == "bicubic":
+        first, weights = -1, [-t * s * s, 1 - t * t * (2 - t), 1 - s * s * (2 - s), -s * t * t]
+    else:
+        first, weights = 0, [s, t]
+    return [(start + first + i).clamp(0, size - 1).long() for i in range(len(weights))], weights
+
+
+# Colours: each function takes images uint8 [N, C, H, W] and one value an image, [N]
+
+
+def brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """0 is black, 1 the image."""
+    return _blend(torch.zeros_like(images), images, factor)
+
+
+def contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """0 is the image's mean grey, 1 the image."""
+    mean = _grey(images).float().mean((1, 2, 3), keepdim=True).add_(0.5).floor_()
+    return _blend(mean, images, factor)
+
+
+def saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """0 is greyscale, 1 the image."""
+    return _blend(_grey(images), images, factor)
+
+
+def sharpness(images: Tensor, factor: Tensor) -> Tensor:
+    """0 is smoothed by the 3x3 kernel of ones with 5 in the middle (edges kept), 1 the image."""
+    pixels = images.float()
+    rows = pixels[..., :-2, :] + pixels[..., 1:-1, :] + pixels[..., 2:, :]
+    total = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * pixels[..., 1:-1, 1:-1]
+    smooth = pixels.clone()
+    smooth[..., 1:-1, 1:-1] = total.div_(13).add_(0.5).floor_()
+    return _blend(smooth, pixels, factor)
+
+
+def hue(images: Tensor, shift: Tensor) -> Tensor:
+    """Colours turned by `shift` of the colour circle, -0.5 to 0.5. Grey images have no hue."""
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = images.float().unbind(1)
+    high, low = images.amax(1).float(), images.amin(1).float()
+    chroma = high - low
+    span = chroma.clamp(min=1)
+    sixth = torch.where(high == green, (blue - red) / span + 2, (red - green) / span + 4)
+    sixth = torch.where(high == red, (green - blue) / span, sixth)
+    sixth = sixth + 6 * shift.view(-1, 1, 1)
+    channels = []
+    for place in (5, 3, 1):
+        k = (place + sixth) % 6
+        channels.append(high - chroma * torch.minimum(k, 4 - k).clamp_(0, 1))
+    return torch.stack(channels, 1).add_(0.5).clamp_(0, 255).to(torch.uint8)
+
+
+def autocontrast(images: Tensor, _: Tensor) -> Tensor:
+    """Each channel stretched to 0 ... 255."""
+    low = images.amin((2, 3), keepdim=True).int()
+    span = images.amax((2, 3), keepdim=True).int() - low
+    stretched = (images.int() - low) * 255 // span.clamp(min=1)
+    return torch.where(span > 0, stretched.to(torch.uint8), images)
+
+
+def equalize(images: Tensor, _: Tensor) -> Tensor:
+    """Each channel mapped so that its values are spread evenly, by Pillow's integer rule."""
+    values = images.flatten(2).long()
+    counts = torch.zeros(*images.shape[:2], 256, dtype=torch.int32, device=images.device)
+    counts.scatter_add_(2, values, torch.ones_like(values, dtype=torch.int32))
+    brightest = counts.gather(2, values.amax(2, keepdim=True))
+    step = (values.shape[2] - brightest) // 255
+    below = counts.cumsum(2) - counts
+    table = ((step // 2 + below) // step.clamp(min=1)).clamp_(max=255).to(torch.uint8)
+    return torch.where(step.unsqueeze(-1) > 0, table.gather(2, values).view(images.shape), images)
+
+
+def invert(images: Tensor, _: Tensor) -> Tensor:
+    return 255 - images
+
+
+def posterize(images: Tensor, bits: Tensor) -> Tensor:
+    """The `bits` most significant bits of each value kept, 0 (black) to 8."""
+    return images & _each(256 - 2 ** (8 - bits.int())).to(torch.uint8)
+
+
+def solarize(images: Tensor, threshold: Tensor) -> Tensor:
+    """Values from `threshold` on inverted."""
+    return torch.where(images.float() >= _each(threshold), 255 - images, images)
+
+
+def solarize_add(images: Tensor, amount: Tensor) -> Tensor:
+    """`amount` added to values below 128."""
+    brighter = (images.int() + _each(amount.int())).clamp_(max=255).to(torch.uint8)
+    return torch.where(images < 128, brighter, images)
+
+
+def _grey(images: Tensor) -> Tensor:
+    """ITU-R 601 luma, uint8 [N, 1, H, W], in Pillow's 16-bit fixed point."""
+    if images.shape[1] == 1:
+        return images
+    if images.shape[1] != 3:
+        raise ValueError(f"colour operations need 1 or 3 channels, not {images.shape[1]}")
+    red, green, blue = images.int().split(1, dim=1)
+    return (red * 19595 + green * 38470 + blue * 7471 + 0x8000).bitwise_right_shift(16).to(torch.uint8)
+
+
+def _blend(start: Tensor, end: Tensor, factor: Tensor) -> Tensor:
+    """start + factor (end - start), within 0 ... 255 and cut off to integers."""
+    start = start.float()
+    return (end.float() - start).mul_(_each(factor)).add_(start).clamp_(0, 255).to(torch.uint8)
+
+
+def _on_rows(images: Tensor, chosen: Tensor, function: PixelOperation, values: Tensor) -> None:
+    """In place: the function, with their values, on those images where `chosen` (bool [N]) holds."""
+    rows = chosen.nonzero()[:, 0]
+    if len(rows):
+        where = _like(rows, images)
+        images.index_copy_(0, where, function(images.index_select(0, where), _like(values[rows], images)))
+
+
+@dataclass(frozen=True)
+class ColorJitter(Operation):
+    """Brightness, contrast, saturation and hue changed at random, in an order drawn for each image.
+
+    Factors are uniform in [max(0, 1 - strength), 1 + strength], the hue shift in [-hue, hue] (torchvision's
+    ColorJitter). Class-incremental work uses brightness=63/255 alone.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hue <= 0.5:
+            raise ValueError(f"hue={self.hue}: a shift of the colour circle is at most 0.5 either way")
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """values [N, 4] of brightness, contrast, saturation, hue; order int64 [N, 4], which of them when."""
+        n = len(images)
+        strengths = (self.brightness, self.contrast, self.saturation)
+        values = [_uniform((n,), max(0.0, 1 - strength), 1 + strength, generator) for strength in strengths]
+        values.append(_uniform((n,), -self.hue, self.hue, generator))
+        return torch.stack(values, 1), _uniform((n, 4), 0, 1, generator).argsort(1)
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        values, order = draws
+        strengths = (self.brightness, self.contrast, self.saturation, self.hue)
+        functions = (brightness, contrast, saturation, hue)
+        used = [(i, function) for i, function in enumerate(functions) if strengths[i]]
+        if len(used) == 1:
+            i, function = used[0]
+            return function(images, _like(values[:, i], images))
+        images = images.clone()
+        for position in range(4):
+            for i, function in used:
+                _on_rows(images, order[:, position] == i, function, values[:, i])
+        return images
+
+
+# Policies: which operations, how strong
+
+
+PIXEL_OPERATIONS: dict[str, PixelOperation] = {
+    "AutoContrast": autocontrast,
+    "Equalize": equalize,
+    "Invert": invert,
+    "Posterize": posterize,
+    "Solarize": solarize,
+    "SolarizeAdd": solarize_add,
+    "Color": saturation,
+    "Contrast": contrast,
+    "Brightness": brightness,
+    "Sharpness": sharpness,
+}
+GEOMETRIC_OPERATIONS = ("Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
+POLICY_OPERATIONS = (*PIXEL_OPERATIONS, *GEOMETRIC_OPERATIONS)
+_ID = {name: i for i, name in enumerate(POLICY_OPERATIONS)}
+
+
+def _values(operation: Tensor, strength: Tensor, sign: Tensor, own: dict[str, Tensor]) -> Tensor:
+    """Each operation's argument (degrees, shear, factor ...) at a strength of 0 to 1; `own`: the policy's."""
+    signed = strength * sign
+    values = torch.zeros_like(strength)
+    amounts = dict.fromkeys(("Color", "Contrast", "Brightness", "Sharpness"), 1 + 0.9 * signed)
+    amounts |= {"Rotate": 30 * signed, "ShearX": 0.3 * signed, "ShearY": 0.3 * signed, **own}
+    for name, amount in amounts.items():
+        values = torch.where(operation == _ID[name], amount, values)
+    return values
+
+
+def _matrices(operation: Tensor, value: Tensor, height: int, width: int) -> Tensor:
+    """The `affine` matrix [N, 6] of each operation, the identity for colours; turns are about the centre."""
+    parts = [(operation == _ID[name]) * value for name in GEOMETRIC_OPERATIONS]
+    degrees, shear_x, shear_y, part_x, part_y = parts
+    cos, sin = torch.deg2rad(-degrees).cos(), torch.deg2rad(-degrees).sin()
+    x, y = width / 2, height / 2
+    shift_x = x - cos * x - sin * y + part_x * width
+    shift_y = y + sin * x - cos * y + part_y * height
+    return torch.stack([cos, sin + shear_x, shift_x, shear_y - sin, cos, shift_y], 1)
+
+
+def _policy(images: Tensor, draws: Sequence[Tensor], interpolation: Interpolation, fill: Fill) -> Tensor:
+    """draws: operations int64 [N, K], indices of POLICY_OPERATIONS or -1 for none; their values [N, K]."""
+    images = images.clone()
+    # One call an operation for all images that drew it, one call for all the geometric ones.
+    geometric = partial(affine, interpolation=interpolation, fill=fill)
+    for operation, value in zip(draws[0].unbind(1), draws[1].unbind(1), strict=True):
+        for name, function in PIXEL_OPERATIONS.items():
+            _on_rows(images, operation == _ID[name], function, value)
+        matrix = _matrices(operation, value, *images.shape[2:])
+        _on_rows(images, operation >= len(PIXEL_OPERATIONS), geometric, matrix)
+    return images
+
+
+@dataclass(frozen=True)
+class RandAugment(Operation):
+    """Cubuk et al. 2020 as in timm's "rand-m9-mstd0.5-inc1", which DeiT and DyTox train with.
+
+    `n_operations` of the 15 an image, with replacement, each done with `probability` at a magnitude from
+    N(magnitude, magnitude_std), clipped to 0 ... 10; all get stronger as it grows. timm's create_transform
+    fills with the mean colour (ImageNet's: 124, 116, 104), its bare operations with grey 128.
+    """
+
+    magnitude: float = 9.0
+    magnitude_std: float = 0.5
+    n_operations: int = 2
+    probability: float = 0.5
+    interpolation: Interpolation = "bicubic"
+    fill: Fill = 128
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """operations int64 [N, n_operations], -1 where none is done, and their values [N, n_operations]."""
+        shape = (len(images), self.n_operations)
+        operation = _integers(shape, len(POLICY_OPERATIONS), generator)
+        done = _uniform(shape, 0, 1, generator) < self.probability
+        noise = torch.randn(shape, generator=generator, device=generator.device)
+        strength = (self.magnitude + self.magnitude_std * noise).clamp(0, 10) / 10
+        sign = 1.0 - 2 * _integers(shape, 2, generator)
+        shift = 0.45 * strength * sign
+        own = {"TranslateX": shift, "TranslateY": shift, "SolarizeAdd": (110 * strength).floor()}
+        own |= {"Posterize": 4 - (4 * strength).floor(), "Solarize": 256 - (256 * strength).floor()}
+        return operation.where(done, -1), _values(operation, strength, sign, own)
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        return _policy(images, draws, self.interpolation, self.fill)
+
+
+CIFAR10_POLICY = (
+    (("Invert", 0.1, 0), ("Contrast", 0.2, 6)),
+    (("Rotate", 0.7, 2), ("TranslateX", 0.3, 9)),
+    (("Sharpness", 0.8, 1), ("Sharpness", 0.9, 3)),
+    (("ShearY", 0.5, 8), ("TranslateY", 0.7, 9)),
+    (("AutoContrast", 0.5, 0), ("Equalize", 0.9, 0)),
+    (("ShearY", 0.2, 7), ("Posterize", 0.3, 7)),
+    (("Color", 0.4, 3), ("Brightness", 0.6, 7)),
+    (("Sharpness", 0.3, 9), ("Brightness", 0.7, 9)),
+    (("Equalize", 0.6, 0), ("Equalize", 0.5, 0)),
+    (("Contrast", 0.6, 7), ("Sharpness", 0.6, 5)),
+    (("Color", 0.7, 7), ("TranslateX", 0.5, 8)),
+    (("Equalize", 0.3, 0), ("AutoContrast", 0.4, 0)),
+    (("TranslateY", 0.4, 3), ("Sharpness", 0.2, 6)),
+    (("Brightness", 0.9, 6), ("Color", 0.2, 8)),
+    (("Solarize", 0.5, 2), ("Invert", 0.0, 0)),
+    (("Equalize", 0.2, 0), ("AutoContrast", 0.6, 0)),
+    (("Equalize", 0.2, 0), ("Equalize", 0.6, 0)),
+    (("Color", 0.9, 9), ("Equalize", 0.6, 0)),
+    (("AutoContrast", 0.8, 0), ("Solarize", 0.2, 8)),
+    (("Brightness", 0.1, 3), ("Color", 0.7, 0)),
+    (("Solarize", 0.4, 5), ("AutoContrast", 0.9, 0)),
+    (("TranslateY", 0.9, 9), ("TranslateY", 0.7, 9)),
+    (("AutoContrast", 0.9, 0), ("Solarize", 0.8, 3)),
+    (("Equalize", 0.8, 0), ("Invert", 0.1, 0)),
+    (("TranslateY", 0.7, 9), ("AutoContrast", 0.9, 0)),
+)
+"""Cubuk et al. 2019, appendix, table 7: (operation, probability, level 0 to 9), two after each other."""
+
+
+@dataclass(frozen=True)
+class AutoAugment(Operation):
+    """Cubuk et al. 2019, the policy found on CIFAR-10: one of CIFAR10_POLICY's pairs an image.
+
+    Strengths are torchvision's, geometry is interpolated (torchvision's default takes the nearest pixel).
+    """
+
+    interpolation: Interpolation = "bicubic"
+    fill: Fill = 128
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """operations int64 [N, 2], -1 where none is done, and their values [N, 2]."""
+        table = torch.tensor([[(_ID[name], p, level) for name, p, level in pair] for pair in CIFAR10_POLICY])
+        pair = _integers((len(images),), len(CIFAR10_POLICY), generator)
+        operation, probability, level = table.to(pair.device)[pair].unbind(2)
+        operation, strength = operation.long(), level / 9
+        done = _uniform(operation.shape, 0, 1, generator) < probability
+        sign = 1.0 - 2 * _integers(operation.shape, 2, generator)
+        shift = 150 / 331 * strength * sign
+        own = {"TranslateX": shift, "TranslateY": shift}
+        own |= {"Posterize": 8 - (4 * strength).round(), "Solarize": 255 * (1 - strength)}
+        return operation.where(done, -1), _values(operation, strength, sign, own)
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        return _policy(images, draws, self.interpolation, self.fill)
+
+
+# Images and targets
+
+
+@dataclass(frozen=True)
+class Mixup:
+    """Zhang et al. 2018: each image mixed with another of the batch, and the targets with them.
+
+    The part kept is Beta(alpha, alpha), each image's own, or with per_image=False one for the batch (timm's
+    default, and DyTox+'s, with alpha 0.8 and smoothing 0.1). Mix after normalising.
+    """
+
+    alpha: float = 0.8
+    label_smoothing: float = 0.0
+    per_image: bool = True
+
+    def __call__(self, images: Tensor, targets: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """images float [N, C, H, W], targets float [N, classes], one-hot or soft -> both, mixed alike."""
+        n = len(images)
+        # torch draws no Beta from a given generator; numpy does, from a seed that the generator gives.
+        seed = int(_integers((1,), 2**63 - 1, generator))
+        parts = np.random.default_rng(seed).beta(self.alpha, self.alpha, n if self.per_image else 1)
+        kept = _like(torch.from_numpy(parts.astype(np.float32)), images).expand(n)
+        partner = _like(torch.randperm(n, generator=generator, device=generator.device), images)
+        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / targets.shape[1]
+        images = images[partner].lerp(images, _each(kept).to(images.dtype))
+        return images, targets[partner].lerp(targets, kept.view(-1, 1).to(targets.dtype))

@@ -1,0 +1,93 @@
+"""timm models as backbones: shapes, image sizes, names, and nothing fetched unasked."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.timm_backbone import TimmBackbone
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "timm:vit_tiny_patch16_224",
+        "swin_tiny_patch4_window7_224",
+        "convnext_atto",
+        "mobilenetv3_small_050",  # features wider than its last convolution
+    ],
+)
+def test_features_are_as_wide_as_promised(name: str) -> None:
+    backbone = TimmBackbone(name, image_size=64).eval()
+    with torch.no_grad():
+        assert backbone(torch.zeros(2, 3, 64, 64)).shape == (2, backbone.features)
+
+
+def test_a_vision_transformer_is_built_for_the_image_size() -> None:
+    backbone = TimmBackbone("timm:vit_tiny_patch16_224", image_size=32, patch_size=4, in_channels=1)
+    assert backbone.model.pos_embed.shape == (1, 1 + 8 * 8, 192)
+    assert backbone(torch.zeros(1, 1, 32, 32)).shape == (1, 192)
+    assert TimmBackbone("vit_tiny_patch16_224").model.pos_embed.shape == (1, 1 + 14 * 14, 192)
+
+
+def test_weights_come_from_torchs_generator_alone() -> None:
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        backbone = TimmBackbone("vit_tiny_patch16_224", image_size=32, depth=2)
+        return torch.cat([p.flatten() for p in backbone.parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_nothing_is_fetched_unless_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    attempts = []
+
+    def refuse(*args, **kwargs):
+        attempts.append(args)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    TimmBackbone("vit_tiny_patch16_224.augreg_in21k", image_size=32)
+    assert not attempts
+
+
+def test_weights_asked_for_are_asked_of_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    asked = []
+    build = timm.create_model
+
+    def create_model(name, pretrained, **options):
+        asked.append(pretrained)
+        return build(name, pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    TimmBackbone("resnet10t")
+    TimmBackbone("resnet10t", pretrained=True)
+    assert asked == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("timm:vit_tiny_patch16_225", "timm:vit_tiny_patch16_224"),
+        ("resnet18.a1_in2k", r"timm:resnet18\.a1_in1k"),
+        ("qqqqqqqq", r"timm\.list_models"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(ValueError, match=nearest):
+        TimmBackbone(name)
+
+
+def test_timm_is_imported_only_when_needed() -> None:
+    code = "import sys, models.timm_backbone; sys.exit('timm' in sys.modules)"
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
