@@ -50,6 +50,7 @@ def run(
     from benchmarks.grid import rehearse
     from benchmarks.progress import run_with_progress
     from benchmarks.report import write_report
+    from benchmarks.report.overview import own_file, write_index
 
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
     scan = _scan(store)
@@ -71,6 +72,7 @@ def run(
     report = write_report(grid, scan, results_dir / "leaderboards")
     out.print(report.text, markup=False)
     out.print(f"leaderboard: {report.markdown}", markup=False)
+    out.print(f"all suites:  {write_index(results_dir, more=own_file(suite, grid, scan, changes))}", markup=False)
     unsuccessful = [cell for cell, status in grid.statuses(scan) if status in ("failed", "diverged")]
     if failed or unsuccessful:
         err.print(f"{len(unsuccessful)} cells failed; `status {suite}` says which and why", markup=False)
@@ -126,10 +128,13 @@ def report(
     ] = None,
     results_dir: ResultsDir = Path("results"),
     published: Annotated[bool, typer.Option("--published", help="read the committed records instead")] = False,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="draw the plots too")] = True,
 ) -> None:
-    """Write the leaderboard of SUITE and its comparison of methods from records, and print the leaderboard."""
+    """Write the leaderboard of SUITE, its comparison of methods and its plots from records; print the leaderboard."""
     from benchmarks.grid import matched_by_name
     from benchmarks.report import write_as_tool, write_report
+    from benchmarks.report.overview import own_file, write_index
+    from benchmarks.report.plots import write_plots
     from benchmarks.store import Store
 
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
@@ -146,15 +151,23 @@ def report(
     written = write_report(grid, scan, folder, _list(metrics))
     out.print(written.text, markup=False)
     out.print(f"leaderboard: {written.markdown}", markup=False)
+    out.print(f"comparison:  {written.comparison}", markup=False)
+    if plots:
+        out.print(f"plots:       {write_plots(grid, scan, folder)[-1]}", markup=False)
+    index = write_index(results_dir, published, None if published else own_file(suite, grid, scan, changes))
+    out.print(f"all suites:  {index}", markup=False)
 
 
 @app.command()
 def publish(suite: SuiteName, results_dir: ResultsDir = Path("results")) -> None:
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
     from benchmarks.publish import publish_suite
+    from benchmarks.report.overview import write_guide, write_index
 
     grid, store = _grid(suite, None, None, None, None, results_dir)
     folder = publish_suite(grid, _scan(store), results_dir / "published")
+    write_index(results_dir, published=True)
+    write_guide(results_dir, published=True)
     out.print(f"published {len(grid.cells)} records of {grid.suite.name}: {folder}", markup=False)
 
 
@@ -169,6 +182,74 @@ def guide(
     path = write_guide(results_dir, published)
     out.print(path.read_text(), markup=False)
     out.print(f"guide: {path}", markup=False)
+
+
+@app.command()
+def gate(
+    champion: Annotated[Path, typer.Option("--champion", help="its file, e.g. results/champions/er.json")],
+    challenger: Annotated[str, typer.Option("--challenger", help="a method, a folder of records, or a champion file")],
+    suite: Annotated[str | None, typer.Option("--suite", help="of a challenging method; else the champion's")] = None,
+    scenarios: Scenarios = None,
+    changes: Changes = None,
+    results_dir: ResultsDir = Path("results"),
+    max_acc_drop: Annotated[float, typer.Option("--max-acc-drop", help="ACC may drop by this much")] = 0.02,
+    max_fm: Annotated[
+        float | None, typer.Option("--max-fm", help="the largest forgetting allowed [default: 0.05, or the champion's]")
+    ] = None,
+    max_bwt_drop: Annotated[float, typer.Option("--max-bwt-drop", help="BWT may drop by this much")] = 0.03,
+    max_flops_growth: Annotated[float | None, typer.Option("--max-flops-growth", help="0.1: at most 10% more")] = None,
+    max_seconds_growth: Annotated[
+        float | None, typer.Option("--max-seconds-growth", help="0.1: at most 10% more")
+    ] = None,
+    drops: Annotated[list[str] | None, typer.Option("--max-drop", help="ID=MARGIN for any score; repeatable")] = None,
+    limits: Annotated[list[str] | None, typer.Option("--limit", help="ID=VALUE for any score; repeatable")] = None,
+    growths: Annotated[
+        list[str] | None, typer.Option("--max-growth", help="ID=MARGIN for any cost; repeatable")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="write the verdict here")] = None,
+    summary: Annotated[Path | None, typer.Option("--summary", help="append it here as markdown")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="write it here as JUnit XML")] = None,
+) -> None:
+    """Judge a challenger against its champion: exit 0 pass, 1 fail, 2 inconclusive or not comparable."""
+    from benchmarks.gate_command import run_gate
+    from benchmarks.gate_rules import make_rules
+
+    rules = make_rules(max_acc_drop, max_fm, max_bwt_drop, max_flops_growth, max_seconds_growth, drops, limits, growths)
+    outputs = {"--json": json, "--summary": summary, "--junit": junit}
+    verdict, text = run_gate(champion, challenger, rules, suite, results_dir, _list(scenarios), changes, outputs)
+    out.print(text, markup=False)
+    raise typer.Exit(verdict.exit_code)
+
+
+@app.command()
+def promote(
+    champion: Annotated[Path, typer.Option("--champion", help="the file to write; the old one is kept beside it")],
+    challenger: Annotated[str, typer.Option("--challenger", help="a method, a folder of records, or a champion file")],
+    suite: Annotated[str | None, typer.Option("--suite", help="of a challenging method")] = None,
+    scenarios: Scenarios = None,
+    seeds: Seeds = None,
+    changes: Changes = None,
+    results_dir: ResultsDir = Path("results"),
+) -> None:
+    """Make a challenger the champion, keeping the old one."""
+    from benchmarks.config import SettingsError, parse_seeds
+    from benchmarks.gate_command import run_promote
+
+    problems: list[str] = []
+    wanted = parse_seeds(seeds, problems) if seeds else None
+    if problems:
+        raise SettingsError(problems)
+    out.print(run_promote(champion, challenger, suite, results_dir, _list(scenarios), wanted, changes), markup=False)
+
+
+@app.command()
+def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Python files with methods")]) -> None:
+    """Prove that the methods in FILE, from anywhere, keep the contract; print what was proved. Exit 1 where one does not."""
+    from benchmarks.contract_check import check_files
+
+    text, kept = check_files(files)
+    out.print(text, markup=False)
+    raise typer.Exit(0 if kept else 1)
 
 
 @app.command("list")

@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.config import SettingsError
 from benchmarks.grid import Grid
 from benchmarks.report import write_report
+from benchmarks.report.plots import write_plots
 from benchmarks.store import Scan, Store
 
 
@@ -34,4 +35,5 @@ def publish_suite(grid: Grid, scan: Scan, published: Path) -> Path:
     for record in records:
         store.save(record)
     write_report(grid, scan, folder)
+    write_plots(grid, scan, folder)
     return folder

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.grid import Grid
 from benchmarks.report.comparison import comparison
 from benchmarks.report.csv_ import csv_text
+from benchmarks.report.files import replace
 from benchmarks.report.latex import latex
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
 from benchmarks.report.markdown import markdown
@@ -47,23 +47,12 @@ def write_report(grid: Grid, scan: Scan, folder: Path, metrics: list[str] | None
     }
     paths = {ending: folder / f"{board.name}{ending}" for ending in files}
     for ending, text in files.items():
-        _replace(paths[ending], text)
+        replace(paths[ending], text)
     return Report(board, terminal(board), paths[".md"], paths[".csv"], paths[".tex"], paths[".comparison.md"])
 
 
 def write_as_tool(grid: Grid, scan: Scan, folder: Path, tool: str) -> Path:
     """Writes <suite>.as-<tool>.md: the records under another tool's definitions. Raises SettingsError for an unknown one."""
     path = folder / f"{grid.suite.name}.as-{tool}.md"
-    _replace(path, as_tool(grid.suite.title, gather(grid, scan), tool))
+    replace(path, as_tool(grid.suite.title, gather(grid, scan), tool))
     return path
-
-
-def _replace(path: Path, text: str) -> None:
-    """A reader finds the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,50 +1,23 @@
-"""What spans suites: the guide, from your own runs or from the published ones."""
+"""What spans suites: the guide and the page of all leaderboards, of your own runs or of the published ones."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.config import SettingsError, load_suite, suite_names
-from benchmarks.grid import Grid, make_grid, matched_by_name
+from benchmarks.config import suite_names
+from benchmarks.grid import Grid
+from benchmarks.report.files import replace
 from benchmarks.report.guide import Evidence, guide
+from benchmarks.report.page import PageSuite, write_page
+from benchmarks.report.recorded import recorded_suites
 from benchmarks.report.runs import gather
-from benchmarks.store import Scan, Store
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A suite that has records. `tables` is the folder of its tables, `records` that of its records."""
-
-    grid: Grid
-    scan: Scan
-    tables: Path
-    records: Path
-
-
-def recorded_suites(results: Path, published: bool = False) -> Iterator[Recorded]:
-    """The suites with records under `results`, by name; a folder whose suite is unknown is passed over."""
-    for name in suite_names():
-        records = results / "published" / name / "records" if published else results / "runs" / name
-        if not records.is_dir():
-            continue
-        try:
-            grid = make_grid(load_suite(name))
-        except SettingsError:
-            continue
-        scan = Store(records).scan()
-        if published:
-            scan = matched_by_name(grid, scan)
-        tables = results / "published" / name if published else results / "leaderboards"
-        if grid.records(scan):
-            yield Recorded(grid, scan, tables, records)
+from benchmarks.store import Scan
 
 
 def write_guide(results: Path, published: bool = False) -> Path:
     """Writes guide.md beside the tables. Smoke tests say nothing of methods and are left out."""
-    home = results / ("published" if published else "leaderboards")
+    home = _home(results, published)
     evidence = [
         Evidence(
             suite.grid.suite.name,
@@ -55,10 +28,25 @@ def write_guide(results: Path, published: bool = False) -> Path:
         for suite in recorded_suites(results, published)
         if suite.grid.suite.kind != "smoke"
     ]
-    path = home / "guide.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(guide(evidence), encoding="utf-8", newline="\n")
-    return path
+    return replace(home / "guide.md", guide(evidence))
+
+
+def write_index(results: Path, published: bool = False, more: list[PageSuite] | None = None) -> Path:
+    """Writes index.html beside the tables: every suite with records, and `more` that are files of one's own."""
+    suites = [PageSuite.of(suite.grid, suite.scan) for suite in recorded_suites(results, published)]
+    title = "Published results" if published else "Leaderboards"
+    return write_page(_home(results, published), [*suites, *(more or [])], title)
+
+
+def own_file(suite: str, grid: Grid, scan: Scan, changes: list[str] | None) -> list[PageSuite]:
+    """`suite` for the page where it cannot be found by name: a file of one's own, or one changed by --set."""
+    if suite in suite_names() and not changes:
+        return []
+    return [PageSuite.of(grid, scan, arguments=[suite, *(part for c in changes or [] for part in ("--set", c))])]
+
+
+def _home(results: Path, published: bool) -> Path:
+    return results / ("published" if published else "leaderboards")
 
 
 def _relative(path: Path, home: Path) -> str:

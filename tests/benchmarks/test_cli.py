@@ -54,7 +54,16 @@ def test_dry_run_runs_nothing(suite, tmp_path):
 
 
 def test_wrong_requests_say_everything_and_exit_with_2(tmp_path):
-    wrong = ["--methods", "finetun,ewcc", "--scenarios", "split-digit/class", "--set", "training.epoch=1", "--seeds", "x"]
+    wrong = [
+        "--methods",
+        "finetun,ewcc",
+        "--scenarios",
+        "split-digit/class",
+        "--set",
+        "training.epoch=1",
+        "--seeds",
+        "x",
+    ]
     command = [sys.executable, "-m", "benchmarks", "run", "digits", *wrong, "--results-dir", str(tmp_path / "r")]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 2

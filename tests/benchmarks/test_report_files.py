@@ -225,7 +225,7 @@ def test_the_same_records_give_the_same_bytes_in_any_order(tmp_path):
 def test_a_refused_report_writes_nothing_and_leaves_the_old_one(tmp_path):
     report = write_report(*recorded(runs(SPLIT)), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(before) == {"planted.md", "planted.csv", "planted.tex"}
+    assert set(before) == {"planted.md", "planted.csv", "planted.tex", "planted.comparison.md"}
     with pytest.raises(SettingsError):
         write_report(*recorded(runs(SPLIT)), tmp_path, ["nonsense"])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

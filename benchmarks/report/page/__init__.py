@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from benchmarks.report.page.document import page, write_page
-from benchmarks.report.page.find import published_suites, suites_with_runs
 from benchmarks.report.page.suite import PageSuite
 
-__all__ = ["PageSuite", "page", "published_suites", "suites_with_runs", "write_page"]
+__all__ = ["PageSuite", "page", "write_page"]

@@ -16,22 +16,26 @@ from methods import METHODS
 
 @dataclass(frozen=True)
 class PageSuite:
-    """board, runs: of the same records, table by table. arguments: what `python -m benchmarks run` needs to find
-    this suite, where that is not its name: the path of a YAML file, every --set that the records were made with."""
+    """board, runs: of the same records, table by table. arguments: what stands after `python -m benchmarks run` for this
+    suite: its name, or the path of its YAML file, and every --set that the records were made with."""
 
     board: Leaderboard
     runs: tuple[Runs, ...]
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[str, ...]
 
     @classmethod
-    def of(cls, grid: Grid, scan: Scan, metrics: list[str] | None = None, arguments: Iterable[str] = ()) -> PageSuite:
-        """The suite of `grid` with the records in `scan`; `metrics` as in make_leaderboard."""
-        return cls(make_leaderboard(grid, scan, metrics), tuple(gather(grid, scan)), tuple(arguments))
+    def of(
+        cls, grid: Grid, scan: Scan, metrics: list[str] | None = None, arguments: Iterable[str] | None = None
+    ) -> PageSuite:
+        """The suite of `grid` with the records in `scan`; `metrics` as in make_leaderboard, `arguments` by default the
+        suite's name."""
+        words = (grid.suite.name,) if arguments is None else tuple(arguments)
+        return cls(make_leaderboard(grid, scan, metrics), tuple(gather(grid, scan)), words)
 
     @property
     def command(self) -> str:
         """The command that runs the suite; `selection` narrows it."""
-        return shlex.join(["python", "-m", "benchmarks", "run", *(self.arguments or (self.board.name,))])
+        return shlex.join(["python", "-m", "benchmarks", "run", *self.arguments])
 
     @property
     def methods(self) -> dict[str, Facts]:

@@ -6,10 +6,10 @@ as they are.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from benchmarks.grid import Grid
+from benchmarks.report.files import replace
 from benchmarks.store import Scan
 
 __all__ = ["write_plots"]
@@ -40,22 +40,10 @@ def write_plots(grid: Grid, scan: Scan, folder: Path) -> list[Path]:
                     continue
                 stem = f"{scene.scenario.replace('/', '.')}.{kind}"
                 for ending, content in (("svg", canvas.svg()), ("png", canvas.png())):
-                    written.append(_replace(images / f"{stem}.{ending}", content))
+                    written.append(replace(images / f"{stem}.{ending}", content))
                 shown.append(Picture(figure.title, figure.reading, f"{images.name}/{stem}"))
-    written.append(_replace(folder / f"{name}.plots.md", page(grid.suite, scenes, pictures).encode()))
+    written.append(replace(folder / f"{name}.plots.md", page(grid.suite, scenes, pictures).encode()))
     for old in images.glob("*.*"):
         if old.suffix in (".svg", ".png") and old not in written:
             old.unlink()
     return written
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    """A reader finds the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import Affine2D, Transform
 
 from benchmarks.report.plots.styles import Style
@@ -79,6 +79,7 @@ class Canvas:
         self.figure = Figure(figsize=(self.width / 72, self.height / 72))
         FigureCanvasAgg(self.figure)
         self.points: Transform = Affine2D().scale(1 / 72) + self.figure.dpi_scale_trans
+        self.title = title
         self.text(10, self.height - 9, title, size=10.5, weight="bold", va="top")
         for k, line in enumerate(lines):
             self.text(10, self.bottom - 4 - k * SMALL * LINE_HEIGHT, line, size=SMALL, colour=FAINT, va="top")
@@ -112,7 +113,7 @@ class Canvas:
         return float(px), float(py)
 
     def svg(self) -> bytes:
-        return self._saved("svg", {"Date": None, "Creator": None})
+        return self._saved("svg", {"Title": self.title, "Date": None, "Creator": None})
 
     def png(self) -> bytes:
         return self._saved("png", {"Software": None})
@@ -182,18 +183,25 @@ def percent_limits(low: Sequence[float], high: Sequence[float], least: float = 1
     return bottom, top
 
 
+def set_percent_y(axes: Axes, limits: tuple[float, float]) -> None:
+    """A y axis with these limits whose ticks end at 0 and 100, as accuracies do."""
+    axes.set_ylim(*limits)
+    ticks = MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(*limits)
+    axes.yaxis.set_major_locator(FixedLocator([t for t in ticks if 0 <= t <= 100 and limits[0] <= t <= limits[1]]))
+
+
 def log_limits(values: Sequence[float], least: float = 4.0) -> tuple[float, float]:
     """Limits on a logarithmic axis that hold all `values` (positive) with air, at least a factor of `least` apart."""
     low, high = math.log(min(values)), math.log(max(values))
-    air = max(0.12 * (high - low), (math.log(least) - (high - low)) / 2)
+    air = max(0.15 * (high - low), (math.log(least) - (high - low)) / 2)
     return math.exp(low - air), math.exp(high + air)
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round values between `low` and `high`: 1, 2, 5 of each power of ten, or fewer where there are many."""
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    """At most six round values between `low` and `high`: as many of each power of ten as there is room for."""
+    for steps in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [s * 10.0**p for p in powers for s in steps if low <= s * 10.0**p <= high]
+        ticks = [t for p in powers for s in steps if low <= (t := s * 10.0**p) <= high]
         if len(ticks) <= 6:
             return ticks
     return ticks[:: math.ceil(len(ticks) / 6)]
@@ -207,6 +215,12 @@ def set_log_x(axes: Axes, values: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
+
+
+def task_ticks(n_tasks: int) -> list[int]:
+    """Tasks to number on an axis: all, or where they are many, the first and every fifth or so."""
+    step = 1 if n_tasks <= 12 else 5 if n_tasks <= 60 else 10 * math.ceil(n_tasks / 100)
+    return list(range(1, n_tasks + 1)) if step == 1 else [1, *range(step, n_tasks + 1, step)]
 
 
 def si(value: float) -> str:

@@ -6,10 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
 Point = tuple[float, float]
 
 
@@ -88,12 +84,23 @@ def place_labels(points: Sequence[Point], sizes: Sequence[Point], frame: Box, ob
     for _ in range(PASSES):
         for i, boxes in enumerate(candidates):
             others = [(points[j], box) for j, box in enumerate(chosen) if j != i and box is not None]
-            costs = [
-                fixed + _cost(points[i], box, others, points)
-                for box, fixed in zip(boxes, blocked[i], strict=True)
-            ]
-            chosen[i] = boxes[costs.index(min(costs))]
+            chosen[i] = _cheapest(points[i], boxes, blocked[i], others, points)
     return [box for box in chosen if box is not None]
+
+
+def _cheapest(
+    point: Point, boxes: list[Box], blocked: list[float], others: list[tuple[Point, Box]], points: Sequence[Point]
+) -> Box:
+    """Tried in the order of their least possible cost, so that most need not be."""
+    least = [fixed + math.dist(point, box.nearest(point)) for box, fixed in zip(boxes, blocked, strict=True)]
+    best, cost = boxes[0], math.inf
+    for k in sorted(range(len(boxes)), key=least.__getitem__):
+        if least[k] >= cost:
+            break
+        own = least[k] + _trouble(point, boxes[k], others, points)
+        if own < cost:
+            best, cost = boxes[k], own
+    return best
 
 
 def _around(point: Point, size: Point, frame: Box) -> list[Box]:
@@ -115,9 +122,10 @@ def _blocked(box: Box, obstacles: Sequence[Box]) -> float:
     return sum(1000.0 + 20 * area for obstacle in obstacles if (area := box.overlap(obstacle)) > 0)
 
 
-def _cost(point: Point, box: Box, others: Sequence[tuple[Point, Box]], points: Sequence[Point]) -> float:
+def _trouble(point: Point, box: Box, others: Sequence[tuple[Point, Box]], points: Sequence[Point]) -> float:
+    """What a label at `box` costs beyond its distance: overlaps with other labels, leaders that mislead."""
     end = box.nearest(point)
-    cost = math.dist(point, end)
+    cost = 0.0
     for other_point, other in others:
         area = box.overlap(other)
         if area > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -112,10 +113,17 @@ def _entry(runs: Runs, table: Table, row: Row) -> Entry:
 
 
 def _notes(table: Table, row: Row) -> list[str]:
-    """What the table says of a row and of its cells, each beginning with the method's name."""
-    numbers = dict.fromkeys((*row.notes, *(k for cell in row.cells for k in cell.notes)))
-    texts = [table.notes[k - 1] for k in numbers]
-    return [text if row.method in text else f"{row.method}: {text}" for text in texts]
+    """What the table says of a row and of the cells that are plotted, with whom and what it says it of."""
+    about = [(row.method, row.notes)]
+    for column, cell in zip(table.columns, row.cells, strict=True):
+        if column.measure.id in MEASURES:
+            about.append((f"{row.method}, {column.measure.label}" if row.n else row.method, cell.notes))
+    texts = [(who, table.notes[k - 1]) for who, numbers in about for k in numbers]
+    notes = [
+        text if re.search(rf"(?<![\w-]){re.escape(row.method)}(?![\w-])", text) else f"{who}: {text}"
+        for who, text in texts
+    ]
+    return notes or ([] if row.n else [f"{row.method}: {row.cells[0].text}"])
 
 
 def matrix_of(record: RunRecord) -> AccuracyMatrix:

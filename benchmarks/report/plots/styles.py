@@ -12,19 +12,18 @@ from dataclasses import dataclass
 
 from methods import METHODS
 
-# Okabe & Ito 2008 ("Color Universal Design") without yellow, which is too faint for a line on white paper.
-HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Okabe & Ito 2008 ("Color Universal Design") without yellow, which is too faint for a line on white paper; then four
+# darker ones in the manner of Tol 2021 ("Colour Schemes", muted).
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#332288", "#7D7D00", "#6B4226")
 UPPER, LOWER = "#000000", "#7A7A7A"
-# Numbers of entries without a common factor: hue, marker and dashes all repeat together only after 6 x 11 x 5 methods.
+# Numbers of entries without a common factor: hue, marker and dashes all repeat together only after 10 x 11 x 3 methods.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 BOUND_MARKERS = {UPPER: "h", LOWER: "d"}
 Dash = tuple[float, tuple[float, ...]]
 DASHES: tuple[Dash, ...] = (
     (0, (6, 1.5)),
-    (0, (2.5, 1.2)),
+    (0, (1.5, 1)),
     (0, (7, 1.5, 1.5, 1.5)),
-    (0, (1.2, 1.2)),
-    (0, (5, 1.5, 1.2, 1.5, 1.2, 1.5)),
 )
 SOLID: Dash = (0, ())
 

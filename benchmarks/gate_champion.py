@@ -1,0 +1,232 @@
+"""The two sides of a gate: a champion's file, and where a challenger's records come from.
+
+A champion is one JSON document with the full run records of one method, so that every number is recomputed from
+counts, under whatever rules:
+
+    {"champion_version": 1, "name": "er", "suite": "digits", "scenarios": {"split-digits/class": [0, 1, 2, 3, 4]},
+     "records": [...]}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from benchmarks.config import SettingsError, identity_of, load_suite, nearest
+from benchmarks.grid import make_grid
+from benchmarks.record import SCHEMA, RunRecord
+from benchmarks.store import Store
+
+CHAMPION_VERSION = 1
+PREVIOUS = "previous"
+"""The folder beside a champion in which the champions before it are kept."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One side: the records of one method by scenario and seed, whatever their status. where: file, folder or suite."""
+
+    name: str
+    where: str
+    suite: str | None
+    records: dict[str, dict[int, RunRecord]]
+
+    @property
+    def scenarios(self) -> dict[str, list[int]]:
+        """Scenario -> its seeds."""
+        return {scenario: sorted(own) for scenario, own in self.records.items()}
+
+    def only(self, patterns: list[str]) -> Entrant:
+        """Narrowed to the scenarios that match. Raises SettingsError for a pattern that none matches."""
+        problems = [
+            f"--scenarios: {self.where} has no scenario {pattern!r}{nearest(pattern, list(self.records))}"
+            for pattern in patterns
+            if not any(fnmatchcase(scenario, pattern) for scenario in self.records)
+        ]
+        if problems:
+            raise SettingsError(problems)
+        kept = {s: own for s, own in self.records.items() if any(fnmatchcase(s, p) for p in patterns)}
+        return Entrant(self.name, self.where, self.suite, kept)
+
+    def to_json(self) -> str:
+        """The champion document of these records, a line each."""
+        head = {
+            "champion_version": CHAMPION_VERSION,
+            "name": self.name,
+            "suite": self.suite,
+            "scenarios": self.scenarios,
+        }
+        records = [own[seed].model_dump(mode="json") for own in self.records.values() for seed in sorted(own)]
+        lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+        listed = ",\n".join(json.dumps(record, sort_keys=True) for record in records)
+        return "{\n" + ",\n".join(lines) + ',\n"records": [\n' + listed + "\n]\n}\n"
+
+
+def load_champion(path: Path) -> Entrant:
+    """Reads a champion's file. Raises SettingsError that says what is wrong with it."""
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        there = ", ".join(sorted(p.name for p in path.parent.glob("*.json"))) or "no champion"
+        raise SettingsError([f"no champion at {path}; {path.parent} has {there}; `promote` makes one"]) from None
+    except (OSError, ValueError) as error:
+        raise SettingsError([f"{path} is no JSON document: {error}"]) from None
+    version = document.get("champion_version") if isinstance(document, dict) else None
+    if version != CHAMPION_VERSION:
+        raise SettingsError(
+            [f"{path} is no champion of version {CHAMPION_VERSION} (champion_version {version!r}); `promote` makes one"]
+        )
+    problems: list[str] = []
+    listed = document.get("records")
+    if not isinstance(listed, list) or not listed:
+        raise SettingsError([f"{path} holds no records"])
+    records = [_record(item, f"{path}, record {i}", problems) for i, item in enumerate(listed)]
+    if problems:
+        raise SettingsError(problems)
+    entrant = _entrant(str(document.get("name")), str(path), document.get("suite"), [r for r in records if r])
+    if document.get("scenarios") != entrant.scenarios:
+        raise SettingsError([f"{path} says it has {document.get('scenarios')}, its records are {entrant.scenarios}"])
+    return entrant
+
+
+def find_challenger(
+    text: str,
+    suite: str | None = None,
+    results_dir: Path = Path("results"),
+    scenarios: list[str] | None = None,
+    seeds: list[int] | None = None,
+    changes: list[str] | None = None,
+) -> Entrant:
+    """The challenger that `text` names: a file as a champion's, a folder of one method's records, or a method whose
+    records lie in `results_dir`/runs/`suite`, of these scenarios and seeds (the suite's, where None).
+
+    Raises SettingsError where it is not to be found, or where some of its cells have not run.
+    """
+    path = Path(text)
+    if "/" not in text and not text.endswith(".json") and not path.is_dir():
+        return _from_suite(text, suite, results_dir, scenarios, seeds, changes)
+    if path.is_dir():
+        entrant = _from_folder(path, suite)
+    elif path.is_file():
+        entrant = load_champion(path)
+    else:
+        raise SettingsError([f"no file or folder {text}; a challenger is a champion's file, a folder or a method"])
+    return entrant if scenarios is None else entrant.only(scenarios)
+
+
+def promote(challenger: Entrant, path: Path) -> Path | None:
+    """Makes `challenger` the champion at `path`; the champion that was there moves to previous/<name>.<number>.json.
+
+    Returns where the old one is now, None where there was none. A reader finds the old champion or the new one, never
+    half of one. Raises SettingsError where what lies at `path` is no champion: nothing is overwritten unread.
+    """
+    kept = None
+    if path.exists():
+        load_champion(path)
+        folder = path.parent / PREVIOUS
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = [int(p.stem.rpartition(".")[2]) for p in folder.glob(f"{path.stem}.*.json")]
+        kept = folder / f"{path.stem}.{max(numbers, default=0) + 1}.json"
+        _write(kept, path.read_text())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, challenger.to_json())
+    return kept
+
+
+def _from_suite(
+    method: str,
+    suite: str | None,
+    results_dir: Path,
+    scenarios: list[str] | None,
+    seeds: list[int] | None,
+    changes: list[str] | None,
+) -> Entrant:
+    if suite is None:
+        raise SettingsError([f"challenger {method!r}: give --suite, so that its records are found"])
+    chosen = load_suite(suite, [method], scenarios, seeds, changes)
+    grid, store = make_grid(chosen), Store(results_dir / "runs" / chosen.name)
+    scan = store.scan()
+    absent = [cell for cell in grid.cells if cell.identity not in scan.records]
+    if absent or not grid.cells:
+        asked = f" --scenarios {','.join(scenarios)}" if scenarios else ""
+        asked += f" --seeds {','.join(map(str, seeds))}" if seeds else ""
+        first = f", first {absent[0].label}" if absent else ""
+        raise SettingsError(
+            [
+                f"{store.folder} has {len(grid.cells) - len(absent)} of the {len(grid.cells)} cells of {method} "
+                f"as the suite settles them{first}: `python -m benchmarks run {suite} --methods {method}{asked}`"
+            ]
+            + scan.problems
+        )
+    return _entrant(method, str(store.folder), suite, grid.records(scan))
+
+
+def _from_folder(folder: Path, suite: str | None) -> Entrant:
+    scan = Store(folder).scan()
+    if scan.problems:
+        raise SettingsError(scan.problems)
+    names = {record.method for record in scan.records.values()}
+    if len(names) != 1:
+        listed = ", ".join(sorted(names))
+        found = f"records of {listed}; name one of these methods as the challenger" if names else "no records"
+        raise SettingsError([f"{folder} holds {found}"])
+    return _entrant(names.pop(), str(folder), suite, scan.records.values())
+
+
+def _entrant(name: str, where: str, suite: str | None, records: Iterable[RunRecord]) -> Entrant:
+    """Sorted by scenario and seed. Raises SettingsError where two records claim one place."""
+    by_scenario: dict[str, dict[int, RunRecord]] = {}
+    problems = []
+    for record in sorted(records, key=lambda r: (r.scenario, r.seed)):
+        own = by_scenario.setdefault(record.scenario, {})
+        if record.seed in own:
+            problems.append(
+                f"{where}: two records of {record.scenario} seed {record.seed}, with different settings"
+                if own[record.seed].identity != record.identity
+                else f"{where}: the record of {record.scenario} seed {record.seed} is there twice"
+            )
+        own[record.seed] = record
+    if problems:
+        raise SettingsError(problems)
+    return Entrant(name, where, suite, by_scenario)
+
+
+def _record(document: Any, place: str, problems: list[str]) -> RunRecord | None:
+    """The record, checked as the store checks one; what is wrong with it goes to `problems`."""
+    version = document.get("record_version") if isinstance(document, dict) else None
+    if version != SCHEMA:
+        problems.append(f"{place}: not a record of version {SCHEMA} (record_version {version!r})")
+        return None
+    try:
+        record = RunRecord.model_validate(document)
+        record.matrix.matrix()
+    except ValidationError as error:
+        first = error.errors()[0]
+        problems.append(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+        return None
+    except ValueError as error:
+        problems.append(f"{place}: {error}")
+        return None
+    if identity_of(record.settings) != record.identity:
+        problems.append(f"{place}: its settings do not hash to its identity: edited by hand?")
+        return None
+    return record
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,85 @@
+"""What `gate` and `promote` do: find both sides, judge, write what was asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.config import SettingsError
+from benchmarks.gate import Verdict, gate
+from benchmarks.gate_champion import find_challenger, load_champion, promote
+from benchmarks.gate_render import json_text, junit, markdown, terminal
+from benchmarks.gate_rules import Rule
+
+RENDERERS: dict[str, Callable[[Verdict], str]] = {"--json": json_text, "--summary": markdown, "--junit": junit}
+
+
+def run_gate(
+    champion: Path,
+    challenger: str,
+    rules: list[Rule],
+    suite: str | None = None,
+    results_dir: Path = Path("results"),
+    scenarios: list[str] | None = None,
+    changes: list[str] | None = None,
+    outputs: dict[str, Path | None] | None = None,
+) -> tuple[Verdict, str]:
+    """The verdict and its text for the terminal; writes the `outputs` asked for ({"--json": path, ...}).
+
+    A method as challenger is looked for in the champion's suite unless `suite` names one, with the champion's scenarios
+    and seeds. Where the two may not be compared the verdict is "refused", and is written all the same.
+    """
+    try:
+        holder = load_champion(champion)
+        if scenarios is not None:
+            holder = holder.only(scenarios)
+        seeds = sorted({seed for own in holder.records.values() for seed in own})
+        is_path = "/" in challenger or challenger.endswith(".json") or Path(challenger).is_dir()
+        wanted = scenarios if is_path else list(holder.records)
+        other = find_challenger(challenger, suite or holder.suite, results_dir, wanted, seeds, changes)
+        verdict = gate(holder, other, rules)
+    except SettingsError as error:
+        reasons = tuple(problem.removeprefix("refused: ") for problem in error.problems)
+        verdict = Verdict("refused", str(champion), challenger, refusal=reasons)
+    for option, path in (outputs or {}).items():
+        if path is not None:
+            _write(option, path, RENDERERS[option](verdict))
+    return verdict, terminal(verdict)
+
+
+def run_promote(
+    champion: Path,
+    challenger: str,
+    suite: str | None = None,
+    results_dir: Path = Path("results"),
+    scenarios: list[str] | None = None,
+    seeds: list[int] | None = None,
+    changes: list[str] | None = None,
+) -> str:
+    """Makes the challenger the champion and says so. Raises SettingsError where its records could not be a champion's."""
+    from benchmarks.gate_comparable import check_entrant
+
+    entrant = find_challenger(challenger, suite, results_dir, scenarios, seeds, changes)
+    problems = check_entrant(entrant, "challenger")
+    if problems:
+        raise SettingsError([f"not promoted: {problem}" for problem in problems])
+    kept = promote(entrant, champion)
+    n = sum(map(len, entrant.records.values()))
+    text = f"{champion}: {entrant.name} with {n} records of {', '.join(entrant.records)}"
+    return text + (f"; the champion before it is now {kept}" if kept else "")
+
+
+def _write(option: str, path: Path, text: str) -> None:
+    """A job summary is appended to, as other steps write there too; other files are replaced whole."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if option == "--summary":
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(text)
+            return
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise SettingsError([f"{option} {path}: {error.strerror or error}"]) from None

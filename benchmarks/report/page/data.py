@@ -1,0 +1,173 @@
+"""The page's data: what its script needs to sort, filter and draw, once, as compact JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from benchmarks.record import RunRecord
+from benchmarks.report.leaderboard import Leaderboard
+from benchmarks.report.measures import Measure
+from benchmarks.report.page.pairs import pair_p_values
+from benchmarks.report.page.suite import PageSuite, seed_selection, selection
+from benchmarks.report.runs import Runs
+from benchmarks.report.table import Row, Table
+from benchmarks.report.units import unit_for
+from metrics import mean_accuracy_curve, per_task_forgetting, summarise
+
+Json = dict[str, Any]
+SETTINGS = ("scenario", "method", "model", "training")
+ENVIRONMENT = ("commit", "hardware", "device", "threads", "system", "versions")
+
+
+def page_data(suites: list[PageSuite]) -> Json:
+    """The whole document. Accuracies are whole numbers of tenths of a percent; null is what was not evaluated."""
+    parts = _Parts()
+    found = [_suite(suite, parts) for suite in suites]
+    return {"measures": _measures([s.board for s in suites]), "suites": found, "parts": parts.all, "settings": SETTINGS}
+
+
+def embedded(document: Json) -> str:
+    """`document` as JSON that may stand inside a <script> element, whatever its texts say."""
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+class _Parts:
+    """Settings and environments that many rows share, each once; rows hold their indices."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+        self._known: dict[str, int] = {}
+
+    def index(self, part: Any) -> int:
+        key = json.dumps(part, sort_keys=True)
+        if key not in self._known:
+            self._known[key] = len(self.all)
+            self.all.append(json.loads(key))
+        return self._known[key]
+
+
+def _measures(boards: list[Leaderboard]) -> Json:
+    measures: dict[str, Measure] = {measure.id: measure for board in boards for measure in board.measures}
+    return {
+        id: {
+            "label": m.label,
+            "name": m.name,
+            "formula": m.formula,
+            "source": m.source,
+            "better": m.direction,
+            "ranked": m.ranked,
+            "unit": unit_for(m.kind, []).text,
+        }
+        for id, m in measures.items()
+    }
+
+
+def _suite(suite: PageSuite, parts: _Parts) -> Json:
+    methods = {
+        name: {
+            "family": facts.family,
+            "task": facts.needs_task_id,
+            "buffer": facts.keeps_buffer,
+            "about": facts.about,
+            "source": facts.source,
+            "argument": selection(name),
+        }
+        for name, facts in suite.methods.items()
+    }
+    tables = [_table(table, runs, parts) for table, runs in zip(suite.board.tables, suite.runs, strict=True)]
+    return {
+        "name": suite.board.name,
+        "title": suite.board.title,
+        "command": suite.command,
+        "methods": methods,
+        "tables": tables,
+    }
+
+
+def _table(table: Table, runs: Runs, parts: _Parts) -> Json:
+    competitors = runs.competitors()
+    ranked = [k for k, row in enumerate(table.rows) if row.method in competitors]
+    return {
+        "scenario": table.scenario,
+        "setting": table.setting,
+        "argument": selection(table.scenario),
+        "columns": [column.measure.id for column in table.columns],
+        "ranked": ranked,
+        "p": {
+            column.measure.id: _pairs(table, ranked, i)
+            for i, column in enumerate(table.columns)
+            if column.measure.ranked
+        },
+        "rows": [_row(row, runs, parts) for row in table.rows],
+    }
+
+
+def _pairs(table: Table, ranked: list[int], column: int) -> list[float | None]:
+    """Tests between the ranked rows. A row that lacks some seed's number is not compared."""
+    values = [table.rows[k].cells[column].values for k in ranked]
+    seeds = max(values, key=len, default={})
+    return pair_p_values([{seed: own.get(seed, math.nan) for seed in seeds} for own in values])
+
+
+def _row(row: Row, runs: Runs, parts: _Parts) -> Json:
+    """settings: indices of its parts, in the order of SETTINGS. notes: their numbers."""
+    records = runs.records[row.method]
+    found: Json = {
+        "method": row.method,
+        "role": row.role,
+        "n": row.n,
+        "seeds": seed_selection(records or runs.seeds),
+        "values": [_number(cell.summary.mean) if cell.summary else None for cell in row.cells],
+        "notes": sorted({*row.notes, *(k for cell in row.cells for k in cell.notes)}),
+    }
+    if row.method in runs.settings:
+        found["settings"] = [parts.index(runs.settings[row.method][k]) for k in SETTINGS]
+    environments = [{k: r.environment.get(k) for k in ENVIRONMENT} for r in records.values()]
+    found["environments"] = list(dict.fromkeys(map(parts.index, environments)))
+    return found | _drawings(list(runs.done(row.method).values()))
+
+
+def _drawings(records: list[RunRecord]) -> Json:
+    """The mean matrix row by row, and the curves: [means, half widths of their 95% intervals]."""
+    if not records:
+        return {}
+    matrices = [record.matrix.matrix() for record in records]
+    return {
+        "matrix": _tenths(np.mean([m.accuracy for m in matrices], axis=0).ravel()),
+        "accuracy": _curve(np.array([mean_accuracy_curve(m) for m in matrices])),
+        "forgetting": _curve(np.array([per_task_forgetting(m)[:-1] for m in matrices])),
+    }
+
+
+def _curve(by_seed: np.ndarray) -> list[list[int | None]]:
+    n = len(by_seed)
+    spread = by_seed.std(axis=0, ddof=1) * _half_widths_a_deviation(n) if n > 1 else np.full(by_seed.shape[1], np.nan)
+    return [_tenths(by_seed.mean(axis=0)), _tenths(spread)]
+
+
+@cache
+def _half_widths_a_deviation(n: int) -> float:
+    """How many standard deviations the half width of metrics.summarise's interval is, for `n` seeds."""
+    one = summarise([0.0] * (n - 1) + [1.0])
+    return one.half_width / one.std
+
+
+def _tenths(fractions: np.ndarray) -> list[int | None]:
+    """Fractions as whole numbers of tenths of a percent."""
+    return [None if math.isnan(value) else round(1000 * value) for value in fractions.tolist()]
+
+
+def _number(value: float) -> float | int | None:
+    """Seven digits: enough to tell means apart that any table shows apart."""
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.7g}")
+    return int(short) if short.is_integer() else short

@@ -1,0 +1,43 @@
+"""The file itself: a template with the style, the script, the tables and the data in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from benchmarks.report.files import replace
+from benchmarks.report.page.data import embedded, page_data
+from benchmarks.report.page.sections import SYMBOLS, contents, sections
+from benchmarks.report.page.suite import PageSuite
+
+HERE = Path(__file__).parent
+
+
+def write_page(folder: Path, suites: Sequence[PageSuite], title: str = "Leaderboards") -> Path:
+    """Writes `folder`/index.html, the same bytes for the same records, and returns its path."""
+    return replace(folder / "index.html", page(suites, title))
+
+
+def page(suites: Sequence[PageSuite], title: str = "Leaderboards") -> str:
+    """The whole document. It loads nothing: its own policy forbids it, and only the script in it may run."""
+    script = _file("page.js")
+    values = {
+        "title": escape(title),
+        "script-hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "style": _file("page.css"),
+        "symbols": escape(SYMBOLS.partition(" Units:")[0]),
+        "contents": contents(list(suites)),
+        "sections": sections(list(suites)),
+        "data": embedded(page_data(list(suites))),
+        "script": script,
+    }
+    # In one pass: a text that happens to look like a placeholder stays what it is.
+    return re.sub(r"\{\{([a-z-]+)\}\}", lambda found: values[found[1]], _file("page.html"))
+
+
+def _file(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")

@@ -1,0 +1,116 @@
+"""Accuracy against the number of stored examples, where a suite has one method with several."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from benchmarks.report.plots.canvas import (
+    LINE_HEIGHT,
+    TEXT,
+    Canvas,
+    draw_sign,
+    log_limits,
+    marker,
+    percent_limits,
+)
+from benchmarks.report.plots.labels import spread
+from benchmarks.report.plots.scene import Entry, Scene
+from benchmarks.report.plots.styles import style_of
+
+WIDTH, HEIGHT, MARGIN = 680.0, 260.0, 150.0
+
+
+@dataclass(frozen=True)
+class Family:
+    """A method with all but the buffer's size the same: its entries by rising size."""
+
+    base: str
+    name: str
+    sizes: tuple[int, ...]
+    entries: tuple[Entry, ...]
+
+
+def draw(scene: Scene) -> Canvas | None:
+    """A line a method; None where no method stands in the suite with two sizes of its buffer."""
+    found = families(scene)
+    if not found:
+        return None
+    bounds = [e for e in scene.entries if e.role != "method" and math.isfinite(_acc(e)[0])]
+    shown = [*(e for f in found for e in f.entries), *bounds]
+    accuracies = [_acc(entry) for entry in shown]
+    limits = percent_limits([m - h for m, h in accuracies], [m + h for m, h in accuracies])
+    cut = " The accuracy axis does not start at 0." if limits[0] > 0 else ""
+    notes = [
+        f"{scene.seeds_text('bars')} Level lines: bounds, which have no buffer.{cut}",
+        scene.absent_text(),
+    ]
+    canvas = Canvas(WIDTH, HEIGHT + 78, f"{scene.heading}: accuracy and buffer size", notes)
+    axes = canvas.axes(52, canvas.bottom + 40, WIDTH - 52 - MARGIN, HEIGHT)
+    axes.set_ylim(*limits)
+    axes.set_ylabel("ACC, average accuracy after the last task, %")
+    axes.set_xlabel("examples stored in all (log scale)")
+    sizes = sorted({size for family in found for size in family.sizes})
+    axes.set_xscale("log")
+    axes.set_xlim(*log_limits(sizes))
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    right = axes.get_xlim()[1]
+    labels = []
+    for family in found:
+        style = style_of(family.base)
+        mean, half = np.array([_acc(entry) for entry in family.entries]).T
+        x = np.array(family.sizes, dtype=float)
+        axes.plot(x, mean, color=style.colour, linewidth=1.7, linestyle=style.dash, zorder=3, **marker(style))
+        low, high = np.maximum(mean - half, 0), np.minimum(mean + half, 100)
+        axes.vlines(x, low, high, color=style.colour, linewidth=1.2, zorder=3)
+        labels.append((family.name, style, canvas.place(axes, x[-1], mean[-1])))
+    for entry in bounds:
+        mean, half = _acc(entry)
+        axes.axhspan(max(mean - half, 0), min(mean + half, 100), color=entry.style.colour, alpha=0.1, linewidth=0)
+        axes.axhline(mean, color=entry.style.colour, linewidth=1.3, zorder=2)
+        labels.append((entry.label, entry.style, canvas.place(axes, right, mean)))
+    edge = canvas.place(axes, right, limits[0])[0]
+    bottom, top = (canvas.place(axes, right, limit)[1] for limit in limits)
+    places = spread([end[1] for _, _, end in labels], [TEXT * LINE_HEIGHT] * len(labels), bottom, top)
+    for (name, style, end), y in zip(labels, places, strict=True):
+        canvas.line((end[0], edge, edge + 14), (end[1], end[1], y), style.colour)
+        draw_sign(canvas, edge + 14, y, style)
+        canvas.text(edge + 41, y, name)
+    return canvas
+
+
+def families(scene: Scene) -> list[Family]:
+    """Groups of entries that differ in nothing but `buffer_size`, in the suite's order."""
+    groups: dict[str, dict[int, Entry]] = {}
+    for entry in scene.entries:
+        settings = entry.records[0].settings
+        own = dict(settings["method"]["settings"])
+        size = own.pop("buffer_size", None)
+        if size and math.isfinite(_acc(entry)[0]):
+            rest = [settings["method"]["name"], own, settings["model"], settings["training"]]
+            groups.setdefault(json.dumps(rest, sort_keys=True), {})[int(size)] = entry
+    varied = {key: by_size for key, by_size in groups.items() if len(by_size) > 1}
+    bases = [json.loads(key)[0] for key in varied]
+    found = []
+    for key, by_size in varied.items():
+        base = json.loads(key)[0]
+        sizes = tuple(sorted(by_size))
+        entries = tuple(by_size[size] for size in sizes)
+        # Two groups of one method differ in some hyperparameter: only their entries' names tell them apart.
+        name = base if bases.count(base) == 1 else f"{base} ({entries[0].method} …)"
+        found.append(Family(base, name, sizes, entries))
+    return found
+
+
+def _acc(entry: Entry) -> tuple[float, float]:
+    """ACC in percent and the half width of its interval, 0 where there is none."""
+    summary = entry.summaries["acc"]
+    if summary is None:
+        return math.nan, 0.0
+    return 100 * summary.mean, 100 * (0.0 if math.isnan(summary.half_width) else summary.half_width)

@@ -1,0 +1,48 @@
+"""The plots of a suite on one page of GitHub markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from benchmarks.config import Suite
+from benchmarks.report.markdown import escape
+from benchmarks.report.plots.scene import Scene
+
+READING = (
+    "A method has the same colour, marker and dashes in all plots of all suites. Upper bounds are black, lower bounds "
+    "grey; a hollow marker is a variant of the method with that colour (another buffer size, say).",
+    "Bars and bands are 95% intervals of the mean over seeds (Student t), as in the tables. Whether two methods differ "
+    "is decided by the paired test there, not by whether intervals overlap.",
+    "⚠ before a name: suspicious, read the notes below the scenario's heading.",
+    "An accuracy axis shows the range that matters and need not start at 0; the note in a plot says so.",
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot on the page: `stem` is its path from there, without .svg or .png."""
+
+    title: str
+    reading: str
+    stem: str
+
+
+def page(suite: Suite, scenes: Sequence[Scene], pictures: Mapping[str, Sequence[Picture]]) -> str:
+    """The whole document, ending in a newline."""
+    smoke = " (smoke test, not a result)" if suite.kind == "smoke" else ""
+    parts = [f"# {escape(suite.title)}: plots{smoke}"]
+    parts.append(f"The numbers stand in [{escape(suite.name)}.md]({quote(suite.name)}.md).")
+    parts.append("\n".join(f"- {escape(line)}" for line in READING))
+    for scene in scenes:
+        parts.append(f"## {escape(scene.heading)}")
+        if not scene.entries:
+            parts.append(f"No run has succeeded yet ({len(scene.runs.seeds)} seeds asked for).")
+        parts.append("\n".join(f"- {escape(note)}" for note in scene.notes))
+        for picture in pictures[scene.scenario]:
+            parts.append(f"### {picture.title}")
+            svg, png = (quote(f"{picture.stem}.{ending}") for ending in ("svg", "png"))
+            parts.append(f"{escape(picture.reading)} ([PNG]({png}))")
+            parts.append(f"![{escape(f'{scene.scenario}: {picture.title}')}]({svg})")
+    return "\n\n".join(part for part in parts if part) + "\n"

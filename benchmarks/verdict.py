@@ -1,0 +1,163 @@
+"""Statistics of the gate: does a challenger hold a rule, break it, or are there too few seeds to say?
+
+Every rule is put so that larger is worse: x is the drop against the champion (paired by seed), the logarithm of a
+growth, or the value itself for a limit. b is what the rule allows. With the mean of x over n seeds and its Student t
+interval:
+
+pass          the 90% interval lies within b. This is the test of non-inferiority at 5%: a challenger whose true x is
+              b or worse passes one rule in at most 5% of gates. No correction for the number of rules is needed, since
+              a pass takes all of them.
+fail          the mean is beyond b, and it is no noise: the one-sided t test of "no drop" (of "x is b" for a limit, which
+              has no champion to compare with) rejects at 5% after Holm's correction over all rules and scenarios. Of
+              challengers equal to the champion at most 5% fail any rule, however noisy the scores are.
+inconclusive  else. The number of further seeds is what a decision takes with 80% probability, were mean and standard
+              deviation the true ones.
+
+Why a failure tests against "no drop" and not against b: with five seeds and three rules, demanding proof that the drop
+is beyond b catches 95% of the challengers that lose twice b only where the differences of the seeds have a standard
+deviation under 0.4 b; this way 0.8 b will do. Replay on class-incremental Split MNIST has 0.5 b for ACC, 0.4 b for
+BWT and 0.5 b for the largest forgetting, champion and challenger drawn independently. The price: a drop between 0 and
+b, which is allowed, may fail by chance, rarely where it is small, in about half of the gates where it is b itself.
+
+Looking again after more seeds is another gate. Its chance of a false failure is small, since with more seeds the mean
+of equals is rarely beyond b, and tests/benchmarks/test_gate_error_rates.py measures what repeated looks add up to.
+
+Five seeds make four degrees of freedom; rank tests and the bootstrap cannot reach 5% there (see metrics.statistics).
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from metrics import holm
+
+ALPHA = 0.05
+POWER = 0.8
+MOST_SEEDS = 1000
+_ROUNDING = 1e-12
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+BySeed = Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its standard error. n: seeds (of the smaller side where the sides are not paired)."""
+
+    mean: float
+    error: float
+    df: float
+    n: int
+    paired: bool = True
+
+
+@dataclass(frozen=True)
+class Question:
+    """An estimate of x, larger being worse; `bound` is what is allowed, `null` what no drop would be."""
+
+    estimate: Estimate
+    bound: float
+    null: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """low, high: the two-sided 90% interval of x; p_value: corrected; more_seeds: only of an inconclusive one."""
+
+    outcome: Outcome
+    low: float
+    high: float
+    p_value: float
+    more_seeds: int | None = None
+
+
+def difference(a: BySeed, b: BySeed) -> Estimate:
+    """The mean of a - b: over the seeds both have where there are two, else between the two samples (Welch)."""
+    shared = [seed for seed in a if seed in b]
+    if len(shared) >= 2:
+        return mean([a[seed] - b[seed] for seed in shared])
+    one, other = mean(list(a.values())), mean(list(b.values()))
+    parts = [one.error**2, other.error**2]
+    total = sum(parts)
+    df = total**2 / sum(part**2 / e.df for part, e in zip(parts, (one, other))) if total > 0 else one.df + other.df
+    return Estimate(one.mean - other.mean, math.sqrt(total), df, min(one.n, other.n), paired=False)
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """The mean of at least two values, one a seed. Raises ValueError for fewer."""
+    n = len(values)
+    if n < 2:
+        raise ValueError(f"{n} seeds show no spread: at least 2 are needed")
+    middle = math.fsum(values) / n
+    deviation = math.sqrt(math.fsum((v - middle) ** 2 for v in values) / (n - 1))
+    # equal counts give differences of 1e-17: that is rounding, not spread
+    clean = [0.0 if abs(v) < _ROUNDING else v for v in (middle, deviation)]
+    return Estimate(clean[0], clean[1] / math.sqrt(n), n - 1, n)
+
+
+def decide(questions: Sequence[Question], alpha: float = ALPHA) -> list[Decision]:
+    """A decision for each question; all of them together are one gate, over which p values are corrected."""
+    # what never varies, as FLOPs do, cannot fail by chance, so it is no test among those to correct for
+    varies = [q.estimate.error > 0 for q in questions]
+    adjusted = holm([_p_value(q) if v else math.nan for q, v in zip(questions, varies)])
+    p_values = [float(p) if v else _p_value(q) for q, v, p in zip(questions, varies, adjusted)]
+    return [_decide(q, p, alpha, sum(varies)) for q, p in zip(questions, p_values)]
+
+
+def overall(outcomes: Sequence[Outcome]) -> Outcome:
+    """One failure fails; a pass takes all."""
+    if "fail" in outcomes:
+        return "fail"
+    return "inconclusive" if "inconclusive" in outcomes else "pass"
+
+
+def _decide(question: Question, p_value: float, alpha: float, n_questions: int) -> Decision:
+    e, bound = question.estimate, question.bound
+    half = _t_quantile(1 - alpha, e.df) * e.error
+    low, high = e.mean - half, e.mean + half
+    if high <= bound + _ROUNDING:
+        return Decision("pass", low, high, p_value)
+    beyond = e.mean > bound + _ROUNDING
+    if beyond and p_value <= alpha:
+        return Decision("fail", low, high, p_value)
+    return Decision("inconclusive", low, high, p_value, _more_seeds(question, alpha, n_questions))
+
+
+def _p_value(question: Question) -> float:
+    """One-sided t test of x <= null. Without any spread it is its limit, 0 or 1."""
+    e = question.estimate
+    excess = e.mean - question.null
+    if e.error == 0:
+        return 0.0 if excess > _ROUNDING else 1.0
+    return float(_special().stdtr(e.df, -excess / e.error))
+
+
+def _more_seeds(question: Question, alpha: float, n_questions: int) -> int:
+    """Further seeds until the likelier decision falls with probability POWER; MOST_SEEDS stands for "or more"."""
+    e = question.estimate
+    inside = e.mean <= question.bound
+    distance = question.bound - e.mean if inside else e.mean - question.null
+    level = alpha if inside else alpha / n_questions
+    deviation = e.error * math.sqrt(e.n)
+
+    def suffice(more: int) -> bool:
+        n = e.n + more
+        df = e.df * (n - 1) / (e.n - 1)
+        return distance >= (_t_quantile(1 - level, df) + _t_quantile(POWER, df)) * deviation / math.sqrt(n)
+
+    return 1 + bisect.bisect_left(range(1, MOST_SEEDS), True, key=suffice)
+
+
+def _t_quantile(probability: float, df: float) -> float:
+    return float(_special().stdtrit(df, probability))
+
+
+def _special():
+    # scipy.stats takes half a second to import; these two functions are all that is needed of it
+    from scipy import special
+
+    return special
