@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -9,7 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from benchmarks.__main__ import app
+from benchmarks.config import read_yaml
 from methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +50,34 @@ def test_commands(tmp_path):
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         assert done.stdout.strip()
+
+
+def test_gate_commands(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for line in block("gate").splitlines():
+        words = [sys.executable, *shlex.split(line)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    assert "pass" in (tmp_path / "verdict.md").read_text().lower()
+
+
+def test_the_workflow_to_copy_uses_commands_that_exist():
+    steps = read_yaml(block("workflow"))["jobs"]["gate"]["steps"]
+    lines = [step["run"].partition("python -m benchmarks ")[2] for step in steps if "benchmarks" in step.get("run", "")]
+    known = {command.name or command.callback.__name__: command for command in app.registered_commands}
+    assert len(lines) == 2
+    for line in lines:
+        verb, *words = shlex.split(line)
+        shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "300"}).output
+        assert verb in known
+        assert all(word in shown for word in words if word.startswith("--")), line
+
+
+def test_the_method_shown_passes_the_check(tmp_path):
+    (tmp_path / "my_method.py").write_text(block("method"))
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "my_method.py")])
+    assert done.exit_code == 0, done.output
+    assert "keeps the contract" in done.output
 
 
 def test_make_commands_exist():
