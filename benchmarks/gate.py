@@ -108,6 +108,7 @@ class Posed:
     sign: int = 1
     log: bool = False
     reason: str = ""
+    """Why the rule was read otherwise than it is written."""
 
     def scaled(self, x: float) -> float:
         return math.expm1(x) if self.log else self.sign * x
@@ -124,9 +125,7 @@ def pose(rule: Rule, old: BySeed, new: BySeed) -> Posed:
         return Posed(Question(mean([worse * v for v in new.values()]), bound, bound), "value", sign=worse)
     reason = ""
     if rule.kind == "limit":
-        reason = (
-            f"the champion itself is beyond {rule.margin:g}: the challenger's may be worse than that by {rule.margin:g}"
-        )
+        reason = f"the champion itself is beyond the limit of {rule.margin:g}, so the two are compared"
     estimate = difference({s: worse * v for s, v in new.items()}, {s: worse * v for s, v in old.items()})
     return Posed(Question(estimate, rule.margin, 0.0), "rise" if worse == 1 else "drop", reason=reason)
 
@@ -135,14 +134,17 @@ def pose(rule: Rule, old: BySeed, new: BySeed) -> Posed:
 class _Asked:
     """A finding before its decision; n/a where nothing was posed."""
 
+    rule: Rule
     finding: Finding
     posed: Posed | None = None
 
     def answered(self, decision: Decision) -> Finding:
         assert self.posed is not None
         ends = sorted(self.posed.scaled(x) for x in (decision.low, decision.high))
+        rule = str(replace(self.rule, kind="drop")) if self.posed.reason else self.finding.rule
         return replace(
             self.finding,
+            rule=rule,
             outcome=decision.outcome,
             quantity=self.posed.quantity,
             estimate=self.posed.scaled(self.posed.question.estimate.mean),
@@ -168,12 +170,12 @@ def _ask(champion: Entrant, challenger: Entrant, scenario: str, rule: Rule) -> _
     if reasons:
         if len(reasons) < sum(map(len, values)):
             raise SettingsError([f"refused: {scenario}: some records have no {rule.measure}: {reasons[0]}"])
-        return _Asked(replace(finding, reason=reasons[0]))
+        return _Asked(rule, replace(finding, reason=reasons[0]))
     old, new = values
     if rule.kind == "growth" and min(*old.values(), *new.values()) <= 0:
         raise SettingsError([f"refused: {scenario}: {rule.measure} of 0 has no growth"])
     means = [mean(list(v.values())).mean for v in values]
-    return _Asked(replace(finding, champion=means[0], challenger=means[1]), pose(rule, old, new))
+    return _Asked(rule, replace(finding, champion=means[0], challenger=means[1]), pose(rule, old, new))
 
 
 def _without_nan(value: Any) -> Any:

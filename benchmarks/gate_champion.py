@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -96,21 +96,26 @@ def load_champion(path: Path) -> Entrant:
     return entrant
 
 
+def names_path(text: str) -> bool:
+    """Whether a challenger is given as a file or folder, not as a method."""
+    return "/" in text or text.endswith(".json") or Path(text).is_dir()
+
+
 def find_challenger(
     text: str,
     suite: str | None = None,
     results_dir: Path = Path("results"),
     scenarios: list[str] | None = None,
-    seeds: list[int] | None = None,
+    seeds: list[int] | dict[str, list[int]] | None = None,
     changes: list[str] | None = None,
 ) -> Entrant:
     """The challenger that `text` names: a file as a champion's, a folder of one method's records, or a method whose
-    records lie in `results_dir`/runs/`suite`, of these scenarios and seeds (the suite's, where None).
+    records lie in `results_dir`/runs/`suite`, of these scenarios and seeds (by scenario, or for all; None: the suite's).
 
     Raises SettingsError where it is not to be found, or where some of its cells have not run.
     """
     path = Path(text)
-    if "/" not in text and not text.endswith(".json") and not path.is_dir():
+    if not names_path(text):
         return _from_suite(text, suite, results_dir, scenarios, seeds, changes)
     if path.is_dir():
         entrant = _from_folder(path, suite)
@@ -145,18 +150,21 @@ def _from_suite(
     suite: str | None,
     results_dir: Path,
     scenarios: list[str] | None,
-    seeds: list[int] | None,
+    seeds: list[int] | dict[str, list[int]] | None,
     changes: list[str] | None,
 ) -> Entrant:
     if suite is None:
         raise SettingsError([f"challenger {method!r}: give --suite, so that its records are found"])
-    chosen = load_suite(suite, [method], scenarios, seeds, changes)
+    by_scenario = seeds if isinstance(seeds, dict) else {}
+    listed = sorted({seed for own in seeds.values() for seed in own}) if isinstance(seeds, dict) else seeds
+    chosen = load_suite(suite, [method], scenarios, listed, changes)
     grid, store = make_grid(chosen), Store(results_dir / "runs" / chosen.name)
-    scan = store.scan()
+    cells = [c for c in grid.cells if c.seed in by_scenario.get(c.scenario_name, [c.seed])]
+    grid, scan = replace(grid, cells=cells), store.scan()
     absent = [cell for cell in grid.cells if cell.identity not in scan.records]
     if absent or not grid.cells:
         asked = f" --scenarios {','.join(scenarios)}" if scenarios else ""
-        asked += f" --seeds {','.join(map(str, seeds))}" if seeds else ""
+        asked += f" --seeds {','.join(map(str, listed))}" if listed else ""
         first = f", first {absent[0].label}" if absent else ""
         raise SettingsError(
             [

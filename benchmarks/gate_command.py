@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.config import SettingsError
 from benchmarks.gate import Verdict, gate
-from benchmarks.gate_champion import find_challenger, load_champion, promote
+from benchmarks.gate_champion import find_challenger, load_champion, names_path, promote
 from benchmarks.gate_render import json_text, junit, markdown, terminal
 from benchmarks.gate_rules import Rule
 
@@ -34,10 +34,8 @@ def run_gate(
         holder = load_champion(champion)
         if scenarios is not None:
             holder = holder.only(scenarios)
-        seeds = sorted({seed for own in holder.records.values() for seed in own})
-        is_path = "/" in challenger or challenger.endswith(".json") or Path(challenger).is_dir()
-        wanted = scenarios if is_path else list(holder.records)
-        other = find_challenger(challenger, suite or holder.suite, results_dir, wanted, seeds, changes)
+        wanted = scenarios if names_path(challenger) else list(holder.records)
+        other = find_challenger(challenger, suite or holder.suite, results_dir, wanted, holder.scenarios, changes)
         verdict = gate(holder, other, rules)
     except SettingsError as error:
         reasons = tuple(problem.removeprefix("refused: ") for problem in error.problems)

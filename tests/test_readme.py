@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
 from benchmarks.config import read_yaml
+from benchmarks.store import Store
 from methods import METHODS
+from metrics import score
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -105,7 +107,7 @@ def test_the_method_shown_runs_as_it_stands(monkeypatch):
             if task.id == 0:
                 first = [p.detach().clone() for p in method.network.parameters()]
         after = method.network.parameters()
-        moved[name] = sum(float((p - q).square().sum()) for p, q in zip(after, first, strict=True))
+        moved[name] = sum(float((p - q).detach().square().sum()) for p, q in zip(after, first, strict=True))
     assert moved["l2"] < 0.8 * moved["finetune"]  # it does what it is for
     for setting in ("task", "class"):
         scenario = small_split(setting)
@@ -133,3 +135,17 @@ def test_the_table_shown_is_the_published_one():
     shown = re.search(r"<!-- table: \S+ \S+ -->\n\n(.*?)\n\n", README, re.S).group(1)
     table = "\n".join(line for line in shown.splitlines() if line.startswith("|"))
     assert table == published_table(suite, scenario)
+
+
+@pytest.mark.skipif(not (ROOT / "results/published/mnist").exists(), reason="suite mnist is not published yet")
+def test_the_figures_compared_are_those_of_the_published_records():
+    table = re.search(r"<!-- figures: mnist acc -->\n(.*?)\n\n", README, re.S).group(1).splitlines()
+    methods = [cell.strip() for cell in table[0].strip("|").split("|")][1:]
+    records = list(Store(ROOT / "results/published/mnist/records").scan().records.values())
+    for line in table[2:]:
+        setting, *figures = (cell.strip() for cell in line.strip("|").split("|"))
+        for method, figure in zip(methods, figures, strict=True):
+            scenario = f"split-mnist/{setting.removesuffix('-incremental')}"
+            found = [score("acc", r.matrix.matrix()) for r in records if (r.scenario, r.method) == (scenario, method)]
+            assert len(found) == 5
+            assert f"{100 * sum(found) / 5:.2f}" == figure

@@ -8,12 +8,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.config import SettingsError, identity_of
+from benchmarks.config import SettingsError, identity_of, load_suite
 from benchmarks.gate import gate
 from benchmarks.gate_champion import Entrant, find_challenger, load_champion, promote
 from benchmarks.gate_command import run_gate, run_promote
 from benchmarks.gate_render import junit, markdown, terminal
 from benchmarks.gate_rules import make_rules
+from benchmarks.grid import make_grid
 from benchmarks.record import Counts, Flops, RunRecord
 from benchmarks.store import Store
 from tests.benchmarks.test_report_fixtures import planted
@@ -311,6 +312,30 @@ def test_a_challenger_is_a_file_a_folder_or_a_method(tmp_path):
     store.save(run_of(0, method="gem"))
     with pytest.raises(SettingsError, match="records of er, gem"):
         find_challenger(str(store.folder))
+
+
+def test_a_method_is_judged_on_the_champion_s_scenarios_and_seeds(tmp_path):
+    """Its records are found by what the suite settles now, and of those only the cells that the champion has."""
+    cells = make_grid(load_suite("digits", ["er"], [DOMAIN, CLASS], [0, 1, 2])).cells
+    store = Store(tmp_path / "runs" / "digits")
+
+    def stored(cell) -> RunRecord:
+        own = {"settings": cell.identity_settings(), "identity": cell.identity}
+        return run_of(cell.seed, scenario=cell.scenario_name).model_copy(update=own)
+
+    # the champion has two seeds of one scenario and three of the other
+    held = [stored(c) for c in cells if c.scenario_name == DOMAIN or c.seed < 2]
+    promote(side(held), tmp_path / "er.json")
+    for record in held[1:]:
+        store.save(record)
+    verdict, text = run_gate(tmp_path / "er.json", "er", make_rules(), results_dir=tmp_path)
+    assert verdict.verdict == "refused"
+    assert "has 4 of the 5 cells of er" in text
+    assert f"first {held[0].scenario} er seed {held[0].seed}" in text
+    store.save(held[0])
+    verdict, _ = run_gate(tmp_path / "er.json", "er", make_rules(), results_dir=tmp_path)
+    assert verdict.verdict == "pass"
+    assert {f.scenario: f.seeds for f in verdict.findings} == {DOMAIN: 3, CLASS: 2}
 
 
 def test_outputs_of_the_command(tmp_path):

@@ -17,6 +17,8 @@ from benchmarks.report.plots.canvas import (
     log_limits,
     marker,
     percent_limits,
+    set_percent_y,
+    shortened,
 )
 from benchmarks.report.plots.labels import spread
 from benchmarks.report.plots.scene import Entry, Scene
@@ -51,7 +53,7 @@ def draw(scene: Scene) -> Canvas | None:
     ]
     canvas = Canvas(WIDTH, HEIGHT + 78, f"{scene.heading}: accuracy and buffer size", notes)
     axes = canvas.axes(52, canvas.bottom + 40, WIDTH - 52 - MARGIN, HEIGHT)
-    axes.set_ylim(*limits)
+    set_percent_y(axes, limits)
     axes.set_ylabel("ACC, average accuracy after the last task, %")
     axes.set_xlabel("examples stored in all (log scale)")
     sizes = sorted({size for family in found for size in family.sizes})
@@ -81,7 +83,7 @@ def draw(scene: Scene) -> Canvas | None:
     for (name, style, end), y in zip(labels, places, strict=True):
         canvas.line((end[0], edge, edge + 14), (end[1], end[1], y), style.colour)
         draw_sign(canvas, edge + 14, y, style)
-        canvas.text(edge + 41, y, name)
+        canvas.text(edge + 41, y, shortened(name, TEXT, MARGIN - 45))
     return canvas
 
 

@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -21,6 +22,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import Affine2D, Transform
+from numpy.typing import NDArray
 
 from benchmarks.report.plots.styles import Style
 from benchmarks.report.units import PREFIXES
@@ -29,7 +31,7 @@ INK, FAINT, GRID = "#222222", "#666666", "#DDDDDD"
 TEXT, SMALL = 9.0, 7.5
 LINE_HEIGHT = 1.3
 DPI = 110
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, which prefers its own copy to the system's
     "font.size": TEXT,
     "text.parse_math": False,  # a $ in a method's name is a $
@@ -118,7 +120,7 @@ class Canvas:
     def png(self) -> bytes:
         return self._saved("png", {"Software": None})
 
-    def _saved(self, format: str, metadata: dict) -> bytes:
+    def _saved(self, format: str, metadata: dict[str, str | None]) -> bytes:
         content = io.BytesIO()
         self.figure.savefig(content, format=format, dpi=DPI, metadata=metadata)
         return content.getvalue()
@@ -150,17 +152,26 @@ def wrapped(text: str, size: float, width: float) -> list[str]:
     return lines
 
 
+def shortened(text: str, size: float, width: float) -> str:
+    """`text`, its end replaced by … where it would be wider than `width` points."""
+    if text_width(text, size) <= width:
+        return text
+    while len(text) > 1 and text_width(f"{text}…", size) > width:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
 def draw_sign(canvas: Canvas, x: float, y: float, style: Style, length: float = 22) -> None:
     """A method's line and marker, as in a legend, from x on at height y (points)."""
     canvas.line((x, x + length), (y, y), style.colour, 1.8, linestyle=style.dash)
     canvas.line((x + length / 2,), (y,), style.colour, **marker(style))
 
 
-def marker(style: Style, size: float = 6.0) -> dict:
-    """Settings of a marker for `Axes.plot` and `Canvas.line`."""
+def marker(style: Style, size: float = 6.0) -> dict[str, Any]:
+    """Settings of a marker for `Axes.plot` and `Canvas.line`; the thin ones are drawn larger."""
     return {
         "marker": style.marker,
-        "markersize": size,
+        "markersize": size * (1.25 if style.marker in "PX*d" else 1.0),
         "markerfacecolor": style.colour if style.filled else "white",
         "markeredgecolor": "white" if style.filled else style.colour,
         "markeredgewidth": 0.6 if style.filled else 1.2,
@@ -231,6 +242,6 @@ def si(value: float) -> str:
     return f"{value / size:.3g} {PREFIXES[size]}".strip()
 
 
-def finite(values: Sequence[float] | np.ndarray) -> list[float]:
-    """Those that are numbers."""
-    return [float(v) for v in np.ravel(values) if math.isfinite(v)]
+def finite(*arrays: NDArray[np.float64]) -> list[float]:
+    """All elements that are numbers."""
+    return [float(v) for array in arrays for v in np.ravel(array) if math.isfinite(v)]

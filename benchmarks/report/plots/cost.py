@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
@@ -20,6 +21,7 @@ from benchmarks.report.plots.canvas import (
     percent_limits,
     set_log_x,
     set_percent_y,
+    shortened,
     text_width,
 )
 from benchmarks.report.plots.labels import Box, place_labels
@@ -123,7 +125,7 @@ def _panel(canvas: Canvas, axes: Axes, found: list[Spot]) -> None:
     for spot, low, shift in zip(found, lows, shifts, strict=True):
         style = spot.entry.style
         to_the_side = axes.transData + ScaledTranslation(shift / 72, 0, canvas.figure.dpi_scale_trans)
-        bars = {"color": style.colour, "linewidth": 1.2, "transform": to_the_side, "zorder": 3}
+        bars: dict[str, Any] = {"color": style.colour, "linewidth": 1.2, "transform": to_the_side, "zorder": 3}
         axes.plot([spot.cost] * 2, spot.ends, **bars)
         axes.plot([low, spot.cost + spot.cost_half], [spot.acc] * 2, **bars)
         axes.plot([spot.cost], [spot.acc], linestyle="none", transform=to_the_side, zorder=4, **marker(style, 7.5))
@@ -156,7 +158,11 @@ def side_by_side(marks: Sequence[tuple[float, float, float]]) -> list[float]:
 def _label(canvas: Canvas, axes: Axes, found: list[Spot], shifts: list[float], front: list[Spot]) -> None:
     true = [canvas.place(axes, s.cost, s.acc) for s in found]
     points = [(x + shift, y) for (x, y), shift in zip(true, shifts, strict=True)]
-    sizes = [(text_width(s.entry.label, TEXT) + 2, TEXT * LINE_HEIGHT) for s in found]
+    labels = [shortened(s.entry.label, TEXT, 0.7 * axes.bbox.width * 72 / canvas.figure.dpi) for s in found]
+    weights = ["bold" if s in front else "normal" for s in found]
+    sizes = [
+        (text_width(text, TEXT, weight) + 4, TEXT * LINE_HEIGHT) for text, weight in zip(labels, weights, strict=True)
+    ]
     obstacles = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in points]
     for spot, (x, y) in zip(found, points, strict=True):
         bottom, top = _extent(canvas, axes, spot)
@@ -171,8 +177,11 @@ def _label(canvas: Canvas, axes: Axes, found: list[Spot], shifts: list[float], f
         if next_y:
             obstacles.append(Box(next_x - 1, min(y, next_y), next_x + 1, max(y, next_y)))
     frame = Box(left + 2, bottom + 2, right - 2, top - 2)
-    for spot, point, box in zip(found, points, place_labels(points, sizes, frame, obstacles), strict=True):
-        end = box.nearest(point)
-        canvas.line((point[0], end[0]), (point[1], end[1]), spot.entry.style.colour)
-        weight = "bold" if spot in front else "normal"
-        canvas.text(*box.centre, spot.entry.label, ha="center", colour=INK, weight=weight)
+    boxes = place_labels(points, sizes, frame, obstacles)
+    for spot, point, box, text, weight in zip(found, points, boxes, labels, weights, strict=True):
+        end, start = box.nearest(point), MARK * 0.7
+        length = math.dist(point, end)
+        if length > start:
+            x, y = (a + (b - a) * start / length for a, b in zip(point, end, strict=True))
+            canvas.line((x, end[0]), (y, end[1]), spot.entry.style.colour)
+        canvas.text(*box.centre, text, ha="center", colour=INK, weight=weight)

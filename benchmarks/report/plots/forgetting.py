@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from benchmarks.report.plots.canvas import INK, Canvas, finite, task_ticks
+from benchmarks.report.plots.canvas import INK, Canvas, finite, shortened, task_ticks, text_width
 from benchmarks.report.plots.scene import Entry, Scene, matrix_of
 from metrics import per_task_forgetting
 
@@ -20,7 +20,7 @@ def draw(scene: Scene) -> Canvas | None:
     """Small multiples with one axis; None without a result or where there is one task, which nothing follows."""
     if not scene.entries or scene.n_tasks < 2:
         return None
-    columns = min(4 if scene.n_tasks <= 12 else 3, max(len(scene.entries), 2))
+    columns = 4 if scene.n_tasks <= 12 else 3
     rows = math.ceil(len(scene.entries) / columns)
     width, tall = (WIDTH - 50 - 12 * columns) / columns, 96.0
     step = tall + 34
@@ -39,16 +39,19 @@ def draw(scene: Scene) -> Canvas | None:
         x = np.arange(1, scene.n_tasks)
         axes.bar(x, mean, width=0.66, color=entry.style.colour, zorder=2)
         low, high = _interval(mean, half)
+        axes.vlines(x, low, high, color="white", linewidth=3, zorder=3)  # else not seen on a dark bar
         axes.vlines(x, low, high, color=INK, linewidth=1.2, zorder=3)
         axes.axhline(0, color=INK, linewidth=0.8, zorder=4)
         axes.set_ylim(*limits)
         axes.set_xlim(0.4, scene.n_tasks - 0.4)
         axes.grid(axis="x", visible=False)
         axes.xaxis.set_major_locator(FixedLocator(task_ticks(scene.n_tasks - 1)))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
         below = k + columns >= len(scene.entries)
         axes.tick_params(labelleft=column == 0, labelbottom=below, length=2)
-        axes.set_title(entry.label, loc="left", fontsize=9, pad=4, color=INK)
+        axes.set_title(
+            shortened(entry.label, 9, width - text_width(_fm(entry), 7.5) - 4), loc="left", fontsize=9, pad=4, color=INK
+        )
         axes.set_title(_fm(entry), loc="right", fontsize=7.5, pad=4, color=INK)
         if column == 0:
             axes.set_ylabel("forgetting, pp", fontsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.transforms import Affine2D
 
-from benchmarks.report.plots.canvas import FAINT, INK, SMALL, Canvas, task_ticks
+from benchmarks.report.plots.canvas import FAINT, INK, SMALL, Canvas, shortened, task_ticks
 from benchmarks.report.plots.scene import Array, Entry, Scene, matrix_of
 
 WIDTH = 680.0
@@ -22,13 +24,16 @@ NO_ROOM = 14.0
 # Rises in lightness from end to end, so that it reads the same in grey and for the colour-blind.
 COLOURS = colormaps["cividis"]
 
+HATCHED: dict[str, Any] = {"facecolor": "white", "edgecolor": "#AAAAAA", "hatch": "////"}
+"""A cell that was not evaluated: unlike any accuracy."""
+
 
 def draw(scene: Scene) -> Canvas | None:
     """Small multiples: mean over seeds, the same colours in all; None without a result."""
     if not scene.entries:
         return None
     n = scene.n_tasks
-    columns = min(4 if n <= 6 else 3, max(len(scene.entries), 2))
+    columns = 4 if n <= 6 else 3
     rows = math.ceil(len(scene.entries) / columns)
     width = (WIDTH - 66 - 14 * columns) / columns
     cell = min(width / n, 30.0)
@@ -46,7 +51,7 @@ def draw(scene: Scene) -> Canvas | None:
         axes = canvas.axes(62 + column * (width + 14), y, cell * n, tall)
         mean, _ = entry.over_seeds(lambda record: matrix_of(record).accuracy)
         _heat_map(axes, mean, cell)
-        _describe(axes, entry, n, left=column == 0, below=k + columns >= len(scene.entries))
+        _describe(axes, entry, n, width, left=column == 0, below=k + columns >= len(scene.entries))
         if column == 0:
             canvas.text(12, y + tall / 2, "tasks learned", size=8, ha="center", va="center").set_rotation(90)
     _scale(canvas, canvas.bottom + 16)
@@ -73,16 +78,28 @@ def _heat_map(axes: Axes, mean: Array, cell: float) -> None:
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    line = {"edgecolors": "white", "linewidth": 0.6} if cell >= NO_ROOM else {"edgecolors": "face", "linewidth": 0.1}
+    edge, wide = ("white", 0.6) if cell >= NO_ROOM else ("face", 0.1)
     for rows, y in ((mean[:1], np.array([0.0, 1.0])), (mean[1:], edges[1:])):
-        axes.pcolormesh(x, y, np.ma.masked_invalid(rows), cmap=COLOURS, vmin=0, vmax=1, zorder=2, **line)
-    _hatch(axes, [(j, edges[i]) for i, j in zip(*np.nonzero(np.isnan(mean)), strict=True)])
+        axes.pcolormesh(
+            x, y, np.ma.masked_invalid(rows), cmap=COLOURS, vmin=0, vmax=1, zorder=2, edgecolors=edge, linewidth=wide
+        )
+    outline = 0.4 if cell >= NO_ROOM else 0.0
+    _hatch(axes, [(j, edges[i]) for i, j in zip(*np.nonzero(np.isnan(mean)), strict=True)], outline)
     if cell >= NO_ROOM:
         for (i, j), value in np.ndenumerate(mean):
             if not np.isnan(value):
-                colour = "white" if value < 0.55 else "black"
-                centre = (j + 0.5, edges[i] + 0.5)
-                axes.text(*centre, in_short(value), size=7, color=colour, ha="center", va="center_baseline", zorder=4)
+                colour = "white" if value < 0.47 else "black"
+                x_centre, y_centre = j + 0.5, float(edges[i]) + 0.5
+                axes.text(
+                    x_centre,
+                    y_centre,
+                    in_short(value),
+                    size=7,
+                    color=colour,
+                    ha="center",
+                    va="center_baseline",
+                    zorder=4,
+                )
     # Between what was learned and what was not yet: the diagonal as steps.
     steps = [(1.0, edges[1])]
     for k in range(1, n):
@@ -91,18 +108,12 @@ def _heat_map(axes: Axes, mean: Array, cell: float) -> None:
     axes.plot(*zip(*steps, strict=True), color="black", linewidth=1.2, zorder=3.1)
 
 
-def _hatch(axes: Axes, corners: list[tuple[int, float]]) -> None:
+def _hatch(axes: Axes, corners: list[tuple[int, float]], outline: float) -> None:
     """One hatched shape for all cells whose upper left corners these are."""
     if corners:
-        shapes = [Path.unit_rectangle().transformed(_shift(x, y)) for x, y in corners]
+        shapes = [Path.unit_rectangle().transformed(Affine2D().translate(x, y)) for x, y in corners]
         path = Path.make_compound_path(*shapes)
-        axes.add_patch(PathPatch(path, facecolor="white", edgecolor="#AAAAAA", hatch="////", linewidth=0.4, zorder=2))
-
-
-def _shift(x: float, y: float):
-    from matplotlib.transforms import Affine2D
-
-    return Affine2D().translate(x, y)
+        axes.add_patch(PathPatch(path, linewidth=outline, zorder=2, **HATCHED))
 
 
 def in_short(fraction: float) -> str:
@@ -115,8 +126,8 @@ def in_short(fraction: float) -> str:
     return f"{percent:.0f}"
 
 
-def _describe(axes: Axes, entry: Entry, n: int, left: bool, below: bool) -> None:
-    axes.set_title(entry.label, loc="left", fontsize=9, pad=4, color=INK)
+def _describe(axes: Axes, entry: Entry, n: int, room: float, left: bool, below: bool) -> None:
+    axes.set_title(shortened(entry.label, 9, room), loc="left", fontsize=9, pad=4, color=INK)
     edges = _edges(n)
     ticks = task_ticks(n)
     axes.xaxis.set_major_locator(FixedLocator([t - 0.5 for t in ticks]))
@@ -140,10 +151,5 @@ def _scale(canvas: Canvas, y: float) -> None:
         if k % 2 == 0:
             canvas.text(x + (k + 0.5) * side, y - 6, f"{10 * k}%", size=7, ha="center", va="center")
     x += 12.5 * side
-    canvas.figure.add_artist(
-        Rectangle(
-            (x, y), side, 9, facecolor="white", edgecolor="#AAAAAA", hatch="////", linewidth=0.4,
-            transform=canvas.points,
-        )
-    )  # fmt: skip
+    canvas.figure.add_artist(Rectangle((x, y), side, 9, linewidth=0.4, transform=canvas.points, **HATCHED))
     canvas.text(x + side + 5, y + 4.5, "not evaluated", size=SMALL, colour=FAINT, va="center")

@@ -96,8 +96,11 @@ def _scene(runs: Runs, table: Table, smoke: bool) -> Scene:
     rows = {row.method: row for row in table.rows}
     entries = tuple(_entry(runs, table, rows[method]) for method in runs.roles if rows[method].n)
     absent = {row.method: row.cells[0].text for row in table.rows if not row.n}
-    notes = dict.fromkeys(note for row in table.rows for note in _notes(table, row))
+    notes = list(dict.fromkeys(note for row in table.rows for note in _notes(table, row)))
     ordered = {method: absent[method] for method in runs.roles if method in absent}
+    not_run = [method for method, why in ordered.items() if why == "not run"]
+    if entries and not_run:
+        notes.append(f"not run: {', '.join(not_run)}")
     return Scene(runs, table, entries, ordered, tuple(notes), smoke)
 
 
@@ -116,14 +119,11 @@ def _notes(table: Table, row: Row) -> list[str]:
     """What the table says of a row and of the cells that are plotted, with whom and what it says it of."""
     about = [(row.method, row.notes)]
     for column, cell in zip(table.columns, row.cells, strict=True):
-        if column.measure.id in MEASURES:
+        if column.measure.id in MEASURES and (cell.summary or not row.n):
             about.append((f"{row.method}, {column.measure.label}" if row.n else row.method, cell.notes))
     texts = [(who, table.notes[k - 1]) for who, numbers in about for k in numbers]
-    notes = [
-        text if re.search(rf"(?<![\w-]){re.escape(row.method)}(?![\w-])", text) else f"{who}: {text}"
-        for who, text in texts
-    ]
-    return notes or ([] if row.n else [f"{row.method}: {row.cells[0].text}"])
+    named = re.compile(rf"(?<![\w-]){re.escape(row.method)}(?![\w-])")
+    return [text if named.search(text) else f"{who}: {text}" for who, text in texts]
 
 
 def matrix_of(record: RunRecord) -> AccuracyMatrix:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,6 +23,7 @@ from benchmarks.report.plots.canvas import (
     marker,
     percent_limits,
     set_percent_y,
+    shortened,
     si,
     task_ticks,
     text_width,
@@ -64,8 +65,8 @@ def draw(scene: Scene) -> Canvas | None:
         return None
     accuracy = [Curve((e,), *e.over_seeds(_accuracy)) for e in scene.entries]
     limits = percent_limits(
-        finite([c.mean - np.nan_to_num(c.half) for c in accuracy]),
-        finite([c.mean + np.nan_to_num(c.half) for c in accuracy]),
+        finite(*(c.mean - np.nan_to_num(c.half) for c in accuracy)),
+        finite(*(c.mean + np.nan_to_num(c.half) for c in accuracy)),
     )
     costs = {
         "inference,\nFLOPs per image": _grouped(scene.entries, lambda r: _padded(r.flops.inference, scene.n_tasks)),
@@ -160,10 +161,14 @@ def _lines(canvas: Canvas, axes: Axes, curves: list[Curve], n_tasks: int, most: 
     for group in coinciding(curves, COINCIDE * (high - low)):
         for k, curve in enumerate(group):
             style, rest = curve.style, len(group) - 1
+            if style is SHARED and n_tasks == 1:
+                style = replace(SHARED, marker="o")  # of one task there is no line to see
             # Stripes that leave room for each other, and markers around each other, so that all are seen.
             dash = (STRIPE * k, (STRIPE, STRIPE * rest)) if rest else style.dash
-            signs = marker(style, 5.0 + 2.2 * (rest - k)) if len(curve.entries) == 1 else {}
-            axes.plot(x, curve.mean, color=style.colour, linewidth=1.7, linestyle=dash, zorder=3, **signs)
+            axes.plot(
+                x, curve.mean, color=style.colour, linewidth=1.7, linestyle=dash, zorder=3,
+                **marker(style, 5.0 + 2.2 * (rest - k)),
+            )  # fmt: skip
     _labels(canvas, axes, [c for c in curves if np.isfinite(c.mean).any()], (low, high))
 
 
@@ -204,8 +209,8 @@ def _label_height(curve: Curve) -> float:
 
 def _text(curve: Curve) -> tuple[list[str], float]:
     """Lines and their size: a name, or the names that share a curve."""
-    if len(curve.entries) == 1:
-        return [curve.entries[0].label], TEXT
-    names = ", ".join(entry.method for entry in curve.entries)
-    size = TEXT if text_width(names, TEXT) < MARGIN - 60 else SMALL
-    return wrapped(names, size, MARGIN - 58), size
+    one = len(curve.entries) == 1
+    names = curve.entries[0].label if one else ", ".join(entry.method for entry in curve.entries)
+    room = MARGIN - 48
+    size = TEXT if text_width(names, TEXT) <= room else SMALL
+    return [shortened(line, size, room) for line in wrapped(names, size, room)], size
