@@ -195,12 +195,12 @@ def _buffer_table(source: Evidence, runs: Runs) -> str:
 def _share_cell(runs: Runs, method: str) -> str:
     records = tuple(runs.done(method).values())
     if not records:
-        return "n/a"
+        return "diverged ✗" if any(r.status == "diverged" for r in runs.records[method].values()) else "n/a"
     accuracy = _accuracy(records).mean
     share = _share(runs, accuracy)
     if math.isnan(share):
         return f"{100 * accuracy:.1f}"
-    return f"{100 * accuracy:.1f} ({share:.2f})" + (" ✗" if share < BROKEN else "")
+    return f"{100 * accuracy:.1f} ({round(share, 2) + 0.0:.2f})" + (" ✗" if share < BROKEN else "")
 
 
 def _share(runs: Runs, accuracy: float) -> float:

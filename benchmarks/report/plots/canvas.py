@@ -42,6 +42,7 @@ SETTINGS: dict[Any, Any] = {
     "axes.labelcolor": INK,
     "axes.labelsize": TEXT,
     "axes.titlesize": TEXT,
+    "axes.titley": 1.0,  # given, it need not be found anew in every drawing
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": GRID,

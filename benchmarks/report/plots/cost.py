@@ -181,7 +181,7 @@ def _label(canvas: Canvas, axes: Axes, found: list[Spot], shifts: list[float], f
     for spot, point, box, text, weight in zip(found, points, boxes, labels, weights, strict=True):
         end, start = box.nearest(point), MARK * 0.7
         length = math.dist(point, end)
-        if length > start:
+        if length > start + 2:
             x, y = (a + (b - a) * start / length for a, b in zip(point, end, strict=True))
             canvas.line((x, end[0]), (y, end[1]), spot.entry.style.colour)
         canvas.text(*box.centre, text, ha="center", colour=INK, weight=weight)

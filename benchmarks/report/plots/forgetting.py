@@ -39,7 +39,7 @@ def draw(scene: Scene) -> Canvas | None:
         x = np.arange(1, scene.n_tasks)
         axes.bar(x, mean, width=0.66, color=entry.style.colour, zorder=2)
         low, high = _interval(mean, half)
-        axes.vlines(x, low, high, color="white", linewidth=3, zorder=3)  # else not seen on a dark bar
+        axes.vlines(x, low, high, color="white", linewidth=2.4, zorder=3)  # else not seen on a dark bar
         axes.vlines(x, low, high, color=INK, linewidth=1.2, zorder=3)
         axes.axhline(0, color=INK, linewidth=0.8, zorder=4)
         axes.set_ylim(*limits)
