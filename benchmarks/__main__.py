@@ -194,7 +194,11 @@ def gate(
     results_dir: ResultsDir = Path("results"),
     max_acc_drop: Annotated[float, typer.Option("--max-acc-drop", help="ACC may drop by this much")] = 0.02,
     max_fm: Annotated[
-        float | None, typer.Option("--max-fm", help="the largest forgetting allowed [default: 0.05, or the champion's]")
+        float | None,
+        typer.Option(
+            "--max-fm",
+            help="fm.max may be at most this; default 0.05, or 0.05 above a champion beyond that; a number given binds",
+        ),
     ] = None,
     max_bwt_drop: Annotated[float, typer.Option("--max-bwt-drop", help="BWT may drop by this much")] = 0.03,
     max_flops_growth: Annotated[float | None, typer.Option("--max-flops-growth", help="0.1: at most 10% more")] = None,
