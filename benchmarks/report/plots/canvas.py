@@ -179,7 +179,7 @@ def marker(style: Style, size: float = 6.0) -> dict[str, Any]:
     }
 
 
-def percent_limits(low: Sequence[float], high: Sequence[float], least: float = 10.0) -> tuple[float, float]:
+def percent_limits(low: Sequence[float], high: Sequence[float], least: float = 5.0) -> tuple[float, float]:
     """Limits that hold all of `low` and `high` (percent) with some air, at least `least` apart, within 0 to 100.
 
     A little more than 0 to 100 is shown where values touch its ends, so that their markers are whole.
