@@ -149,6 +149,7 @@ def test_accuracy_axes_hold_the_intervals_and_do_not_blow_up_noise():
     low, high = percent_limits([50.0], [50.1])
     assert high - low >= 5
     assert percent_limits([-20.0, 99.0], [30.0, 120.0]) == (-2.0, 102.0)
+    assert percent_limits([99.0], [100.0]) == pytest.approx((95.0, 100.1))
 
 
 # Accuracy against cost
@@ -185,6 +186,8 @@ def test_the_front_leaves_out_methods_with_fewer_seeds_and_keeps_equals():
     assert [spot.entry.method for spot in front] == ["finetune", "gem"]
     equal = cost.pareto_front(spots_of(runs({"er": 1, "gem": 1}), methods=["er", "gem"]))
     assert {spot.entry.method for spot in equal} == {"er", "gem"}
+    same_cost = cost.pareto_front(spots_of(runs({"er": 1, "gem": 0}), methods=["er", "gem"]))
+    assert [spot.entry.method for spot in same_cost] == ["er"]
 
 
 def test_marks_that_would_cover_each_other_stand_side_by_side():
@@ -192,6 +195,14 @@ def test_marks_that_would_cover_each_other_stand_side_by_side():
     assert len(set(cost.side_by_side([*same, (100.0, 80.0, 90.0)])[:3])) == 3
     assert cost.side_by_side([(100.0, 40.0, 60.0), (100.0, 61.0, 70.0), (200.0, 40.0, 60.0)]) == [0, 0, 0]
     assert max(map(abs, cost.side_by_side(same * 20))) <= cost.SHIFTS / 2 + cost.MARK
+
+
+def test_marks_of_equal_methods_are_drawn_in_different_places(settings):
+    figure = cost.draw(scene_of(runs({"er": 1, "ewc": 1, "lwf": 1}), methods=["er", "ewc", "lwf"])).figure
+    for axes in figure.axes:
+        marks = [line for line in axes.lines if line.get_marker() != "None"]
+        places = [tuple(np.round(line.get_transform().transform(line.get_xydata())[0])) for line in marks]
+        assert len(set(places)) == len(marks) == 3
 
 
 def test_every_method_is_named_in_both_panels(settings):
@@ -238,6 +249,9 @@ def test_lines_that_coincide_are_found():
 def test_all_that_coincide_are_drawn_and_named(settings):
     scene = scene_of(runs({"finetune": 0, "ewc": 0, "er": 0}), methods=["finetune", "ewc", "er"])
     image = svg("tasks", scene)
+    # stripes that do not cover each other: of one length, begun at different places
+    dashed = re.findall(r"stroke-dasharray: ([\d.,]+); stroke-dashoffset: ([\d.]+)", image)
+    assert max(len({offset for dash, offset in dashed if dash == pattern}) for pattern, _ in dashed) == 3
     for method in ("finetune", "ewc", "er"):
         # a line and a marker in the axes, line and marker of the label, the leader, the band
         assert image.lower().count(style_of(method).colour.lower()) >= 6

@@ -182,17 +182,18 @@ def marker(style: Style, size: float = 6.0) -> dict[str, Any]:
 def percent_limits(low: Sequence[float], high: Sequence[float], least: float = 5.0) -> tuple[float, float]:
     """Limits that hold all of `low` and `high` (percent) with some air, at least `least` apart, within 0 to 100.
 
-    A little more than 0 to 100 is shown where values touch its ends, so that their markers are whole.
+    Where that is near 0 or 100, a fiftieth more is shown, so that markers there are whole.
     """
     values = [v for v in (*low, *high) if math.isfinite(v)] or [0.0, 100.0]
     bottom, top = max(min(values), 0.0), min(max(values), 100.0)
     air = max(0.08 * (top - bottom), (least - (top - bottom)) / 2, 0.5)
     bottom, top = bottom - air, top + air
     if top > 100:
-        bottom, top = min(bottom, 102 - least), 102.0
+        bottom, top = min(bottom, 100 - least), 100.0
     if bottom < 0:
-        bottom, top = -2.0, max(top, least - 2)
-    return bottom, top
+        bottom, top = 0.0, max(top, least)
+    edge = 0.02 * (top - bottom)
+    return bottom - edge * (bottom == 0), top + edge * (top == 100)
 
 
 def set_percent_y(axes: Axes, limits: tuple[float, float]) -> None:
@@ -205,7 +206,7 @@ def set_percent_y(axes: Axes, limits: tuple[float, float]) -> None:
 def log_limits(values: Sequence[float], least: float = 4.0) -> tuple[float, float]:
     """Limits on a logarithmic axis that hold all `values` (positive) with air, at least a factor of `least` apart."""
     low, high = math.log(min(values)), math.log(max(values))
-    air = max(0.15 * (high - low), (math.log(least) - (high - low)) / 2)
+    air = max(0.2 * (high - low), (math.log(least) - (high - low)) / 2)
     return math.exp(low - air), math.exp(high + air)
 
 
