@@ -151,7 +151,7 @@ class Method:
             self.normalise(examples.images),
             examples.labels,
             examples.tasks,
-            self.layout.active_in_training(examples.tasks),
+            self.layout.active_in_training(examples.tasks, self.seen),
             examples,
             epoch,
         )
@@ -187,11 +187,12 @@ class Method:
         reason = self.misfit(scenario.layout)
         if reason:
             raise ValueError(reason)
-        self.layout, self.recipe, self.seed = scenario.layout, recipe or Recipe(), seed
+        model = model or ModelSettings()
+        self.layout, self.recipe, self.seed = scenario.layout.with_head(model.head), recipe or Recipe(), seed
         self.device, self.normalise = torch.device(device), scenario.normalise
         self.seen = 0
         torch.manual_seed(seed_for(seed, "init"))
-        self.network = self.build(scenario, model or ModelSettings()).to(self.device)
+        self.network = self.build(scenario, model).to(self.device)
         return self
 
     def enter(self, task: TaskView) -> None:

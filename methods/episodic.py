@@ -33,5 +33,10 @@ class EpisodicMemory:
         rows = draw(n, quota, self.generator) if self.select == "random" else torch.arange(max(0, n - quota), n)
         self.tasks.append(examples[rows.to(examples.labels.device)])
 
+    def sample(self, n: int) -> Examples:
+        """min(n, stored) different examples, drawn uniformly over all tasks."""
+        everything = self.all()
+        return everything[draw(len(everything), n, self.generator).to(everything.labels.device)]
+
     def all(self) -> Examples:
         return Examples.concatenate(self.tasks)

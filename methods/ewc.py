@@ -51,7 +51,7 @@ class EWC(Method):
         if self.fisher_samples is not None:
             rows = torch.randperm(len(examples), generator=self.generator("fisher subset", task.id))
             examples = examples[rows[: self.fisher_samples]]
-        active = self.layout.active_in_training(task.id)
+        active = self.layout.active_in_training(task.id, self.seen)
         columns = active if isinstance(active, slice) else slice(0, self.layout.width(task.id))
         self.network.eval()
         fisher = fisher_diagonal(

@@ -31,8 +31,9 @@ def restrict(logits: Tensor, active: Active) -> Tensor:
 def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """T^2 x cross-entropy of the softened student against the softened teacher, mean over the batch.
 
-    Hinton et al. 2015, as in Li & Hoiem 2017 (LwF) eq. 2-3. Both [N, C], over the same columns.
+    Hinton et al. 2015, as in Li & Hoiem 2017 (LwF) eq. 2-3. teacher [N, C]; student [N, C] or wider: the teacher gives
+    the columns beyond its own the probability 0.
     """
-    log_p = F.log_softmax(student / temperature, dim=1)
+    log_p = F.log_softmax(student / temperature, dim=1)[:, : teacher.shape[1]]
     q = F.softmax(teacher / temperature, dim=1)
     return -(q * log_p).sum(1).mean() * temperature**2

@@ -24,10 +24,17 @@ class LwF(Method):
         "weight of the distillation (lambda_o), whose gradient is scaled by T^2; 1/T^2 undoes that",
         "Li & Hoiem 2017; the T^2 as in Hinton et al. 2015 and van de Ven's code",
     )
-    weighting: Literal["sum", "share"] = hyper(
+    weighting: Literal["sum", "tasks", "share"] = hyper(
         "sum",
-        'at task k: "sum": new + strength * old, summed over the old output groups; "share": (1/k) new + (1 - 1/k) old, their mean',
-        "Li & Hoiem 2017; van de Ven & Tolias 2019",
+        'at task k, old meaning strength * distillation: "sum": new + old, summed over the old output groups; '
+        '"tasks": new + (k - 1) old, their mean; "share": (1/k) new + (1 - 1/k) old, their mean',
+        "sum: Li & Hoiem 2017; tasks: van de Ven et al. 2022 (task, domain); share: van de Ven & Tolias 2019",
+    )
+    columns: Literal["old", "all"] = hyper(
+        "old",
+        'the student\'s softmax in the distillation: over the "old" columns, or over "all" that exist, the teacher\'s '
+        "probability of the new ones being 0",
+        "old: Li & Hoiem 2017; all: van de Ven & Tolias 2019, class-incremental",
     )
 
     def begin_task(self, task: TaskView) -> None:
@@ -41,11 +48,19 @@ class LwF(Method):
         with torch.no_grad():
             answers = self._teacher(batch.x)
         scores = self.network.head(features)
-        old = sum(distillation(scores[:, g], answers[:, g], self.temperature) for g in self._groups)
-        if self.weighting == "sum":
-            return new + self.strength * old
+        over = self._groups
+        if self.columns == "all":
+            over = [self.layout.active_at_test(past, self.seen) for past in range(len(over))]
+        terms = [
+            distillation(scores[:, columns], answers[:, group], self.temperature)
+            for columns, group in zip(over, self._groups, strict=True)
+        ]
+        old = self.strength * torch.stack(terms).sum()
         k = self.task.id + 1
-        return new / k + (1 - 1 / k) * old / len(self._groups)
+        if self.weighting == "sum":
+            return new + old
+        old = old / len(terms)
+        return new + (k - 1) * old if self.weighting == "tasks" else new / k + (1 - 1 / k) * old
 
     def end_task(self, task: TaskView) -> None:
         self._teacher = self.frozen_copy()

@@ -7,7 +7,7 @@ training and at test. Everything else asks an `OutputLayout` and never the setti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -37,12 +37,14 @@ class Setting:
 SETTINGS = {
     "task": Setting("task", False, True, ("multi", "masked"), "the task id is known at test"),
     "domain": Setting("domain", True, False, ("shared",), "the same labels in every task, task id unknown at test"),
-    "class": Setting("class", False, False, ("growing",), "all classes seen so far compete, task id unknown at test"),
+    "class": Setting(
+        "class", False, False, ("growing", "masked"), "all classes seen so far compete, task id unknown at test"
+    ),
 }
 
 HEADS = {
     "multi": "one layer a task, chosen by the task id",
-    "masked": "one layer over all tasks, of which only the task's columns compete",
+    "masked": "one layer over all tasks from the start, of which only the active columns compete",
     "growing": "one layer that gains columns with every task and keeps the old ones",
     "shared": "one layer of fixed size used by every task",
 }
@@ -54,12 +56,18 @@ class OutputLayout:
 
     columns[t] is the slice of task t; n_outputs the number of all columns. `active_outputs` says, for the
     class-incremental setting, what competes in training: the columns "seen" so far, "all" from the start, or
-    only those of an example's own "task" (the labels trick).
+    only those of an example's own "task" (the labels trick). `whole`: every column exists from the start, so that
+    optimizers and penalties reach those of tasks to come, whichever compete.
     """
 
     setting: Setting
     columns: tuple[slice, ...]
     active_outputs: ActiveOutputs = "seen"
+    whole: bool = False
+
+    def with_head(self, head: str) -> OutputLayout:
+        """This layout under an output layer of that name ("auto": the setting's own). Raises ValueError for a misfit."""
+        return replace(self, whole=resolve_head(self, head) == "masked")
 
     @property
     def n_outputs(self) -> int:
@@ -71,15 +79,17 @@ class OutputLayout:
 
     def width(self, task: int) -> int:
         """Columns that exist while task `task` is learned (-1: before the first)."""
-        if self.setting.shared_labels or self.setting.task_id_at_test or self.active_outputs == "all":
+        if self.setting.shared_labels or self.setting.task_id_at_test or self.whole or self.active_outputs == "all":
             return self.n_outputs
         return self.columns[task].stop if task >= 0 else 0
 
-    def active_in_training(self, tasks: int | Tensor) -> Active:
-        """Columns over which the loss of examples from `tasks` (one id, or int64 [N]) is taken."""
+    def active_in_training(self, tasks: int | Tensor, seen: int) -> Active:
+        """Columns over which the loss of examples from `tasks` (one id, or int64 [N]) is taken, `seen` tasks begun."""
         if self.setting.shared_labels:
             return None
         if not self.setting.task_id_at_test and self.active_outputs != "task":
+            if self.whole and self.active_outputs == "seen":
+                return slice(0, self.columns[seen - 1].stop)
             return None  # every column that exists: the head has grown to what is seen, or is whole from the start
         if isinstance(tasks, int):
             return self.columns[tasks]
@@ -121,6 +131,8 @@ class OutputLayout:
             return [self.columns[0]]
         if self.setting.task_id_at_test:
             return list(self.columns[:task])
+        if self.active_outputs == "all":
+            return [slice(0, self.n_outputs)]
         return [slice(0, self.columns[task - 1].stop)]
 
     def forward_transfer_reason(self) -> str | None:

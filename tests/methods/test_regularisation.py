@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from benchmarks.run import task_view, train_task
 from methods import EWC, SI, LwF, OptimizerSettings, Recipe
+from methods.losses import distillation
 from methods.quadratic import QuadraticPenalty
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 
@@ -115,7 +116,7 @@ def test_lwf_distils_the_old_outputs(setting, groups):
         for p in method.network.parameters():
             p.add_(0.1 * torch.randn_like(p))
     batch = method.batch(scenario.tasks[2].train.examples())
-    own = scenario.layout.active_in_training(2)
+    own = scenario.layout.active_in_training(2, 3)
     scores = method.network(batch.x)
     new = F.cross_entropy(scores[:, own], batch.y - own.start) if own else F.cross_entropy(scores, batch.y)
     distil = 0.0
@@ -125,3 +126,37 @@ def test_lwf_distils_the_old_outputs(setting, groups):
         q, log_p = F.softmax(old(batch.x)[:, g] / 2, 1), F.log_softmax(scores[:, g] / 2, 1)
         distil = distil - 4 * (q * log_p).sum(1).mean()
     torch.testing.assert_close(method.loss(batch), new + 0.5 * distil)
+
+
+@pytest.mark.parametrize("setting", ["task", "domain", "class"])
+def test_lwf_weightings_share_out_the_same_two_losses(setting):
+    scenario = small_split(setting, tasks=3, class_order=(0, 1, 2, 3, 4, 5))
+    losses = {}
+    for weighting, strength in [("sum", 1.0), ("sum", 0.0), ("tasks", 1.0), ("share", 1.0)]:
+        torch.manual_seed(0)
+        method = LwF(weighting=weighting, strength=strength).start(scenario, SMALL_MODEL, SHORT)
+        for task in scenario.tasks[:2]:
+            method.enter(task_view(scenario, task, False))
+            method.end_task(method.task)
+        method.enter(task_view(scenario, scenario.tasks[2], False))
+        losses[weighting, strength] = method.loss(method.batch(scenario.tasks[2].train.examples()))
+    new, summed = losses["sum", 0.0], losses["sum", 1.0]
+    old = (summed - new) / len(scenario.layout.past_groups(2))
+    torch.testing.assert_close(losses["tasks", 1.0], new + 2 * old)
+    torch.testing.assert_close(losses["share", 1.0], new / 3 + 2 * old / 3)
+
+
+def test_lwf_over_all_columns_gives_the_new_ones_probability_zero():
+    student, teacher = torch.randn(5, 4), torch.randn(5, 2)
+    padded = torch.cat([F.softmax(teacher / 2, 1), torch.zeros(5, 2)], 1)
+    expected = -4 * (padded * F.log_softmax(student / 2, 1)).sum(1).mean()
+    torch.testing.assert_close(distillation(student, teacher, 2.0), expected)
+    scenario = small_split("class", tasks=2, class_order=(0, 1, 2, 3))
+    losses = []
+    for columns in ("old", "all"):
+        method = LwF(columns=columns).start(scenario, SMALL_MODEL, SHORT)
+        method.enter(task_view(scenario, scenario.tasks[0], False))
+        method.end_task(method.task)
+        method.enter(task_view(scenario, scenario.tasks[1], False))
+        losses.append(method.loss(method.batch(scenario.tasks[1].train.examples())))
+    assert losses[1] > losses[0], "the new columns take probability from the old ones"
