@@ -27,7 +27,7 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
     row: list[Counts] = []
     other_row: list[Counts] = []
     for task in scenario.tasks:
-        if not layout.can_evaluate(task.id, seen) or (task.id >= seen and not method.predicts_unseen):
+        if not layout.can_evaluate(task.id, seen) or not method.answers(task.id):
             row.append(None)
             other_row.append(None)
             continue

@@ -99,7 +99,7 @@ def run_cell(cell: CellSettings, data_root: str | None = None, device: str = "cp
         matrix=Counts.of(matrix),
         matrix_other=Counts.of(other) if view and not cls.needs_task_id else None,
         matrix_other_view=view if view and not cls.needs_task_id else None,
-        not_evaluated=_reasons(cls, scenario),
+        not_evaluated=_reasons(cls, scenario, matrix if status == "done" else None),
         flops=Flops(
             inference=[f.total for f in inference],
             inference_modules=[f.modules for f in inference],
@@ -161,9 +161,13 @@ def inference_flops(method: Method, scenario: Scenario, task: Task) -> FlopCount
     return flops
 
 
-def _reasons(cls: type[Method], scenario: Scenario) -> dict[str, str]:
-    """Why scores that need unseen tasks are not available, by what is missing."""
+def _reasons(cls: type[Method], scenario: Scenario, matrix: AccuracyMatrix | None) -> dict[str, str]:
+    """Why scores are not available, by what is missing; `matrix`: of a run that came to its end."""
     reason = scenario.layout.forward_transfer_reason()
     if reason is None and not cls.predicts_unseen:
         reason = f"{cls.__name__} has no answer for a task that it has not begun"
-    return {"unseen tasks": reason} if reason else {}
+    reasons = {"unseen tasks": reason} if reason else {}
+    rows = matrix.total[1:] if matrix is not None else []
+    if any(None in row[: i + 1] for i, row in enumerate(rows)):
+        reasons["earlier rows"] = f"{cls.__name__} was set to give no answer before its last task"
+    return reasons

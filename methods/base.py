@@ -110,6 +110,10 @@ class Method:
         """Scores [N, columns so far] for float x [N, C, H, W]; `task_id` only where the setting grants one."""
         return self.network(x)
 
+    def answers(self, task_id: int) -> bool:
+        """Whether `predict` has, as the method stands now, an answer for task `task_id`; else the cell stays NaN."""
+        return task_id < self.seen or self.predicts_unseen
+
     def footprint(self) -> dict[str, int]:
         """Bytes kept between tasks besides the network, by part, e.g. {"buffer": ...}."""
         return {}

@@ -1,6 +1,7 @@
 """Joint: after each task, train on the data of all tasks so far."""
 
 from functools import partial
+from typing import Literal
 
 import torch
 
@@ -17,6 +18,11 @@ class Joint(Method):
     sees_past_data = True
 
     restart: bool = hyper(True, "train anew from the initial weights at every task", "offline training, once a row")
+    rows: Literal["every", "last"] = hyper(
+        "every",
+        "train after every task, or once, after the last one: rows before it are then not evaluated",
+        "every: our choice; last: van de Ven et al. 2022, Hsu et al. 2018, one run on all data",
+    )
     scale_steps: bool = hyper(True, "where a recipe counts steps: as many for each task seen", "van de Ven et al. 2022")
 
     def build(self, scenario, model):
@@ -24,15 +30,23 @@ class Joint(Method):
         return self._build_anew()
 
     def begin_task(self, task: TaskView) -> None:
-        if self.restart and task.id > 0:
+        if self.restart and task.id > 0 and self._trains(task.id):
             torch.manual_seed(seed_for(self.seed, "init"))
             self.network = self._build_anew()
             self.network.expand(self.layout.width(task.id))
             self.network.to(self.device)
 
     def phases(self, task: TaskView):
+        if not self._trains(task.id):
+            return
         everything = Examples.concatenate([t.train for t in (*task.past, task)])
         steps = self.recipe.steps
         if steps is not None and self.scale_steps:
             steps *= task.id + 1
         yield self.phase(everything, steps=steps)
+
+    def answers(self, task_id: int) -> bool:
+        return super().answers(task_id) if self.rows == "every" else self.seen == self.layout.n_tasks
+
+    def _trains(self, task_id: int) -> bool:
+        return self.rows == "every" or task_id == self.layout.n_tasks - 1

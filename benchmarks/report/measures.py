@@ -79,9 +79,13 @@ def score_measure(id: str) -> Measure:
                 return "the joint method is what others are compared with here"
             if joint.settings["model"] != record.settings["model"]:
                 return "the joint method ran with another network"
-        if len(record.matrix.correct) == 2 and math.isnan(value(record, joint)):
-            return "not defined for a single task"
-        return None
+        if not math.isnan(value(record, joint)):
+            return None
+        if "earlier rows" in record.not_evaluated:
+            return record.not_evaluated["earlier rows"]
+        if joint is not None and "joint" in entry.needs and "earlier rows" in joint.not_evaluated:
+            return f"the joint method has no earlier rows: {joint.not_evaluated['earlier rows']}"
+        return "not defined for a single task" if len(record.matrix.correct) == 2 else None
 
     label = LABELS.get(id, id)
     return Measure(id, label, entry.kind, entry.direction, entry.name, entry.formula, entry.source, value, absent)

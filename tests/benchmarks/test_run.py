@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmarks.fit import Diverged, Trainer, fit
+from benchmarks.report.measures import score_measure
 from benchmarks.run import run_cell, task_view, train_task
 from methods import METHODS, Joint, Method, OptimizerSettings, Recipe
 from scenarios import Split
@@ -122,6 +123,21 @@ def test_joint_sees_all_tasks_and_its_last_row_is_offline_training():
     train_task(again, scenario, scenario.tasks[1])
     for a, b in zip(method.network.parameters(), again.network.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_joint_may_train_once_and_says_that_it_has_no_earlier_rows():
+    """The last row is that of training after every task, bit for bit, for a fraction of the cost."""
+    every = run_cell(cells("joint")[0])
+    last = run_cell(cells("joint", changes=["methods.joint.rows=last"])[0])
+    assert last.matrix.correct[-1] == every.matrix.correct[-1]
+    assert all(count is None for row in last.matrix.correct[:-1] for count in row)
+    assert last.steps < every.steps / 2
+    assert "no answer before its last task" in last.not_evaluated["earlier rows"]
+    assert "earlier rows" not in every.not_evaluated
+    assert score_measure("acc").absent(last, None) is None
+    assert score_measure("bwt").absent(last, None) == last.not_evaluated["earlier rows"]
+    assert "joint method" in score_measure("intransigence").absent(every, last)
+    assert score_measure("d").absent(run_cell(cells("finetune")[0]), last) is None
 
 
 def test_steps_instead_of_epochs_and_dropped_last_batches():
