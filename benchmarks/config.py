@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from methods import METHODS, Recipe, method_class
 from methods.base import explain
@@ -128,6 +128,18 @@ class Suite(BaseModel):
     overrides: list[Override] = []
     selection: str = Field("", description="how a request narrowed or changed the suite; empty for the whole of it")
     kind: Literal["benchmark", "smoke", "protocol"] = "benchmark"
+    source: str = Field("", description="of a protocol: the publication that specifies it")
+    choices: list[str] = Field(
+        default_factory=list, description="a sentence for each thing that the source leaves open and this suite chose"
+    )
+
+    @model_validator(mode="after")
+    def _protocol_has_source(self) -> Suite:
+        if self.kind == "protocol" and not self.source.strip():
+            raise ValueError("a suite of kind protocol names its `source`, the publication that specifies it")
+        if not all(choice.strip() for choice in self.choices):
+            raise ValueError("an entry of `choices` is empty: write a sentence or leave it out")
+        return self
 
     def seeds_of(self, scenario: str) -> list[int]:
         return self.scenario_seeds.get(scenario, self.seeds)

@@ -146,3 +146,35 @@ def test_rehearsal_finds_what_only_the_data_shows():
     assert "evenly" in problems(lambda: rehearse(cells, None))
     cells = make_grid(load_suite("digits", methods=["gem"], changes=["methods.gem.buffer_size=3"])).cells
     assert "without a single example" in problems(lambda: rehearse(cells, None))
+
+
+PROTOCOL = """
+title: a protocol
+kind: protocol
+{more}
+seeds: 1
+scenarios: {{split: {{stream: split, data: digits, setting: class, tasks: 5}}}}
+methods: [finetune]
+"""
+
+
+def test_a_protocol_says_where_it_comes_from_and_what_was_chosen(tmp_path):
+    path = tmp_path / "paper.yaml"
+    path.write_text(PROTOCOL.format(more="source: A. Author 2020\nchoices: [Seeds 0 to 9.]"))
+    suite = load_suite(str(path))
+    assert (suite.source, suite.choices) == ("A. Author 2020", ["Seeds 0 to 9."])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", "names its `source`"),
+        ("source: x\nchoices: ['']", "`choices` is empty"),
+        ("source: x\nchoices: [Fisher: all labels]", "choices.0: Input should be a valid string"),
+        ("source: x\nchoice: [Seeds 0 to 9.]", "choice: no such setting; did you mean 'choices'?"),
+    ],
+)
+def test_a_protocol_without_its_source_or_with_an_unreadable_choice_is_refused(tmp_path, more, said):
+    path = tmp_path / "paper.yaml"
+    path.write_text(PROTOCOL.format(more=more))
+    assert said in problems(lambda: load_suite(str(path)))
