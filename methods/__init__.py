@@ -6,6 +6,7 @@ import difflib
 
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
+from methods.dgr import DGR
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
@@ -26,6 +27,7 @@ METHODS: dict[str, type[Method]] = {
     "a-gem": AGEM,
     "gem": GEM,
     "pnn": PNN,
+    "dgr": DGR,
 }
 
 
@@ -39,6 +41,7 @@ def method_class(name: str) -> type[Method]:
 
 __all__ = [
     "AGEM",
+    "DGR",
     "ER",
     "EWC",
     "GEM",

@@ -12,6 +12,7 @@ from models.heads import LinearHead, MultiHead
 from models.mlp import MLP
 from models.network import Network
 from models.progressive import ProgressiveNetwork
+from models.vae import VAE
 
 
 class ModelSettings(BaseModel):
@@ -51,6 +52,7 @@ def xavier(network: nn.Module) -> None:
 
 __all__ = [
     "MLP",
+    "VAE",
     "LinearHead",
     "ModelSettings",
     "MultiHead",
