@@ -76,22 +76,23 @@ class DGR(Method):
         x = self.normalise(replayed * self.normalise.scale)
         features, past_features = self.network.backbone(torch.cat([batch.x, x])).split(n)
         new = self.cross_entropy(self.network.head(features, batch.tasks), batch)
-        old = self._past_loss(self.network.head(past_features), x, batch)
+        old = self._past_loss(self.network.head(past_features), x)
         elbo, past_elbo = generator.loss(torch.cat([pixels, replayed]), self._noise).split(n)
         share = 1 / (self.task.id + 1)
         bound = share * elbo.mean() + (1 - share) * past_elbo.mean()
         return share * new + (1 - share) * old + bound / generator.pixels
 
-    def _past_loss(self, scores: Tensor, x: Tensor, batch: Batch) -> Tensor:
+    def _past_loss(self, scores: Tensor, x: Tensor) -> Tensor:
         """Of `scores` [N, columns] for the replayed inputs x: mean over the groups of columns that past tasks trained."""
         with torch.no_grad():
             answers = self._previous(x)
         losses = []
-        for group in self._groups:
+        for past, group in enumerate(self._groups):
             own = answers[:, group]
-            # where all columns compete, those since the past are rivals with probability 0
-            rivals = scores if batch.active is None else scores[:, group]
-            start = group.start if batch.active is None else 0
+            # columns that compete with the group's own but are newer are rivals with probability 0
+            active = self.layout.active_in_training(past, self.seen)
+            rivals = scores[:, active] if isinstance(active, slice) else scores
+            start = group.start - (active.start if isinstance(active, slice) else 0)
             if self.targets == "hard":
                 losses.append(F.cross_entropy(rivals, own.argmax(1) + start))
             else:
