@@ -6,6 +6,8 @@ import difflib
 
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
+from methods.der_replay import DERReplay
+from methods.derpp import DERpp
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
@@ -23,6 +25,8 @@ METHODS: dict[str, type[Method]] = {
     "si": SI,
     "lwf": LwF,
     "er": ER,
+    "der_replay": DERReplay,
+    "derpp": DERpp,
     "a-gem": AGEM,
     "gem": GEM,
     "pnn": PNN,
@@ -46,6 +50,8 @@ __all__ = [
     "PNN",
     "SI",
     "Batch",
+    "DERReplay",
+    "DERpp",
     "Finetune",
     "Joint",
     "LwF",
