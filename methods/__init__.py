@@ -11,11 +11,14 @@ from methods.derpp import DERpp
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
+from methods.gdumb import GDumb
 from methods.gem import GEM
+from methods.icarl import ICaRL
 from methods.joint import Joint
 from methods.lwf import LwF
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
+from methods.replay import Replay
 from methods.si import SI
 
 METHODS: dict[str, type[Method]] = {
@@ -27,6 +30,9 @@ METHODS: dict[str, type[Method]] = {
     "er": ER,
     "der_replay": DERReplay,
     "derpp": DERpp,
+    "replay": Replay,
+    "icarl": ICaRL,
+    "gdumb": GDumb,
     "a-gem": AGEM,
     "gem": GEM,
     "pnn": PNN,
@@ -53,12 +59,15 @@ __all__ = [
     "DERReplay",
     "DERpp",
     "Finetune",
+    "GDumb",
+    "ICaRL",
     "Joint",
     "LwF",
     "Method",
     "OptimizerSettings",
     "Phase",
     "Recipe",
+    "Replay",
     "TaskView",
     "hyper",
     "method_class",
