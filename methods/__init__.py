@@ -6,15 +6,20 @@ import difflib
 
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
+from methods.der_replay import DERReplay
+from methods.derpp import DERpp
 from methods.dgr import DGR
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
+from methods.gdumb import GDumb
 from methods.gem import GEM
+from methods.icarl import ICaRL
 from methods.joint import Joint
 from methods.lwf import LwF
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
+from methods.replay import Replay
 from methods.si import SI
 
 METHODS: dict[str, type[Method]] = {
@@ -24,6 +29,11 @@ METHODS: dict[str, type[Method]] = {
     "si": SI,
     "lwf": LwF,
     "er": ER,
+    "der_replay": DERReplay,
+    "derpp": DERpp,
+    "replay": Replay,
+    "icarl": ICaRL,
+    "gdumb": GDumb,
     "a-gem": AGEM,
     "gem": GEM,
     "pnn": PNN,
@@ -49,13 +59,18 @@ __all__ = [
     "PNN",
     "SI",
     "Batch",
+    "DERReplay",
+    "DERpp",
     "Finetune",
+    "GDumb",
+    "ICaRL",
     "Joint",
     "LwF",
     "Method",
     "OptimizerSettings",
     "Phase",
     "Recipe",
+    "Replay",
     "TaskView",
     "hyper",
     "method_class",
