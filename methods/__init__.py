@@ -11,7 +11,9 @@ from methods.ewc import EWC
 from methods.finetune import Finetune
 from methods.gem import GEM
 from methods.joint import Joint
+from methods.l2 import L2
 from methods.lwf import LwF
+from methods.mas import MAS
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
 from methods.si import SI
@@ -21,6 +23,8 @@ METHODS: dict[str, type[Method]] = {
     "joint": Joint,
     "ewc": EWC,
     "si": SI,
+    "l2": L2,
+    "mas": MAS,
     "lwf": LwF,
     "er": ER,
     "a-gem": AGEM,
@@ -42,6 +46,8 @@ __all__ = [
     "ER",
     "EWC",
     "GEM",
+    "L2",
+    "MAS",
     "METHODS",
     "PNN",
     "SI",
