@@ -16,7 +16,9 @@ from methods.gdumb import GDumb
 from methods.gem import GEM
 from methods.icarl import ICaRL
 from methods.joint import Joint
+from methods.l2 import L2
 from methods.lwf import LwF
+from methods.mas import MAS
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
 from methods.replay import Replay
@@ -27,6 +29,8 @@ METHODS: dict[str, type[Method]] = {
     "joint": Joint,
     "ewc": EWC,
     "si": SI,
+    "l2": L2,
+    "mas": MAS,
     "lwf": LwF,
     "er": ER,
     "der_replay": DERReplay,
@@ -55,6 +59,8 @@ __all__ = [
     "ER",
     "EWC",
     "GEM",
+    "L2",
+    "MAS",
     "METHODS",
     "PNN",
     "SI",

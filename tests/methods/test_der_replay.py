@@ -69,7 +69,7 @@ def test_loss_is_that_of_the_paper(cls, setting):
     batch = method.batch(scenario.tasks[1].train.examples())
     old = method.batch(method.buffer.examples)
     width = scenario.layout.width(0)
-    own, past = scenario.layout.active_in_training(1), scenario.layout.active_in_training(0)
+    own, past = scenario.layout.active_in_training(1, 2), scenario.layout.active_in_training(0, 2)
 
     def classify(x, y, active):
         logits = method.network(x)
