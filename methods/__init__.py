@@ -11,6 +11,7 @@ from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
 from methods.gem import GEM
+from methods.generative_classifier import GenerativeClassifier
 from methods.joint import Joint
 from methods.lwf import LwF
 from methods.pnn import PNN
@@ -28,6 +29,7 @@ METHODS: dict[str, type[Method]] = {
     "gem": GEM,
     "pnn": PNN,
     "dgr": DGR,
+    "generative-classifier": GenerativeClassifier,
 }
 
 
@@ -50,6 +52,7 @@ __all__ = [
     "SI",
     "Batch",
     "Finetune",
+    "GenerativeClassifier",
     "Joint",
     "LwF",
     "Method",
