@@ -15,6 +15,7 @@ from methods.finetune import Finetune
 from methods.gdumb import GDumb
 from methods.gem import GEM
 from methods.icarl import ICaRL
+from methods.generative_classifier import GenerativeClassifier
 from methods.joint import Joint
 from methods.l2 import L2
 from methods.lwf import LwF
@@ -42,6 +43,7 @@ METHODS: dict[str, type[Method]] = {
     "gem": GEM,
     "pnn": PNN,
     "dgr": DGR,
+    "generative-classifier": GenerativeClassifier,
 }
 
 
@@ -70,6 +72,7 @@ __all__ = [
     "Finetune",
     "GDumb",
     "ICaRL",
+    "GenerativeClassifier",
     "Joint",
     "LwF",
     "Method",

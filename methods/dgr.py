@@ -1,6 +1,6 @@
 """Deep generative replay (Shin et al. 2017)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +53,8 @@ class DGR(Method):
         network = super().build(scenario, model)
         network.generator = VAE(scenario.image_shape, (self.generator_units,) * self.generator_layers, self.latent)
         self._noise = self.generator("generator")
-        self._generator_optimizer = None
+        self._generator_optimizer: torch.optim.Optimizer | None = None
+        self._previous: Any = None
         return network
 
     def begin_task(self, task: TaskView) -> None:
@@ -102,6 +103,7 @@ class DGR(Method):
         return torch.stack(losses).mean()
 
     def after_step(self, batch: Batch) -> None:
+        assert self._generator_optimizer is not None
         self._generator_optimizer.step()
         self._generator_optimizer.zero_grad()
 

@@ -68,6 +68,12 @@ class Normalise:
         mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
         return images.to(torch.float32).mul_(1 / (self.scale * std)).sub_(mean / std)
 
+    def pixels(self, x: Tensor) -> Tensor:
+        """The inverse but for the scale: normalised x [N, C, H, W] -> pixels in [0, 1]."""
+        std = torch.tensor(self.std, device=x.device).view(1, -1, 1, 1)
+        mean = torch.tensor(self.mean, device=x.device).view(1, -1, 1, 1)
+        return x * std + mean
+
 
 @dataclass(frozen=True)
 class Scenario:
