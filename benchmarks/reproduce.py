@@ -21,6 +21,8 @@ Verdict = Literal["agrees", "differs", "not run"]
 
 CLOSE = 0.5
 """Percentage points within which two means agree, whatever their intervals."""
+WIDE = 5.0
+"""Percentage points: to lie within an interval wider than ± this says little, and the page says so."""
 _ROUNDING = 1e-9
 
 
@@ -55,6 +57,13 @@ class Row:
     difference: Difference | None
     verdict: Verdict
     why: str
+
+    @property
+    def weak(self) -> bool:
+        """Whether it agrees only because the spread over seeds is large."""
+        if self.verdict != "agrees" or self.difference is None:
+            return False
+        return self.difference.half_width > WIDE and abs(self.difference.mean) - _ROUNDING > CLOSE
 
 
 @dataclass(frozen=True)

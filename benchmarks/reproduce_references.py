@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from benchmarks.config import SettingsError, Suite, nearest, read_yaml
 from methods.base import explain
 from metrics import SCORES, Estimate, standard_error
+from scenarios import SETTINGS
 
 REFERENCES = Path(__file__).parent / "references"
 
@@ -98,10 +99,14 @@ class Reference(_Ours):
         return next((note for note in self.notes if row.id in note.rows), None)
 
     def check(self, suite: Suite) -> None:
-        """Raises SettingsError with every name that the suite, the scores or the rows do not know."""
+        """Raises SettingsError with every name that `suite` does not know, and every scenario of another setting."""
         where = f"references/{self.protocol}.yaml"
         problems = _unknown(f"{where}: scenarios", self.scenarios.values(), suite.scenarios, f"suite {suite.name}")
         problems += _unknown(f"{where}: methods", self.methods.values(), suite.methods, f"suite {suite.name}")
+        for theirs, ours in self.scenarios.items():
+            setting = suite.scenarios.get(ours, {}).get("setting", theirs)
+            if theirs in SETTINGS and setting != theirs:
+                problems.append(f"{where}: scenarios: {ours!r} is {setting}-incremental, published is {theirs}")
         if problems:
             raise SettingsError(problems)
 

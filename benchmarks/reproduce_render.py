@@ -12,7 +12,7 @@ from benchmarks.report.files import replace
 from benchmarks.report.markdown import NO_BREAK, escape, superscript
 from benchmarks.report.protocol import circumstances
 from benchmarks.report.table import Notes
-from benchmarks.reproduce import CLOSE, Entry, Ours, Row, Verdict, compare, entries_of, unmatched
+from benchmarks.reproduce import CLOSE, WIDE, Entry, Ours, Row, Verdict, compare, entries_of, unmatched
 from benchmarks.reproduce_references import CONFIDENCE, Note, Published, Reference
 from metrics import SCORES
 
@@ -20,7 +20,7 @@ FILE = "reproduction.md"
 NOT_EXAMINED = "not examined yet"
 
 HOW_TO_READ = f"""\
-- *agrees*: ours − published lies within its 95% interval (Welch's t, both standard errors counted; where the source prints no spread, ours alone), or within {CLOSE:g} points. Behind the verdict stands which of the two holds.
+- *agrees*: ours − published lies within its 95% interval (Welch's t, both standard errors counted; where the source prints no spread, ours alone), or within {CLOSE:g} points. Behind the verdict stands which of the two holds; *wide*: the interval is wider than ±{WIDE:g} points, which says little.
 - *differs*: neither holds, or seeds of ours diverged; what is known of each such row stands below its table. *not run*: no records of ours, with the reason. No row is left out.
 - Published: mean ± spread as printed (its kind, number of runs). Ours: mean ± half width of the 95% interval (seeds). All in percent, differences in points."""
 
@@ -57,9 +57,13 @@ def summary(rows: Sequence[Row]) -> str:
     counts = Counter(row.verdict for row in rows)
     compared = counts["agrees"] + counts["differs"]
     share = f" ({_share(counts)})" if compared else ""
-    return (
+    text = (
         f"{len(rows)} published cells: {compared} compared, {counts['agrees']} agree{share}, "
         f"{counts['differs']} differ, {counts['not run']} not run."
+    )
+    weak = sum(row.weak for row in rows)
+    return text + (
+        f" {weak} of those that agree do so only within an interval wider than ±{WIDE:g} points." if weak else ""
     )
 
 
@@ -122,49 +126,59 @@ def _circumstances(entry: Entry) -> str:
 
 
 def _comparison(rows: Sequence[Row], reference: Reference) -> list[str]:
-    """The table, its notes, and what is known of the rows that differ."""
+    """Where the published values are from, the table, its notes, and what is known of the rows that differ."""
+    provenance = [_provenance(row.published) for row in rows]
+    shared = [text for text in provenance[0] if all(text in own for own in provenance)]
     notes, lines = Notes(), []
-    for row in rows:
+    for row, texts in zip(rows, provenance):
         scenario = row.ours.scenario if row.ours else reference.scenarios[row.published.scenario]
         name = escape(row.published.method) + (f" → {escape(row.ours.method)}" if row.ours else "")
+        raised = [notes.number(text) for text in texts if text not in shared]
         lines.append(
             [
                 escape(scenario),
                 name.replace(" ", NO_BREAK),
-                _published(row.published, notes),
+                _raised(_published(row.published), raised),
                 _ours(row.ours, notes),
                 _std(row.ours),
                 _difference(row),
-                _verdict(row),
+                _verdict(row, notes),
             ]
         )
     heads = ["scenario", "published → our method", "published", "ours", "our std", "ours − published", "verdict"]
-    parts = [_pipe(lines, heads, "left", "left"), _numbered(notes)]
+    table = _pipe(lines, heads, "left", "left", last="left")
+    parts = [f"Published values: {escape('; '.join(shared))}." if shared else "", table, _numbered(notes)]
     differing = [row for row in rows if row.verdict == "differs"]
     if differing:
         parts += ["### What differs", _explanations(differing, reference)]
     return parts
 
 
-def _published(row: Published, notes: Notes) -> str:
-    """The value as printed; where it is from and how sure the transcription is stand in notes."""
-    texts = [f"{row.source}; {CONFIDENCE[row.confidence]} ({row.confidence})", *([row.note] if row.note else [])]
-    numbers = [notes.number(text) for text in texts]
+def _provenance(row: Published) -> list[str]:
+    """Where a value is from, how sure the transcription is, and what else is known of it."""
+    notes = [note.strip() for note in row.note.split(";") if note.strip()]
+    return [row.source, f"{CONFIDENCE[row.confidence]} ({row.confidence})", *notes]
+
+
+def _published(row: Published) -> str:
+    """The value as printed."""
     spread = f"± {row.spread:.2f} ({row.spread_kind}, " if row.spread is not None else "(no spread, "
-    runs = f"{row.n})" if row.n else "n not said)"
-    return f"{row.mean:.2f} {spread}{runs}".replace(" ", NO_BREAK) + NO_BREAK + superscript(tuple(numbers))
+    return f"{row.mean:.2f} {spread}{row.n or 'n not said'})"
+
+
+def _raised(text: str, numbers: Sequence[int]) -> str:
+    """`text` that does not break, with note numbers behind it."""
+    return f"{text} {superscript(tuple(numbers))}".strip().replace(" ", NO_BREAK)
 
 
 def _ours(ours: Ours | None, notes: Notes) -> str:
     if ours is None or not (ours.summary or ours.broken):
         return "–"
-    raised = superscript(tuple(notes.number(f"{ours.scenario} {ours.method}: {text}") for text in ours.remarks))
-    if ours.summary is None:
-        text = "–"
-    else:
+    text = "–"
+    if ours.summary:
         interval = f" ± {ours.summary.half_width:.2f}" if ours.summary.n > 1 else ""
         text = f"{ours.summary.mean:.2f}{interval} ({ours.summary.n})"
-    return f"{text} {raised}".strip().replace(" ", NO_BREAK)
+    return _raised(text, [notes.number(f"{ours.scenario} {ours.method}: {remark}") for remark in ours.remarks])
 
 
 def _std(ours: Ours | None) -> str:
@@ -182,9 +196,12 @@ def _signed(value: float) -> str:
     return "0.00" if float(text) == 0 else text.replace("-", "−")
 
 
-def _verdict(row: Row) -> str:
-    name = f"**{row.verdict}**" if row.verdict == "differs" else row.verdict
-    return name.replace(" ", NO_BREAK) + (f": {escape(row.why)}" if row.why else "")
+def _verdict(row: Row, notes: Notes) -> str:
+    if row.verdict == "not run":
+        return _raised("not run", [notes.number(row.why)])
+    if row.verdict == "differs":
+        return "**differs**" + (f": {escape(row.why)}" if row.why else "")
+    return f"agrees: {'wide ' if row.weak else ''}{row.why}".replace(" ", NO_BREAK)
 
 
 def _explanations(rows: Sequence[Row], reference: Reference) -> str:
@@ -216,6 +233,6 @@ def _numbered(notes: Notes) -> str:
     return "\n".join(f"- {superscript((k,))} {escape(text)}" for k, text in enumerate(notes.texts, 1))
 
 
-def _pipe(lines: list[list], heads: list[str], *left: str) -> str:
-    align = [*left, *["right"] * (len(heads) - len(left))]
+def _pipe(lines: list[list], heads: list[str], *left: str, last: str = "right") -> str:
+    align = [*left, *["right"] * (len(heads) - len(left) - 1), last]
     return tabulate(lines, heads, tablefmt="pipe", colalign=align, disable_numparse=True)

@@ -97,6 +97,14 @@ def test_without_a_published_spread_only_ours_counts():
     assert difference.half_width == pytest.approx(ours.half_width)
 
 
+def test_agreement_within_a_wide_interval_is_called_so():
+    records = [planted("er", seed, shifted(by)) for seed, by in enumerate((-40, 0, 14))]
+    (row,) = compare(entry_of(records, reference_of(value("er"))))
+    assert row.weak
+    assert "agrees:\u00a0wide\u00a0interval" in ledger([entry_of(records, reference_of(value("er")))])
+    assert "1 of those that agree do so only within an interval wider than ±5 points" in summary([row])
+
+
 def value(method: str, setting: str = "domain", **changes) -> Published:
     values = {"id": f"x.{setting}.{method}", "scenario": setting, "method": method, "metric": "final_avg_acc"}
     values |= {"mean": 77.0, "spread": 1.0, "spread_kind": "std", "n": 10, "unit": "percent"}
@@ -193,6 +201,7 @@ def broken(folder: Path, csv: tuple[str, str] = ("", ""), ours: tuple[str, str] 
         (("", ""), ("LwF: lwf, ", ""), "no method of ours for published 'LwF'"),
         (("", ""), ("lwf", "lvf"), "'lvf' is not in suite small; did you mean 'lwf'?"),
         (("", ""), ("digits/task", "digit/task"), "did you mean 'split-digits/task'?"),
+        (("", ""), ("digits/task", "digits/class"), "'split-digits/class' is class-incremental, published is task"),
         (("", ""), ("Columns: pnn", "Columns: pnn, Colums: pnn"), "'Colums' is not in the .csv"),
         (("", ""), ("acc: acc", "acc: ac"), "'ac' is not in the scores; did you mean 'acc'?"),
         (("", ""), ("[made.class.LwF]", "[made.class.Lw]"), "did you mean 'made.class.LwF'?"),
