@@ -16,6 +16,7 @@ from methods.lwf import LwF
 from methods.mas import MAS
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
+from methods.rehearsal import Rehearsal
 from methods.si import SI
 
 METHODS: dict[str, type[Method]] = {
@@ -29,6 +30,7 @@ METHODS: dict[str, type[Method]] = {
     "er": ER,
     "a-gem": AGEM,
     "gem": GEM,
+    "rehearsal": Rehearsal,
     "pnn": PNN,
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "OptimizerSettings",
     "Phase",
     "Recipe",
+    "Rehearsal",
     "TaskView",
     "hyper",
     "method_class",
