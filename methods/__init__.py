@@ -23,6 +23,7 @@ from methods.mas import MAS
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
 from methods.replay import Replay
+from methods.rehearsal import Rehearsal
 from methods.si import SI
 
 METHODS: dict[str, type[Method]] = {
@@ -41,6 +42,7 @@ METHODS: dict[str, type[Method]] = {
     "gdumb": GDumb,
     "a-gem": AGEM,
     "gem": GEM,
+    "rehearsal": Rehearsal,
     "pnn": PNN,
     "dgr": DGR,
     "generative-classifier": GenerativeClassifier,
@@ -80,6 +82,7 @@ __all__ = [
     "Phase",
     "Recipe",
     "Replay",
+    "Rehearsal",
     "TaskView",
     "hyper",
     "method_class",
