@@ -35,7 +35,9 @@ class GenerativeClassifier(Method):
         "van de Ven et al. 2022, whose fc_layers 3 counts the next one too",
     )
     latent: Annotated[int, Field(ge=1)] = hyper(5, "dimensions of the latent variable", "van de Ven et al. 2022")
-    lr: Annotated[float, Field(gt=0)] = hyper(0.001, "learning rate of Adam", "van de Ven et al. 2022, Split MNIST")
+    generator_lr: Annotated[float, Field(gt=0)] = hyper(
+        0.001, "learning rate of Adam", "van de Ven et al. 2022, Split MNIST"
+    )
     samples: Annotated[int, Field(ge=1)] = hyper(
         50, "importance samples for each image and class at test", "van de Ven et al. 2022"
     )
@@ -71,7 +73,7 @@ class GenerativeClassifier(Method):
                 task.train[(task.train.labels == column).nonzero().squeeze(1)],
                 parameters=list(vae.parameters()),
                 steps=None if steps is None else max(1, steps // len(classes)),
-                optimizer=OptimizerSettings(name="adam", lr=self.lr),
+                optimizer=OptimizerSettings(name="adam", lr=self.generator_lr),
                 optimizer_state="fresh",
                 loss=partial(self._class_loss, vae),
             )

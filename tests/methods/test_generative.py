@@ -99,7 +99,7 @@ def test_replayed_images_are_never_labelled_as_a_class_to_come(active):
 
 
 def test_copies_of_the_past_stay_as_they_were_while_both_networks_learn():
-    method, batch, scenario = in_second_task("class")
+    method, batch, _ = in_second_task("class")
     before, learning = state(method._previous), state(method.network)
     phase = next(iter(method.phases(method.task)))
     optimizer = phase.optimizer.build(phase.parameters)
