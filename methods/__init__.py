@@ -14,16 +14,16 @@ from methods.ewc import EWC
 from methods.finetune import Finetune
 from methods.gdumb import GDumb
 from methods.gem import GEM
-from methods.icarl import ICaRL
 from methods.generative_classifier import GenerativeClassifier
+from methods.icarl import ICaRL
 from methods.joint import Joint
 from methods.l2 import L2
 from methods.lwf import LwF
 from methods.mas import MAS
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
-from methods.replay import Replay
 from methods.rehearsal import Rehearsal
+from methods.replay import Replay
 from methods.si import SI
 
 METHODS: dict[str, type[Method]] = {
@@ -73,16 +73,16 @@ __all__ = [
     "DERpp",
     "Finetune",
     "GDumb",
-    "ICaRL",
     "GenerativeClassifier",
+    "ICaRL",
     "Joint",
     "LwF",
     "Method",
     "OptimizerSettings",
     "Phase",
     "Recipe",
-    "Replay",
     "Rehearsal",
+    "Replay",
     "TaskView",
     "hyper",
     "method_class",
