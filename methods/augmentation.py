@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from torch import Tensor
 
 from scenarios import augment
@@ -103,6 +103,11 @@ class Autoaugment(_Operation):
 OperationSettings = Annotated[
     Crop | Flip | Jitter | Cutout | Erase | Randaugment | Autoaugment, Field(discriminator="op")
 ]
+Operations = Annotated[
+    Annotated[str, Tag("preset")] | Annotated[tuple[OperationSettings, ...], Tag("operations")],
+    Discriminator(lambda value: "preset" if isinstance(value, str) else "operations"),
+]
+"""What a recipe may say: a list of operations, or the name of a preset."""
 GEOMETRIC = (Crop, Flip)
 """What needs no colours from 0 to 255."""
 
@@ -146,9 +151,7 @@ class Augmenter:
     Raises ValueError for colour operations on images whose values do not go up to 255.
     """
 
-    def __init__(
-        self, operations: tuple[Any, ...] = (), mixup: MixupSettings | None = None, seed: int = 0, scale: float = 255.0
-    ):
+    def __init__(self, operations: Any = (), mixup: MixupSettings | None = None, seed: int = 0, scale: float = 255.0):
         colours = [o.op for o in operations if not isinstance(o, GEOMETRIC)]
         if colours and scale != 255:
             raise ValueError(f"augmentation {', '.join(colours)} needs pixels from 0 to 255, these end at {scale:g}")

@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, nn
 
-from methods.augmentation import PRESETS, MixupSettings, OperationSettings, preset
+from methods.augmentation import PRESETS, MixupSettings, Operations, preset
 from methods.batch import Batch
 from methods.hyperparameters import explain
 from methods.schedule import Schedule, lr_factor
@@ -104,7 +104,7 @@ class Recipe(BaseModel):
     schedule_scale: float = Field(
         1.0, gt=0, description="0.1: every phase a tenth as long, its milestones and warm-up scaled alike"
     )
-    augmentation: tuple[OperationSettings, ...] = Field(
+    augmentation: Operations = Field(
         (), description=f"operations in order, e.g. [{{op: crop, padding: 4}}], or one of {', '.join(PRESETS)}"
     )
     mixup: MixupSettings | None = Field(None, description="{alpha: 0.8}: images of a batch mixed in pairs")
@@ -115,11 +115,11 @@ class Recipe(BaseModel):
     channels_last: bool = Field(False, description="images and convolutions in channels-last memory order")
     compile: bool = Field(False, description="the backbone through torch.compile")
 
-    @field_validator("augmentation", mode="before")
+    @field_validator("augmentation")
     @classmethod
     def _preset(cls, value: Any) -> Any:
         # the operations and not the name stand in a record: a preset that changes makes other cells
-        return tuple(preset(value)) if isinstance(value, str) else value
+        return preset(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fits_together(self):

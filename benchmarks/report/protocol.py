@@ -111,7 +111,9 @@ def _class_order(stream: Settings) -> str:
     if order is None:
         return ""
     words = {"natural": "natural, the same for every seed", "per_seed": "drawn anew for every seed"}
-    return words[order] if isinstance(order, str) else f"{', '.join(map(str, order))} for every seed"
+    if isinstance(order, str):
+        return words.get(order, f"{order}, the same for every seed")
+    return f"{', '.join(map(str, order))} for every seed"
 
 
 def _pixels(stream: Settings) -> str:
@@ -219,5 +221,14 @@ def _assignments(method: Settings) -> str:
 
 def _assignment(key: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        value = "-".join(map(str, value))
-    return f"{key} = {value}"
+        value = (
+            " + ".join(map(_words, value)) if any(isinstance(v, Mapping) for v in value) else "-".join(map(str, value))
+        )
+    return f"{key} = {_words(value)}"
+
+
+def _words(value: Any) -> str:
+    """A setting with parts, e.g. an augmentation, without its braces."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return " ".join(_words(v) if k == "op" else f"{k} {_words(v)}" for k, v in value.items() if v is not None)
