@@ -15,11 +15,13 @@ from benchmarks.store import Scan, Store
 def publish_suite(grid: Grid, scan: Scan, published: Path, several_commits: bool = False) -> Path:
     """Writes the records and tables of `grid` to `published`/<suite>, in place of what was there.
 
-    Raises SettingsError unless every cell ran to its end at one clean commit, on one kind of hardware. A cell that
-    diverged did so by its settings and would again: it is evidence too, and the tables say so. several_commits: clean
-    commits may differ, as after one method was mended (its version raised) and its cells alone were run anew; the
-    tables then say how many runs come from each.
+    Raises SettingsError for a smoke test, and unless every cell ran to its end at one clean commit, on one kind of
+    hardware. A cell that diverged did so by its settings and would again: it is evidence too, and the tables say so.
+    several_commits: clean commits may differ, as after one method was mended (its version raised) and its cells alone
+    were run anew; the tables then say how many runs come from each.
     """
+    if grid.suite.kind == "smoke":
+        raise SettingsError([f"not published: {grid.suite.name} is a smoke test, not a result"])
     problems = [f"{cell.label}: {status}" for cell, status in grid.statuses(scan) if status in ("missing", "failed")]
     records = grid.records(scan)
     commits = {r.environment.get("commit") for r in records}

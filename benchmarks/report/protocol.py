@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
 from benchmarks.record import RunRecord
 from benchmarks.report.runs import Runs, Settings
 from benchmarks.report.wording import grouped, ranges, spread
+from methods import Recipe
+from models import ModelSettings
 from scenarios import SETTINGS, layout_for, resolve_head
 from scenarios.setting import HEADS
 
@@ -106,7 +111,9 @@ def _class_order(stream: Settings) -> str:
     if order is None:
         return ""
     words = {"natural": "natural, the same for every seed", "per_seed": "drawn anew for every seed"}
-    return words[order] if isinstance(order, str) else f"{', '.join(map(str, order))} for every seed"
+    if isinstance(order, str):
+        return words.get(order, f"{order}, the same for every seed")
+    return f"{', '.join(map(str, order))} for every seed"
 
 
 def _pixels(stream: Settings) -> str:
@@ -123,7 +130,7 @@ def _training(recipe: Settings) -> str:
     length = f"{recipe['epochs']} epochs a task" if recipe.get("steps") is None else f"{recipe['steps']} steps a task"
     last = ", a smaller last batch left out" if recipe.get("drop_last") else ""
     known = {"epochs", "steps", "batch_size", "drop_last", "optimizer", "optimizer_state", "schedule"}
-    others = "".join(f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and v is not None)
+    others = "".join(f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and _said(Recipe, k, v))
     return f"{length}, batches of {recipe['batch_size']}{last}{others}"
 
 
@@ -136,12 +143,21 @@ def _optimizer(recipe: Settings) -> str:
 
 
 def _network(model: Settings) -> str:
-    settings = {k: v for k, v in model.items() if k not in ("backbone", "head") and v is not None and v is not False}
+    settings = {
+        k: v for k, v in model.items() if k in ("hidden", "init") or (k != "head" and _said(ModelSettings, k, v))
+    }
+    settings.pop("backbone", None)
     hidden = settings.pop("hidden", None)
     text = str(model["backbone"])
     if hidden and text == "mlp":
         text += f" with hidden layers of {', '.join(map(str, hidden))}"
     return text + "".join(f", {_assignment(k, v)}" for k, v in settings.items())
+
+
+def _said(model: type[BaseModel], name: str, value: Any) -> bool:
+    """Whether a setting is worth a word: those that most runs leave alone are named only where they do not."""
+    field = model.model_fields.get(name)
+    return value is not None and (field is None or value != to_jsonable_python(field.get_default()))
 
 
 def _buffers(settings: Mapping[str, Settings]) -> str:
@@ -158,7 +174,7 @@ def circumstances(records: list[RunRecord]) -> Protocol:
     """Where and with what `records` were made; where they differ, each with how many say so."""
     if not records:
         return {"runs": "none yet"}
-    return {
+    said: Protocol = {
         "hardware": _several(records, lambda e: e.get("hardware"), "times do not compare"),
         "device": _several(records, lambda e: e.get("device")),
         "threads": _several(records, lambda e: e.get("threads")),
@@ -166,6 +182,10 @@ def circumstances(records: list[RunRecord]) -> Protocol:
         "commit": _several(records, lambda e: _commit(e.get("commit")), "not all rows come from the same code"),
         "versions": _versions(records),
     }
+    # older records do not say it: they are all fp32
+    if any(r.environment.get("precision", "fp32") != "fp32" for r in records):
+        said["precision"] = _several(records, lambda e: e.get("precision", "fp32"), "rows differ in number format")
+    return said
 
 
 def _several(records: list[RunRecord], read: Callable[[Settings], Any], warning: str = "") -> str:
@@ -202,5 +222,14 @@ def _assignments(method: Settings) -> str:
 
 def _assignment(key: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        value = "-".join(map(str, value))
-    return f"{key} = {value}"
+        value = (
+            " + ".join(map(_words, value)) if any(isinstance(v, Mapping) for v in value) else "-".join(map(str, value))
+        )
+    return f"{key} = {_words(value)}"
+
+
+def _words(value: Any) -> str:
+    """A setting with parts, e.g. an augmentation, without its braces."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return " ".join(_words(v) if k == "op" else f"{k} {_words(v)}" for k, v in value.items() if v is not None)
