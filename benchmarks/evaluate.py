@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 
 from methods import Method
-from scenarios import Scenario
+from scenarios import ImageFiles, Scenario
 
 Counts = tuple[int, int] | None
 """Correct answers and examples; None where the task cannot be evaluated yet."""
+
+FILES_AT_ONCE = 128
+"""Test images decoded at a time: larger pictures than those in memory, and there is nothing to gain from more."""
 
 
 def evaluate(method: Method, scenario: Scenario) -> list[Counts]:
@@ -37,7 +40,8 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
         other = None if method.needs_task_id else layout.other_view(task.id, seen)
         test = task.test.kept
         correct, other_correct = 0, 0
-        for rows in torch.arange(len(test)).split(batch_size):
+        size = FILES_AT_ONCE if isinstance(test.images, ImageFiles) else batch_size
+        for rows in torch.arange(len(test)).split(size):
             x = scenario.normalise(test.images[rows].to(method.device))
             y = test.labels[rows].to(method.device)
             scores = method.predict(x, task_id) if task_id is not None else method.predict(x)

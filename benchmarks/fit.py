@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, islice
 
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from methods import Method, Phase
 from metrics.flops import FlopMeter
-from scenarios import Examples
-from scenarios.seeding import generator_for
+from scenarios import Examples, ImageFiles
+from scenarios.image_files import decode_ahead
+from scenarios.seeding import generator_for, seed_for
 
 
 class Diverged(RuntimeError):
@@ -42,13 +46,14 @@ def fit(method: Method, phase: Phase, trainer: Trainer | None = None, index: int
         schedule = LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step, total) / total)))
     data = phase.data.to(method.device)
     order = generator_for(method.seed, "batches", method.task.id, index)
+    decoded = _decoded_ahead(method, phase, data, index, total)
     method.network.train()
     loss_sum, taken, epoch = torch.zeros((), device=method.device), 0, 0
     while taken < total:
         for rows in _epoch(data, phase, order, method.device):
             if taken == total:
                 break
-            batch = method.batch(data[rows], epoch)
+            batch = method.batch(data[rows], epoch, None if decoded is None else next(decoded))
             key = (method.task.id, index, method.step_shape(batch))
             step = partial(method.observe, batch, optimizer, phase)
             loss_sum += trainer.meter.measure(key, step, part=phase.name)
@@ -79,6 +84,20 @@ def _optimizer(phase: Phase, trainer: Trainer) -> torch.optim.Optimizer:
     optimizer = phase.optimizer.build(phase.parameters)
     trainer.optimizers[phase.name] = optimizer
     return optimizer
+
+
+def _decoded_ahead(method: Method, phase: Phase, data: Examples, index: int, total: int) -> Iterator[Tensor] | None:
+    """The pixels of the phase's `total` batches, decoded by workers ahead of the steps; None for data in memory."""
+    if not isinstance(data.images, ImageFiles):
+        return None
+    # the same generator once more: it is read ahead of the one that gives the steps their rows
+    order = generator_for(method.seed, "batches", method.task.id, index)
+    batches = (
+        (seed_for(method.seed, "augment", method.task.id, index, epoch), rows)
+        for epoch in count()
+        for rows in _epoch(data, phase, order, torch.device("cpu"))
+    )
+    return decode_ahead(data.images, islice(batches, total))
 
 
 def _epoch(data: Examples, phase: Phase, order: torch.Generator, device: torch.device):

@@ -25,7 +25,8 @@ from methods import losses
 from methods.batch import Batch, TaskView
 from methods.recipe import Phase, Recipe
 from models import ModelSettings, build_network
-from scenarios import Examples, OutputLayout, Scenario, resolve_head
+from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
+from scenarios.image_files import Images
 from scenarios.seeding import generator_for, seed_for
 
 
@@ -145,16 +146,30 @@ class Method:
         }
         return Phase(data, **(settings | changes))
 
-    def batch(self, examples: Examples, epoch: int = 0) -> Batch:
-        """Stored examples made ready for the network."""
+    def batch(self, examples: Examples, epoch: int = 0, decoded: Tensor | None = None) -> Batch:
+        """Stored examples made ready for the network. decoded: their pixels, where `fit` had them decoded ahead."""
         return Batch(
-            self.normalise(examples.images),
+            self.prepare(examples.images if decoded is None else decoded),
             examples.labels,
             examples.tasks,
             self.layout.active_in_training(examples.tasks),
             examples,
             epoch,
         )
+
+    def prepare(self, images: Images) -> Tensor:
+        """Stored images -> float32 [N, C, H, W]. Files are decoded and augmented for training, anew at every call."""
+        if isinstance(images, ImageFiles):
+            self._decoded += 1
+            images = images.to(self.device).decode(seed_for(self.seed, "decode", self.task.id, self._decoded))
+        return self.normalise(images)
+
+    def join(self, *batches: Batch) -> Batch:
+        """One batch of all examples of `batches`, whose images are ready and are not made so again."""
+        examples = Examples.concatenate([b.examples for b in batches])
+        active = self.layout.active_in_training(examples.tasks)
+        x = torch.cat([b.x for b in batches])
+        return Batch(x, examples.labels, examples.tasks, active, examples, batches[0].epoch)
 
     def logits(self, batch: Batch) -> Tensor:
         """The network's logits [N, columns so far] for a batch."""
@@ -197,6 +212,7 @@ class Method:
     def enter(self, task: TaskView) -> None:
         """Grows the network for `task`, with initial weights that depend on seed and task alone; then `begin_task`."""
         self.task, self.seen = task, task.id + 1
+        self._decoded = 0  # batches of files decoded on demand in this task: each has draws of its own
         torch.manual_seed(seed_for(self.seed, "task", task.id))
         if hasattr(self.network, "expand"):
             self.network.expand(self.layout.width(task.id))
