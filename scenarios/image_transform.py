@@ -6,9 +6,9 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -75,7 +75,24 @@ def compose(transform: ImageTransform, training: bool) -> Callable[[Image.Image]
         interpolation=transform.interpolation,
         normalize=False,
     )
+    for operation in operations.transforms:
+        _allow_no_bits(operation)
     return _Erased(operations, transform) if transform.re_prob else operations
+
+
+def _allow_no_bits(operation: Any) -> None:
+    """Makes timm's posterising to 0 bits a black image, as it was before Pillow 13, which raises ValueError.
+
+    A magnitude of 9 +- 0.5 (DyTox's policy) reaches it in one image of some hundreds.
+    """
+    several = getattr(operation, "ops", None) or [op for ops in getattr(operation, "policy", []) for op in ops]
+    for op in several:
+        if "Posterize" in getattr(op, "name", ""):
+            op.aug_fn = partial(_posterize, op.aug_fn)
+
+
+def _posterize(posterize: Callable[..., Image.Image], image: Image.Image, bits: int, **settings: Any) -> Image.Image:
+    return posterize(image, bits, **settings) if bits > 0 else Image.new(image.mode, image.size)
 
 
 class _Erased:

@@ -87,10 +87,10 @@ def test_the_checksum_tells_trees_apart(tree):
 
 
 def test_imagenet100_is_the_first_100_classes_of_imagenet():
-    timm_data = pytest.importorskip("timm.data")
     hundred, thousand = (read_classes(CLASS_LISTS, f"imagenet{n}_wnids") for n in (100, 1000))
     assert hundred == thousand[:100]
-    assert thousand == sorted(thousand) == timm_data.ImageNetInfo("imagenet-1k").label_names()
+    assert thousand == sorted(set(thousand))
+    assert len(thousand) == 1000
 
 
 def test_imagenet100_is_found_inside_imagenet(tmp_path):
