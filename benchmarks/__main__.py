@@ -328,6 +328,22 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="P
     raise typer.Exit(0 if kept else 1)
 
 
+@app.command()
+def data(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="data sets, e.g. imagenet100 or folder:NAME")],
+    decode: Annotated[bool, typer.Option("--decode", help="decode every image file and name the corrupt ones")] = False,
+    data_root: DataRoot = None,
+) -> None:
+    """Check that data sets are there and whole: counts, classes, checksum. Exit 1 where one is not."""
+    from benchmarks.data_command import check_data
+
+    whole = True
+    for good, line in check_data(names, _path(data_root), decode):
+        (out if good else err).print(line, markup=False)
+        whole &= good
+    raise typer.Exit(0 if whole else 1)
+
+
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(metavar="methods|scenarios|metrics|suites", help="what to list")],

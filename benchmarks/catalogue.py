@@ -22,6 +22,7 @@ def methods() -> Iterator[str]:
 def scenarios() -> Iterator[str]:
     """Each stream with its settings; then the data sets and the settings task, domain and class."""
     from scenarios import DATASETS, SCENARIOS, SETTINGS
+    from scenarios.image_transform import ImageTransform
 
     for name, cls in SCENARIOS.items():
         yield f"{name}: {(cls.__doc__ or '').strip().splitlines()[0]}"
@@ -29,7 +30,10 @@ def scenarios() -> Iterator[str]:
             if key != "stream":
                 default = "" if f.is_required() else f" = {f.default!r}"
                 yield f"    {key}{default}: {f.description or ''}"
-    yield f"data: {', '.join(DATASETS)}"
+    yield "transform, of image files:"
+    for key, f in ImageTransform.model_fields.items():
+        yield f"    {key} = {f.default!r}: {f.description or ''}"
+    yield f"data: {', '.join(DATASETS)}, folder:NAME (the tree NAME/{{train,val}}/CLASS/ under DATA_ROOT)"
     for name, setting in SETTINGS.items():
         yield f"setting {name}: {setting.about}"
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 
 from methods import Method
-from scenarios import Scenario
+from scenarios import ImageFiles, Scenario
 
 Counts = tuple[int, int] | None
 """Correct answers and examples; None where the task cannot be evaluated yet."""
+
+FILES_AT_ONCE = 128
+"""Test images decoded at a time: larger pictures than those in memory, and there is nothing to gain from more."""
 
 
 def evaluate(method: Method, scenario: Scenario) -> list[Counts]:
@@ -37,8 +40,9 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
         other = None if method.needs_task_id else layout.other_view(task.id, seen)
         test = task.test.kept_on(method.device)
         right = torch.zeros(2, dtype=torch.int64, device=method.device)
-        for images, y in zip(test.images.split(batch_size), test.labels.split(batch_size), strict=True):
-            x = scenario.normalise(images)
+        size = FILES_AT_ONCE if isinstance(test.images, ImageFiles) else batch_size
+        for start in range(0, len(test), size):
+            x, y = scenario.normalise(test.images[start : start + size]), test.labels[start : start + size]
             with method.precision():
                 scores = method.predict(x, task_id) if task_id is not None else method.predict(x)
             right[0] += _correct(scores, y, own)

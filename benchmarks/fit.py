@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, islice
 
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from methods import Batch, Method, Phase
 from metrics.flops import FlopMeter
-from scenarios import Examples
-from scenarios.seeding import generator_for
+from scenarios import Examples, ImageFiles
+from scenarios.image_files import decode_ahead
+from scenarios.seeding import generator_for, seed_for
 
 AHEAD = 4096
 """Images augmented at once on a GPU: RandAugment on one batch would cost launches, not arithmetic. On a processor
@@ -44,13 +47,17 @@ def fit(method: Method, phase: Phase, trainer: Trainer | None = None, index: int
     schedule = None if phase.constant_lr else LambdaLR(optimizer, phase.lr_factor)
     data = phase.data.to(method.device)
     order = generator_for(method.seed, "batches", method.task.id, index)
+    decoded = _decoded_ahead(method, phase, data, index, total)
+    method.network.train()
+    loss_sum, taken, epoch = torch.zeros((), device=method.device), 0, 0
+    decoded = _decoded_ahead(method, phase, data, index, total)
     method.network.train()
     loss_sum, taken, epoch = torch.zeros((), device=method.device), 0, 0
     if phase.augment:
         method.augmenter.start(method.task.id, index)
     try:
         while taken < total:
-            for batch in _epoch(method, phase, data, order, epoch, total - taken):
+            for batch in _epoch(method, phase, data, order, epoch, total - taken, decoded):
                 key = (method.task.id, index, method.step_shape(batch))
                 step = partial(method.observe, batch, optimizer, phase)
                 loss_sum += trainer.meter.measure(key, step, part=phase.name)
@@ -93,21 +100,45 @@ def _optimizer(phase: Phase, trainer: Trainer) -> torch.optim.Optimizer:
 
 
 def _epoch(
-    method: Method, phase: Phase, data: Examples, order: torch.Generator, epoch: int, most: int
+    method: Method,
+    phase: Phase,
+    data: Examples,
+    order: torch.Generator,
+    epoch: int,
+    most: int,
+    decoded: Iterator[Tensor] | None,
 ) -> Iterator[Batch]:
     """One pass over the data in random order, a batch at a time, at most `most` batches."""
-    permutation = torch.randperm(len(data), generator=order).to(method.device)
-    batches = permutation.split(phase.batch_size)[: min(phase.steps_per_epoch, most)]
-    if not method.augmenter.changes():
+    batches = [rows.to(method.device) for rows in _rows(phase, data, order)[:most]]
+    if decoded is not None or not method.augmenter.changes():
         for rows in batches:
-            yield method.batch(data[rows], epoch)
+            yield method.batch(data[rows], epoch, None if decoded is None else next(decoded))
         return
     ahead = max(1, AHEAD // phase.batch_size) if method.device.type == "cuda" else 1
     for first in range(0, len(batches), ahead):
         chunk = batches[first : first + ahead]
         images = method.augmenter.new(data.images.index_select(0, torch.cat(chunk)))
         for rows, own in zip(chunk, images.split(phase.batch_size), strict=True):
-            yield method.batch(data[rows], epoch, images=own)
+            yield method.batch(data[rows], epoch, own)
+
+
+def _rows(phase: Phase, data: Examples, order: torch.Generator) -> tuple[Tensor, ...]:
+    """Rows of one pass over the data in random order, a batch each."""
+    return torch.randperm(len(data), generator=order).split(phase.batch_size)[: phase.steps_per_epoch]
+
+
+def _decoded_ahead(method: Method, phase: Phase, data: Examples, index: int, total: int) -> Iterator[Tensor] | None:
+    """The pixels of the phase's `total` batches, decoded by workers ahead of the steps; None for data in memory."""
+    if not isinstance(data.images, ImageFiles):
+        return None
+    # the same generator once more: it is read ahead of the one that gives the steps their rows
+    order = generator_for(method.seed, "batches", method.task.id, index)
+    batches = (
+        (seed_for(method.seed, "augment", method.task.id, index, epoch), rows)
+        for epoch in count()
+        for rows in _rows(phase, data, order)
+    )
+    return decode_ahead(data.images, islice(batches, total))
 
 
 def _first(error: Exception) -> str:

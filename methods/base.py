@@ -28,7 +28,8 @@ from methods.hyperparameters import explain, hyper, hyperparameter_model
 from methods.precision import Precision, autocast, gradient_scaler, resolve_precision
 from methods.recipe import SCHEDULE_PARTS, Phase, Recipe
 from models import HeadLayer, ModelSettings, Network, build_network
-from scenarios import Examples, OutputLayout, Scenario, resolve_head
+from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
+from scenarios.image_files import Images
 from scenarios.seeding import generator_for, seed_for
 
 
@@ -181,13 +182,13 @@ class Method:
             settings |= {name: getattr(r, name) for name in ("schedule", *SCHEDULE_PARTS)}
         return Phase(data, **(settings | changes)).scaled(r.schedule_scale)
 
-    def batch(self, examples: Examples, epoch: int = 0, images: Tensor | None = None) -> Batch:
+    def batch(self, examples: Examples, epoch: int = 0, pixels: Tensor | None = None) -> Batch:
         """Stored examples made ready for the network: augmented while a phase that augments runs, then normalised.
 
-        images: uint8, the same examples augmented already, as the loop does for many batches at once.
+        pixels: uint8, the same examples decoded and augmented already, as the loop does ahead of the steps.
         """
-        own = images is None
-        x = self.normalise(self.augmenter.old(examples.images) if images is None else images)
+        own = pixels is None
+        x = self.normalise(self._augmented(examples.images) if pixels is None else pixels)
         if self.recipe.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         active = self.layout.active_in_training(examples.tasks, self.seen)
@@ -195,6 +196,13 @@ class Method:
         if self.augmenter.mixes():
             self._mix(batch, own)
         return batch
+
+    def _augmented(self, images: Images) -> Tensor:
+        """Stored images -> uint8 [N, C, H, W]. Files are decoded and augmented for training, anew at every call."""
+        if isinstance(images, ImageFiles):
+            self._decoded += 1
+            return images.to(self.device).decode(seed_for(self.seed, "decode", self.task.id, self._decoded))
+        return self.augmenter.old(images)
 
     def _mix(self, batch: Batch, own: bool) -> None:
         """Mixes images in pairs and gives the batch soft targets; all columns of either partner compete."""
@@ -206,6 +214,22 @@ class Method:
         if isinstance(batch.active, Tensor):
             batch.active = batch.active[:, : targets.shape[1]] | (targets > 0)
         batch.targets = losses.smoothed(targets, batch.active, self.recipe.label_smoothing)
+
+    def join(self, *batches: Batch) -> Batch:
+        """One batch of all examples of `batches`, whose images are ready and are not made so again."""
+        examples = Examples.concatenate([b.examples for b in batches])
+        active = self.layout.active_in_training(examples.tasks, self.seen)
+        x = torch.cat([b.x for b in batches])
+        joined = Batch(x, examples.labels, examples.tasks, active, examples, batches[0].epoch)
+        if any(b.targets is not None for b in batches):
+            joined.targets = torch.cat([self._targets(b) for b in batches])
+        return joined
+
+    def _targets(self, batch: Batch) -> Tensor:
+        if batch.targets is not None:
+            return batch.targets
+        hard = F.one_hot(batch.y, self.layout.width(self.task.id)).to(batch.x.dtype)
+        return losses.smoothed(hard, batch.active, self.recipe.label_smoothing)
 
     def logits(self, batch: Batch) -> Tensor:
         """The network's logits [N, columns so far] for a batch."""
@@ -256,6 +280,7 @@ class Method:
     def enter(self, task: TaskView) -> None:
         """Grows the network for `task`, with initial weights that depend on seed and task alone; then `begin_task`."""
         self.task, self.seen = task, task.id + 1
+        self._decoded = 0  # batches of files decoded on demand in this task: each has draws of its own
         torch.manual_seed(seed_for(self.seed, "task", task.id))
         if hasattr(self.network, "expand"):
             self.network.expand(self.layout.width(task.id))

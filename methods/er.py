@@ -7,7 +7,6 @@ from pydantic import Field
 from methods.base import Batch, Method, TaskView, hyper
 from methods.buffer import Reservoir
 from methods.episodic import EpisodicMemory
-from scenarios import Examples
 
 
 class ER(Method):
@@ -45,10 +44,10 @@ class ER(Method):
         if len(self.buffer) == 0:
             return super().loss(batch)
         old = self.buffer.sample(self._replayed(batch))
-        if self.weighting == "mean":
-            return super().loss(self.batch(Examples.concatenate([batch.examples, old])))
-        k = self.task.id + 1
         replayed = self.batch(old)
+        if self.weighting == "mean":
+            return super().loss(self.join(batch, replayed))
+        k = self.task.id + 1
         return super().loss(batch) / k + super().loss(replayed) * (1 - 1 / k)
 
     def after_step(self, batch: Batch) -> None:

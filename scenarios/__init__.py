@@ -2,6 +2,8 @@
 
 from scenarios.datasets import DATASETS, DataNotFound, load_dataset
 from scenarios.examples import Examples
+from scenarios.image_files import ImageFiles
+from scenarios.image_transform import CorruptImage, ImageTransform
 from scenarios.permuted import Permuted
 from scenarios.rotated import Rotated
 from scenarios.scenario import Normalise, Scenario, Subset, Task
@@ -19,8 +21,11 @@ __all__ = [
     "DATASETS",
     "SCENARIOS",
     "SETTINGS",
+    "CorruptImage",
     "DataNotFound",
     "Examples",
+    "ImageFiles",
+    "ImageTransform",
     "Normalise",
     "OutputLayout",
     "Permuted",

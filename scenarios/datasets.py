@@ -1,4 +1,4 @@
-"""Real data sets in memory: where they are looked for, how they are checked, what they look like."""
+"""Real data sets: where they are looked for, how they are checked, what they look like."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scenarios.image_files import ImageFiles, Images
+
 
 class DataNotFound(FileNotFoundError):
     """A data set is neither on disk nor to be downloaded; the message names files, places and the way out."""
@@ -20,12 +22,13 @@ class DataNotFound(FileNotFoundError):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images uint8 [N, C, H, W] and labels int64 [N], training and test; mean and std of pixel / scale."""
+    """Images uint8 [N, C, H, W], or files of them, and labels int64 [N], training and test; mean and std of
+    pixel / scale."""
 
     name: str
-    train_images: Tensor
+    train_images: Images
     train_labels: Tensor
-    test_images: Tensor
+    test_images: Images
     test_labels: Tensor
     scale: float
     mean: tuple[float, ...]
@@ -37,10 +40,16 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """sha256 (16 hex digits) over all pixels and labels, to tell two copies of a data set apart."""
+        """sha256 (16 hex digits) over all pixels and labels, to tell two copies of a data set apart.
+
+        Of files, over their names and sizes: reading all of ImageNet would take longer than many a run.
+        """
         digest = hashlib.sha256()
-        for tensor in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            digest.update(tensor.numpy().tobytes())
+        for part in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            if isinstance(part, ImageFiles):
+                digest.update(part.files.paths[part.rows].tobytes() + part.files.sizes[part.rows].numpy().tobytes())
+            else:
+                digest.update(part.numpy().tobytes())
         return digest.hexdigest()[:16]
 
 
@@ -55,14 +64,21 @@ def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None) -> 
 
     Raises ValueError for an unknown name and DataNotFound where the data is not to be had.
     """
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+    if name not in DATASETS and not in_files(name):
+        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}, {FOLDER}NAME")
     return _load(name, tuple(root.absolute() for root in data_roots(data_root)))
+
+
+def in_files(name: str) -> bool:
+    """Whether the images of data set `name` stay in their files."""
+    return name in ("imagenet100", "imagenet1000") or (name.startswith(FOLDER) and len(name) > len(FOLDER))
 
 
 @lru_cache(maxsize=2)
 def _load(name: str, roots: tuple[Path, ...]) -> Dataset:
     # Cached by place: a worker that runs many cells reads each data set once.
+    if name.startswith(FOLDER):
+        return _tree(name, [name.removeprefix(FOLDER)])(roots)
     return DATASETS[name](roots)
 
 
@@ -134,6 +150,17 @@ def _cifar(kind: str, base: str, mean: tuple[float, ...], std: tuple[float, ...]
     return load
 
 
+def _tree(name: str, folders: list[str], class_list: str | None = None) -> Callable[[tuple[Path, ...]], Dataset]:
+    """A tree of class folders in the first of `folders`, under any root, that is whole."""
+
+    def load(roots: tuple[Path, ...]) -> Dataset:
+        from scenarios.folders import load_tree
+
+        return load_tree(name, [root / folder for folder in folders for root in roots], class_list)
+
+    return load
+
+
 def _find(kind: str, files: list[str], roots: tuple[Path, ...]) -> Path | None:
     """The first root that has every file (also gzipped, which torchvision unpacks)."""
     for root in roots:
@@ -166,10 +193,15 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
+FOLDER = "folder:"
+"""folder:NAME is the tree of class folders NAME/{train,val}/CLASS/ under DATA_ROOT, whatever its classes are."""
+
 DATASETS: dict[str, Callable[[tuple[Path, ...]], Dataset]] = {
     "digits": _digits,
     "mnist": _mnist_like("MNIST", 0.1307, 0.3081),
     "fashionmnist": _mnist_like("FashionMNIST", 0.2860, 0.3530),
     "cifar10": _cifar("CIFAR10", "cifar-10-batches-py", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "cifar100": _cifar("CIFAR100", "cifar-100-python", (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "imagenet100": _tree("imagenet100", ["imagenet100", "imagenet"], "imagenet100_wnids"),
+    "imagenet1000": _tree("imagenet1000", ["imagenet"], "imagenet1000_wnids"),
 }

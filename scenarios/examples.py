@@ -1,4 +1,4 @@
-"""Labelled images in memory: what tasks hold, buffers store and batches are drawn from."""
+"""Labelled images, in memory or as files: what tasks hold, buffers store and batches are drawn from."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from scenarios.image_files import ImageFiles, Images
+
 
 @dataclass(frozen=True)
 class Examples:
     """N images with their labels and the tasks that they came from.
 
-    images: uint8 [N, C, H, W], as stored, not normalised; labels: int64 [N], columns of the output layer;
+    images: uint8 [N, C, H, W], as stored, not normalised, or the files that hold them; labels: int64 [N], columns of the output layer;
     tasks: int64 [N], task ids, or one int where all came from the same task.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
     tasks: Tensor | int
 
@@ -38,8 +40,8 @@ class Examples:
 
     @property
     def nbytes(self) -> int:
-        """Bytes needed to store the images and labels (labels counted as 8 bytes)."""
-        return self.images.numel() * self.images.element_size() + 8 * len(self)
+        """Bytes needed to store the images (of their files, where they are files) and labels (8 bytes each)."""
+        return self.images.nbytes + 8 * len(self)
 
     def to(self, device: torch.device) -> Examples:
         tasks = self.tasks if isinstance(self.tasks, int) else self.tasks.to(device)
@@ -53,7 +55,17 @@ class Examples:
         if len(parts) == 1:
             return parts[0]
         return Examples(
-            torch.cat([p.images for p in parts]),
+            concatenate_images([p.images for p in parts]),
             torch.cat([p.labels for p in parts]),
             torch.cat([p.task_ids for p in parts]),
         )
+
+
+def concatenate_images(parts: Sequence[Images]) -> Images:
+    """All images of `parts`, in order. Raises TypeError where some are in memory and others in files."""
+    files = [p for p in parts if isinstance(p, ImageFiles)]
+    if len(files) == len(parts):
+        return ImageFiles.concatenate(files)
+    if files:
+        raise TypeError("images in memory and images in files cannot be concatenated; decode the files first")
+    return torch.cat([p for p in parts if isinstance(p, Tensor)])

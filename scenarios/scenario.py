@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from scenarios.examples import Examples
+from scenarios.image_files import ImageFiles, Images
 from scenarios.setting import OutputLayout
 
 PixelMap = Callable[[Tensor], Tensor]
@@ -21,7 +22,7 @@ PixelMap = Callable[[Tensor], Tensor]
 class Subset:
     """Rows of a data set as one task sees them; the pixels stay in the one shared copy until asked for."""
 
-    images: Tensor = field(repr=False)
+    images: Images = field(repr=False)
     rows: Tensor = field(repr=False)
     labels: Tensor = field(repr=False)
     task: int
@@ -33,7 +34,9 @@ class Subset:
     def examples(self) -> Examples:
         """The images, selected and transformed now: a fresh copy in memory for as long as it is held."""
         images = self.images.index_select(0, self.rows)
-        return Examples(images if self.pixel_map is None else self.pixel_map(images), self.labels, self.task)
+        if isinstance(images, Tensor) and self.pixel_map is not None:
+            images = self.pixel_map(images)
+        return Examples(images, self.labels, self.task)
 
     @cached_property
     def kept(self) -> Examples:
@@ -63,14 +66,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Normalise:
-    """uint8 images -> float32: pixel / scale, then (x - mean) / std per channel."""
+    """uint8 images -> float32: pixel / scale, then (x - mean) / std per channel. Files are decoded as for a test."""
 
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Images) -> Tensor:
         """images uint8 [N, C, H, W] -> float32 of the same shape."""
+        if isinstance(images, ImageFiles):
+            images = images.decode()
         if len(self.mean) == 1:
             return images.to(torch.float32).mul_(1 / (self.scale * self.std[0])).sub_(self.mean[0] / self.std[0])
         std, mean = (_channels(values, images.device) for values in (self.std, self.mean))

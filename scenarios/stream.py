@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from scenarios.datasets import Dataset, load_dataset
+from scenarios.datasets import Dataset, in_files, load_dataset
+from scenarios.image_files import ImageFiles, Images
+from scenarios.image_transform import ImageTransform, check_transform, decoder_name
 from scenarios.scenario import Normalise, PixelMap, Scenario, Subset, Task
 from scenarios.seeding import generator_for
 from scenarios.setting import ActiveOutputs, layout_for
@@ -43,8 +46,24 @@ class Stream(BaseModel):
         description='class-incremental: columns that compete in training: "seen", "all", or the example\'s "task"',
     )
 
+    transform: ImageTransform | None = Field(
+        None, description="of image files, for training and test (timm's create_transform); none for data in memory"
+    )
+
     version: ClassVar[int] = 1
     """Raised when the same settings make a different stream: old records then no longer count as done."""
+
+    @model_validator(mode="after")
+    def _transform_is_for_files(self):
+        if not in_files(self.data):
+            if self.transform is not None:
+                raise ValueError(f"transform is for data sets of image files; {self.data} is held in memory")
+            return self
+        if self.padding:
+            raise ValueError(f"padding is for data in memory; {self.data} is in files: see transform.image_size")
+        if self.transform is None:
+            object.__setattr__(self, "transform", ImageTransform())  # resolved: it decides results
+        return self
 
     def make_tasks(self, dataset: Dataset, seed: int) -> tuple[list[tuple[int, ...]], list[PixelMap | None], dict]:
         """Per task its classes and its pixel map, and what the manifest should say of them."""
@@ -57,7 +76,12 @@ class Stream(BaseModel):
         dataset = load_dataset(self.data, data_root)
         classes, pixel_maps, manifest = self.make_tasks(dataset, seed)
         layout = layout_for(self.setting, [len(c) for c in classes], self.active_outputs)
-        train_images, test_images = _pad(dataset.train_images, self.padding), _pad(dataset.test_images, self.padding)
+        train_images, test_images = self._images(dataset.train_images), self._images(dataset.test_images)
+        if isinstance(train_images, ImageFiles):
+            if any(pixel_map is not None for pixel_map in pixel_maps):
+                raise ValueError(f"{type(self).__name__} changes pixels in memory; {self.data} is in files")
+            check_transform(train_images.transform)
+            manifest |= {"decoder": decoder_name()}
         tasks = []
         for i, (task_classes, pixel_map) in enumerate(zip(classes, pixel_maps, strict=True)):
             column = torch.full((dataset.n_classes,), -1)
@@ -83,6 +107,11 @@ class Stream(BaseModel):
             version=self.version,
         )
 
+    def _images(self, images: Images) -> Images:
+        if isinstance(images, ImageFiles):
+            return replace(images, transform=self.transform or images.transform)
+        return F.pad(images, (self.padding,) * 4) if self.padding else images
+
     def _normalise(self, dataset: Dataset) -> Normalise:
         if self.normalisation == "dataset":
             return Normalise(dataset.scale, dataset.mean, dataset.std)
@@ -91,11 +120,7 @@ class Stream(BaseModel):
         return Normalise(dataset.scale, (self.normalisation.mean,), (self.normalisation.std,))
 
 
-def _pad(images: Tensor, padding: int) -> Tensor:
-    return F.pad(images, (padding,) * 4) if padding else images
-
-
-def _subset(images: Tensor, labels: Tensor, column: Tensor, task: int, pixel_map: PixelMap | None) -> Subset:
+def _subset(images: Images, labels: Tensor, column: Tensor, task: int, pixel_map: PixelMap | None) -> Subset:
     """The rows whose class has a column in this task, with their labels mapped."""
     mapped = column[labels]
     rows = torch.nonzero(mapped >= 0).flatten()

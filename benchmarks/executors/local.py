@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from benchmarks.config import CellSettings
+from scenarios.image_files import data_workers
 
 MAX_TRIES = 2
 
@@ -61,8 +62,11 @@ def run_local(
     def spawn(device: str) -> _Worker:
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=_work, args=(theirs, str(folder), data_root, device, threads), daemon=True, name=f"cell-{device}"
+            target=_work, args=(theirs, str(folder), data_root, device, threads), name=f"cell-{device}"
         )
+        process.daemon = (
+            not data_workers()
+        )  # a daemon may have no children, and these decode images; it ends with us anyway
         with _thread_limit(threads):
             process.start()
         theirs.close()
