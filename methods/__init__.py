@@ -14,17 +14,20 @@ from methods.ewc import EWC
 from methods.finetune import Finetune
 from methods.gdumb import GDumb
 from methods.gem import GEM
-from methods.icarl import ICaRL
 from methods.generative_classifier import GenerativeClassifier
+from methods.icarl import ICaRL
 from methods.joint import Joint
 from methods.l2 import L2
 from methods.lwf import LwF
 from methods.mas import MAS
+from methods.packnet import PackNet
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
-from methods.replay import Replay
 from methods.rehearsal import Rehearsal
+from methods.replay import Replay
+from methods.separate import Separate
 from methods.si import SI
+from methods.xdg import XdG
 
 METHODS: dict[str, type[Method]] = {
     "finetune": Finetune,
@@ -46,6 +49,9 @@ METHODS: dict[str, type[Method]] = {
     "pnn": PNN,
     "dgr": DGR,
     "generative-classifier": GenerativeClassifier,
+    "separate": Separate,
+    "xdg": XdG,
+    "packnet": PackNet,
 }
 
 
@@ -73,17 +79,20 @@ __all__ = [
     "DERpp",
     "Finetune",
     "GDumb",
-    "ICaRL",
     "GenerativeClassifier",
+    "ICaRL",
     "Joint",
     "LwF",
     "Method",
     "OptimizerSettings",
+    "PackNet",
     "Phase",
     "Recipe",
-    "Replay",
     "Rehearsal",
+    "Replay",
+    "Separate",
     "TaskView",
+    "XdG",
     "hyper",
     "method_class",
 ]
