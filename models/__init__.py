@@ -8,10 +8,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from models.gated import GatedNetwork
 from models.heads import LinearHead, MultiHead
 from models.mlp import MLP
 from models.network import Network
 from models.progressive import ProgressiveNetwork
+from models.separate import SeparateNetworks, in_columns
 from models.vae import VAE
 
 
@@ -53,11 +55,14 @@ def xavier(network: nn.Module) -> None:
 __all__ = [
     "MLP",
     "VAE",
+    "GatedNetwork",
     "LinearHead",
     "ModelSettings",
     "MultiHead",
     "Network",
     "ProgressiveNetwork",
+    "SeparateNetworks",
     "build_network",
+    "in_columns",
     "xavier",
 ]
