@@ -29,9 +29,12 @@ from scenarios import Examples, OutputLayout, Scenario, resolve_head
 from scenarios.seeding import generator_for, seed_for
 
 
-def hyper(default: Any, about: str, source: str = "") -> Any:
-    """A hyperparameter: its default, what it is in one line, and where the default comes from."""
-    return field(default=default, metadata={"about": about, "source": source})
+def hyper(default: Any, about: str, source: str = "", added_later: bool = False) -> Any:
+    """A hyperparameter: its default, what it is in one line, and where the default comes from.
+
+    added_later: the default is what the method did before it had this setting, so older records stay valid.
+    """
+    return field(default=default, metadata={"about": about, "source": source, "added_later": added_later})
 
 
 @dataclass_transform(field_specifiers=(hyper, field), eq_default=False)
