@@ -164,7 +164,10 @@ def report(
 
 @app.command()
 def publish(
-    suite: SuiteName, results_dir: ResultsDir = Path("results"), several_commits: SeveralCommits = False
+    suite: SuiteName,
+    results_dir: ResultsDir = Path("results"),
+    several_commits: SeveralCommits = False,
+    partial: Annotated[bool, typer.Option("--partial", help="leave cells that have not run for later")] = False,
 ) -> None:
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
     from benchmarks.publish import publish_suite
@@ -172,7 +175,7 @@ def publish(
     from benchmarks.reproduce_render import write_ledger
 
     grid, store = _grid(suite, None, None, None, None, results_dir)
-    folder = publish_suite(grid, _scan(store), results_dir / "published", several_commits)
+    folder = publish_suite(grid, _scan(store), results_dir / "published", several_commits, partial)
     write_index(results_dir, published=True)
     write_guide(results_dir, published=True)
     out.print(f"published {len(grid.cells)} records of {grid.suite.name}: {folder}", markup=False)

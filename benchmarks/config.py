@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import json
 import re
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import to_jsonable_python
 
 from methods import METHODS, Recipe, method_class
 from methods.base import explain
 from models import ModelSettings
 from scenarios import SCENARIOS, Stream
+from scenarios.stream import ADDED_LATER
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -89,8 +92,34 @@ class CellSettings(BaseModel):
 
 
 def identity_of(settings: dict[str, Any]) -> str:
-    """sha256 of the canonical JSON of resolved settings."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """sha256 of the canonical JSON of resolved settings.
+
+    Settings marked as added later (`ADDED_LATER`, or `hyper(..., added_later=True)`) are left out where they have their
+    default, which is what was done before there were any: so records stay valid when a setting is added.
+    """
+    told = {part: _without_added(values, _added_later(part, values)) for part, values in settings.items()}
+    if "settings" in told.get("method", {}):
+        cls = METHODS.get(told["method"].get("name"))
+        marked = {f.name: f.default for f in fields(cls) if f.metadata.get("added_later")} if cls else {}  # type: ignore[arg-type]
+        told["method"] = told["method"] | {"settings": _without_added(told["method"]["settings"], marked)}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _added_later(part: str, values: Any) -> dict[str, Any]:
+    """Defaults, as JSON, of the marked settings of a part of a cell's settings."""
+    cls: Any = {"model": ModelSettings, "training": Recipe}.get(part)
+    if part == "scenario":
+        cls = SCENARIOS.get(values.get("stream"))
+    if cls is None:
+        return {}
+    marked = {n: f for n, f in cls.model_fields.items() if (f.json_schema_extra or {}) == ADDED_LATER}
+    return {n: to_jsonable_python(f.get_default(call_default_factory=True)) for n, f in marked.items()}
+
+
+def _without_added(values: Any, defaults: dict[str, Any]) -> Any:
+    if not defaults:
+        return values
+    return {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
 
 
 class Override(BaseModel):
@@ -103,6 +132,7 @@ class Override(BaseModel):
     training: dict[str, Any] = {}
     model: dict[str, Any] = {}
     why: str = ""
+    not_run: str = Field("", description="instead of settings: leave these cells out, for this reason")
 
     def matches(self, scenario: str, method: str) -> bool:
         return any(fnmatchcase(scenario, p) for p in self.scenarios) and any(
@@ -140,6 +170,10 @@ class Suite(BaseModel):
         if not all(choice.strip() for choice in self.choices):
             raise ValueError("an entry of `choices` is empty: write a sentence or leave it out")
         return self
+
+    def left_out(self, scenario: str, method: str) -> str:
+        """Why the suite leaves this pair out; empty where it does not."""
+        return next((o.not_run for o in self.overrides if o.not_run and o.matches(scenario, method)), "")
 
     def seeds_of(self, scenario: str) -> list[int]:
         return self.scenario_seeds.get(scenario, self.seeds)

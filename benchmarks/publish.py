@@ -12,17 +12,21 @@ from benchmarks.report.plots import write_plots
 from benchmarks.store import Scan, Store
 
 
-def publish_suite(grid: Grid, scan: Scan, published: Path, several_commits: bool = False) -> Path:
+def publish_suite(
+    grid: Grid, scan: Scan, published: Path, several_commits: bool = False, partial: bool = False
+) -> Path:
     """Writes the records and tables of `grid` to `published`/<suite>, in place of what was there.
 
     Raises SettingsError for a smoke test, and unless every cell ran to its end at one clean commit, on one kind of
     hardware. A cell that diverged did so by its settings and would again: it is evidence too, and the tables say so.
     several_commits: clean commits may differ, as after one method was mended (its version raised) and its cells alone
-    were run anew; the tables then say how many runs come from each.
+    were run anew; the tables then say how many runs come from each. partial: cells that have not run are left for
+    later; the tables show how many seeds there are.
     """
     if grid.suite.kind == "smoke":
         raise SettingsError([f"not published: {grid.suite.name} is a smoke test, not a result"])
-    problems = [f"{cell.label}: {status}" for cell, status in grid.statuses(scan) if status in ("missing", "failed")]
+    wrong = ("failed",) if partial else ("missing", "failed")
+    problems = [f"{cell.label}: {status}" for cell, status in grid.statuses(scan) if status in wrong]
     records = grid.records(scan)
     commits = {r.environment.get("commit") for r in records}
     for commit in sorted(str(c) for c in commits):

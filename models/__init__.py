@@ -6,10 +6,12 @@ import math
 
 from torch import nn
 
+from models.gated import GatedNetwork
 from models.heads import HeadLayer, LinearHead, MultiHead
 from models.mlp import MLP
 from models.network import Network
 from models.progressive import ProgressiveNetwork
+from models.separate import SeparateNetworks, in_columns
 from models.settings import RESNETS, ModelSettings
 from models.timm_backbone import PREFIX, TimmBackbone
 from models.vae import VAE
@@ -66,14 +68,17 @@ def xavier(network: nn.Module) -> None:
 __all__ = [
     "MLP",
     "VAE",
+    "GatedNetwork",
     "HeadLayer",
     "LinearHead",
     "ModelSettings",
     "MultiHead",
     "Network",
     "ProgressiveNetwork",
+    "SeparateNetworks",
     "TimmBackbone",
     "build_backbone",
     "build_network",
+    "in_columns",
     "xavier",
 ]

@@ -19,6 +19,10 @@ from scenarios.scenario import Normalise, PixelMap, Scenario, Subset, Task
 from scenarios.seeding import generator_for
 from scenarios.setting import ActiveOutputs, layout_for
 
+ADDED_LATER = {"added_later": True}
+"""Marks a setting whose default is what was done before it existed (`Field(..., json_schema_extra=ADDED_LATER)`): while
+it has that default, records made without it stay valid."""
+
 
 class MeanStd(BaseModel):
     """An explicit normalisation: (pixel / scale - mean) / std."""

@@ -143,7 +143,8 @@ def test_same_seed_same_initial_weights_and_batches_as_finetune(name):
     if weights[name] and [p.shape for p in weights[name]] == [p.shape for p in weights["finetune"]]:
         assert all(torch.equal(a, b) for a, b in zip(weights[name], weights["finetune"], strict=True))
     if name not in OWN_DATA:
-        assert all(torch.equal(a, b) for a, b in zip(seen[name], seen["finetune"], strict=True))
+        first = seen[name][: len(seen["finetune"])]  # a method may train on in phases of its own
+        assert all(torch.equal(a, b) for a, b in zip(first, seen["finetune"], strict=True))
 
 
 def test_no_method_names_a_setting():
