@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from methods import losses
 from methods.batch import Batch, TaskView
 from methods.recipe import Phase, Recipe
-from models import ModelSettings, build_network
+from models import HeadLayer, ModelSettings, Network, build_network
 from scenarios import Examples, OutputLayout, Scenario, resolve_head
 from scenarios.seeding import generator_for, seed_for
 
@@ -70,9 +70,7 @@ class Method:
 
     def build(self, scenario: Scenario, model: ModelSettings) -> nn.Module:
         """The network before the first task. Draw weights from torch's default generator (it is seeded)."""
-        head = resolve_head(self.layout, model.head)
-        widths = [c.stop - c.start for c in self.layout.columns]
-        return build_network(model, scenario.image_shape, head, widths, self.layout.width(-1))
+        return self.backbone_and_head(scenario, model)
 
     def begin_task(self, task: TaskView) -> None:
         """Before training on `task`; the network already has the task's output columns."""
@@ -133,6 +131,18 @@ class Method:
         return {"total": total, "frozen": total - trainable, "trainable": trainable}
 
     # ---- what hooks call ------------------------------------------------------------------------------------
+
+    def backbone_and_head(
+        self, scenario: Scenario, model: ModelSettings, head_layer: HeadLayer | None = None
+    ) -> Network:
+        """The network that `model` names, with an output layer of the method's own kind where it gives one.
+
+        For `build`: head_layer makes it from (features, columns), e.g. `CosineHead`. A method that needs features
+        before the last ReLU passes `model.model_copy(update={"last_relu": False})`.
+        """
+        head = resolve_head(self.layout, model.head)
+        widths = [c.stop - c.start for c in self.layout.columns]
+        return build_network(model, scenario.image_shape, head, widths, self.layout.width(-1), head_layer)
 
     def phase(self, data: Examples, **changes: Any) -> Phase:
         """A phase over `data` by the recipe, with `changes`, e.g. name="finetune", epochs=2, parameters=[...]."""

@@ -19,6 +19,8 @@ class PNN(Method):
     predicts_unseen = False
 
     def build(self, scenario, model: ModelSettings):
+        if model.backbone != "mlp":
+            raise ValueError(f"pnn builds its own columns of linear layers: backbone mlp, not {model.backbone}")
         self._xavier = model.init == "xavier"
         return ProgressiveNetwork(math.prod(scenario.image_shape), model.hidden)
 

@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from models.heads import LinearHead, MultiHead
+from models.heads import HeadLayer, LinearHead, MultiHead
 from models.mlp import MLP
 from models.network import Network
 from models.progressive import ProgressiveNetwork
+from models.settings import RESNETS, ModelSettings
+from models.timm_backbone import PREFIX, TimmBackbone
 
 
-class ModelSettings(BaseModel):
-    """What network a cell trains."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    backbone: Literal["mlp"] = Field("mlp", description="feature extractor")
-    hidden: tuple[int, ...] = Field((256, 256), description="widths of the MLP's layers")
-    head: str = Field("auto", description='"auto" for the setting\'s own, else multi, masked, growing or shared')
-    init: Literal["torch", "xavier"] = Field(
-        "torch", description='initial weights: "torch" (its uniform default) or "xavier" uniform, biases 0'
-    )
-
-
-def build_network(settings: ModelSettings, image_shape: tuple[int, int, int], head: str, widths: list[int], start: int):
-    """Backbone and head. `head`: a resolved name; `widths`: columns a task; `start`: columns before the first task.
+def build_backbone(settings: ModelSettings, image_shape: tuple[int, int, int]) -> nn.Module:
+    """The feature extractor alone, with `features`, its width: float [N, C, H, W] -> [N, features].
 
     Draws from torch's default generator: seed it first.
     """
-    backbone = MLP(math.prod(image_shape), settings.hidden)
-    layer = MultiHead(backbone.features, widths) if head == "multi" else LinearHead(backbone.features, start)
+    channels, _, side = image_shape
+    if settings.backbone == "mlp":
+        return MLP(math.prod(image_shape), settings.hidden, settings.last_relu)
+    if settings.backbone.startswith(PREFIX):
+        return TimmBackbone(settings.backbone, side, channels, settings.pretrained)
+    return RESNETS[settings.backbone](settings.width, channels, settings.zero_init_last_bn, settings.last_relu)
+
+
+def build_network(
+    settings: ModelSettings,
+    image_shape: tuple[int, int, int],
+    head: str,
+    widths: list[int],
+    start: int,
+    head_layer: HeadLayer | None = None,
+) -> Network:
+    """Backbone and head. `head`: a resolved name; `widths`: columns a task; `start`: columns before the first task.
+
+    head_layer: makes the output layer, or with a multi-head one the layer of each task, from (features, columns),
+    e.g. `CosineHead` or `partial(MultiProxyHead, proxies=10)`; None: linear.
+    Draws from torch's default generator: seed it first.
+    """
+    backbone = build_backbone(settings, image_shape)
+    width = int(backbone.features)  # type: ignore[arg-type]  # every backbone has it
+    if head == "multi":
+        layer: nn.Module = MultiHead(width, widths, head_layer or nn.Linear)
+    else:
+        layer = (head_layer or LinearHead)(width, start)
     network = Network(backbone, layer)
     if settings.init == "xavier":
         xavier(network)
@@ -51,11 +64,14 @@ def xavier(network: nn.Module) -> None:
 
 __all__ = [
     "MLP",
+    "HeadLayer",
     "LinearHead",
     "ModelSettings",
     "MultiHead",
     "Network",
     "ProgressiveNetwork",
+    "TimmBackbone",
+    "build_backbone",
     "build_network",
     "xavier",
 ]

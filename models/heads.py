@@ -6,9 +6,14 @@ Each has `n_outputs`, `grow(n)` (to n columns in all; what exists stays bit for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+HeadLayer = Callable[[int, int], nn.Module]
+"""(features, columns) -> an output layer."""
 
 
 class LinearHead(nn.Module):
@@ -50,12 +55,12 @@ class MultiHead(nn.Module):
     """One linear layer a task. All exist from the start, so that unseen tasks can be evaluated.
 
     With one task id only that task's layer is computed (the others get no gradient at all, so no optimizer
-    touches them); its logits stand in their columns, -inf-like elsewhere.
+    touches them); its logits stand in their columns, -inf-like elsewhere. `layer` makes each from (features, n).
     """
 
-    def __init__(self, features: int, sizes: list[int]):
+    def __init__(self, features: int, sizes: list[int], layer: HeadLayer = nn.Linear):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(features, n) for n in sizes)
+        self.layers = nn.ModuleList(layer(features, n) for n in sizes)
         self.sizes = sizes
 
     @property

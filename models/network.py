@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import Any
 
-from models.heads import LinearHead, MultiHead
+from torch import Tensor, nn
 
 
 class Network(nn.Module):
     """logits = head(backbone(x)). x float [N, C, H, W] -> logits [N, columns]."""
 
-    def __init__(self, backbone: nn.Module, head: LinearHead | MultiHead):
+    head: Any
+    """One of models/heads.py or models/cosine_heads.py: a module with `n_outputs` and `grow`."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head

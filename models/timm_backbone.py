@@ -38,7 +38,7 @@ class TimmBackbone(nn.Module):
         import timm  # takes seconds: only cells with such a backbone pay for it
 
         name = name.removeprefix(PREFIX)
-        _check_name(name)
+        check_name(name)
         published = timm.get_pretrained_cfg(name)
         if image_size is not None and published is not None and published.fixed_input_size:
             options["img_size"] = image_size
@@ -52,7 +52,8 @@ class TimmBackbone(nn.Module):
         return self.model(x)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises ValueError for a name or tag (without the prefix) that timm does not know, with the nearest it does."""
     import timm
 
     architecture, dot, _ = name.partition(".")

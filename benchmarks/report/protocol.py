@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
 from benchmarks.record import RunRecord
 from benchmarks.report.runs import Runs, Settings
 from benchmarks.report.wording import grouped, ranges, spread
+from methods import Recipe
+from models import ModelSettings
 from scenarios import SETTINGS, layout_for, resolve_head
 from scenarios.setting import HEADS
 
@@ -123,7 +128,7 @@ def _training(recipe: Settings) -> str:
     length = f"{recipe['epochs']} epochs a task" if recipe.get("steps") is None else f"{recipe['steps']} steps a task"
     last = ", a smaller last batch left out" if recipe.get("drop_last") else ""
     known = {"epochs", "steps", "batch_size", "drop_last", "optimizer", "optimizer_state", "schedule"}
-    others = "".join(f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and v is not None)
+    others = "".join(f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and _said(Recipe, k, v))
     return f"{length}, batches of {recipe['batch_size']}{last}{others}"
 
 
@@ -136,12 +141,21 @@ def _optimizer(recipe: Settings) -> str:
 
 
 def _network(model: Settings) -> str:
-    settings = {k: v for k, v in model.items() if k not in ("backbone", "head") and v is not None and v is not False}
+    settings = {
+        k: v for k, v in model.items() if k in ("hidden", "init") or (k != "head" and _said(ModelSettings, k, v))
+    }
+    settings.pop("backbone", None)
     hidden = settings.pop("hidden", None)
     text = str(model["backbone"])
     if hidden and text == "mlp":
         text += f" with hidden layers of {', '.join(map(str, hidden))}"
     return text + "".join(f", {_assignment(k, v)}" for k, v in settings.items())
+
+
+def _said(model: type[BaseModel], name: str, value: Any) -> bool:
+    """Whether a setting is worth a word: those that most runs leave alone are named only where they do not."""
+    field = model.model_fields.get(name)
+    return value is not None and (field is None or value != to_jsonable_python(field.get_default()))
 
 
 def _buffers(settings: Mapping[str, Settings]) -> str:
