@@ -6,6 +6,7 @@ import difflib
 
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
+from methods.bic import BiC
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
@@ -15,6 +16,7 @@ from methods.lwf import LwF
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
 from methods.si import SI
+from methods.wa import WA
 
 METHODS: dict[str, type[Method]] = {
     "finetune": Finetune,
@@ -26,6 +28,8 @@ METHODS: dict[str, type[Method]] = {
     "a-gem": AGEM,
     "gem": GEM,
     "pnn": PNN,
+    "wa": WA,
+    "bic": BiC,
 }
 
 
@@ -45,7 +49,9 @@ __all__ = [
     "METHODS",
     "PNN",
     "SI",
+    "WA",
     "Batch",
+    "BiC",
     "Finetune",
     "Joint",
     "LwF",

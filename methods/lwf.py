@@ -7,6 +7,7 @@ from pydantic import Field
 
 from methods.base import Batch, Method, TaskView, hyper
 from methods.losses import distillation
+from methods.teacher import module_bytes
 
 
 class LwF(Method):
@@ -68,4 +69,4 @@ class LwF(Method):
     def footprint(self) -> dict[str, int]:
         if self.seen == 0:
             return {}
-        return {"teacher": sum(p.numel() * p.element_size() for p in self._teacher.parameters())}
+        return {"teacher": module_bytes(self._teacher)}
