@@ -14,8 +14,10 @@ from methods.gem import GEM
 from methods.joint import Joint
 from methods.lwf import LwF
 from methods.pnn import PNN
+from methods.podnet import PODNet
 from methods.recipe import OptimizerSettings, Phase, Recipe
 from methods.si import SI
+from methods.ucir import UCIR
 from methods.wa import WA
 
 METHODS: dict[str, type[Method]] = {
@@ -30,6 +32,8 @@ METHODS: dict[str, type[Method]] = {
     "pnn": PNN,
     "wa": WA,
     "bic": BiC,
+    "ucir": UCIR,
+    "podnet": PODNet,
 }
 
 

@@ -9,8 +9,8 @@ from methods import Method, OptimizerSettings, Recipe
 from models import ModelSettings
 from scenarios import Scenario
 
-TINY_RESNET = ModelSettings(backbone="resnet32", width=0.25)
-BRIEF = Recipe(epochs=2, batch_size=20, optimizer=OptimizerSettings(lr=0.05, momentum=0.9, weight_decay=5e-4))
+TINY_RESNET = ModelSettings(backbone="resnet18", width=0.0625)
+BRIEF = Recipe(epochs=1, batch_size=40, optimizer=OptimizerSettings(lr=0.05, momentum=0.9, weight_decay=5e-4))
 
 
 def learn(
