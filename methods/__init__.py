@@ -7,15 +7,20 @@ import difflib
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
 from methods.bic import BiC
+from methods.der_replay import DERReplay
+from methods.derpp import DERpp
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
+from methods.gdumb import GDumb
 from methods.gem import GEM
+from methods.icarl import ICaRL
 from methods.joint import Joint
 from methods.lwf import LwF
 from methods.pnn import PNN
 from methods.podnet import PODNet
 from methods.recipe import OptimizerSettings, Phase, Recipe
+from methods.replay import Replay
 from methods.si import SI
 from methods.ucir import UCIR
 from methods.wa import WA
@@ -27,6 +32,11 @@ METHODS: dict[str, type[Method]] = {
     "si": SI,
     "lwf": LwF,
     "er": ER,
+    "der_replay": DERReplay,
+    "derpp": DERpp,
+    "replay": Replay,
+    "icarl": ICaRL,
+    "gdumb": GDumb,
     "a-gem": AGEM,
     "gem": GEM,
     "pnn": PNN,
@@ -56,13 +66,18 @@ __all__ = [
     "WA",
     "Batch",
     "BiC",
+    "DERReplay",
+    "DERpp",
     "Finetune",
+    "GDumb",
+    "ICaRL",
     "Joint",
     "LwF",
     "Method",
     "OptimizerSettings",
     "Phase",
     "Recipe",
+    "Replay",
     "TaskView",
     "hyper",
     "method_class",

@@ -18,6 +18,8 @@ from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
 
 PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
 BUDGET = {"buffer_size": 10, "strength": 1.0}  # small buffers; a penalty that the short recipe can take
+MEMORY_ALONE = {"gdumb"}
+"""Methods that train on their memory, never on a task's data."""
 
 
 def make(name: str, **settings) -> Method:
@@ -138,7 +140,8 @@ def test_same_seed_same_initial_weights_and_batches_as_finetune(name):
         train_task(method, scenario, scenario.tasks[0])
     if weights[name] and [p.shape for p in weights[name]] == [p.shape for p in weights["finetune"]]:
         assert all(torch.equal(a, b) for a, b in zip(weights[name], weights["finetune"], strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(seen[name], seen["finetune"], strict=True))
+    if name not in MEMORY_ALONE:
+        assert all(torch.equal(a, b) for a, b in zip(seen[name], seen["finetune"], strict=True))
 
 
 def test_no_method_names_a_setting():
