@@ -13,7 +13,7 @@ help:
 	@echo "make bench         run suite digits (no data needed) and print its leaderboard"
 	@echo "make bench-mnist   run suite mnist [DATA_ROOT=...]"
 	@echo "make test          run the tests        make lint types   check style and types"
-	@echo "make speed         time a cell against a plain PyTorch loop"
+	@echo "make speed         time a cell against a plain loop, augmented images against none"
 	@echo "make setup         only prepare .venv   make lock         renew the lock files"
 
 setup: $(VENV)/.installed

@@ -10,7 +10,7 @@ import re
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -262,9 +262,16 @@ def _field_names(model: type[BaseModel]) -> list[str]:
     """Names of the fields of `model` and of the models inside it."""
     names = list(model.model_fields)
     for f in model.model_fields.values():
-        if isinstance(f.annotation, type) and issubclass(f.annotation, BaseModel):
-            names += _field_names(f.annotation)
+        for inner in _models_in(f.annotation):
+            names += _field_names(inner)
     return names
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The pydantic models that a field may hold, also inside tuples and unions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
 def _expand(document: dict[str, Any]) -> dict[str, Any]:

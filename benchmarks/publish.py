@@ -15,9 +15,11 @@ from benchmarks.store import Scan, Store
 def publish_suite(grid: Grid, scan: Scan, published: Path) -> Path:
     """Writes the records and tables of `grid` to `published`/<suite>, in place of what was there.
 
-    Raises SettingsError unless every cell ran to its end at one clean commit, on one kind of hardware. A cell that
+    Raises SettingsError for a smoke test, and unless every cell ran to its end at one clean commit, on one kind of hardware. A cell that
     diverged did so by its settings and would again: it is evidence too, and the tables say so.
     """
+    if grid.suite.kind == "smoke":
+        raise SettingsError([f"not published: {grid.suite.name} is a smoke test, not a result"])
     problems = [f"{cell.label}: {status}" for cell, status in grid.statuses(scan) if status in ("missing", "failed")]
     records = grid.records(scan)
     commits = {r.environment.get("commit") for r in records}

@@ -16,6 +16,7 @@ from benchmarks.evaluate import evaluate, evaluate_both
 from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.record import Counts, Flops, Memory, RunRecord
 from methods import Method, TaskView, method_class
+from methods.precision import resolve_precision
 from metrics import AccuracyMatrix
 from metrics.flops import Flops as FlopCount
 from metrics.flops import count_flops
@@ -111,7 +112,8 @@ def run_cell(cell: CellSettings, data_root: str | None = None, device: str = "cp
         parameters=parameters,
         memory=Memory(stored_bytes=stored, peak_bytes=peak_memory_bytes(device)),
         scenario_manifest=scenario.manifest,
-        environment=environment(device),
+        environment=environment(device)
+        | {"precision": resolve_precision(cell.training.precision, torch.device(device))},
     )
 
 
@@ -155,7 +157,7 @@ def inference_flops(method: Method, scenario: Scenario, task: Task) -> FlopCount
     x = torch.zeros(1, *scenario.image_shape, device=method.device)
     told = (task.id,) if scenario.layout.setting.task_id_at_test else ()
     method.network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), method.precision():
         flops = count_flops(lambda: method.predict(x, *told))
     method.network.train()
     return flops

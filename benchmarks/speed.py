@@ -1,7 +1,8 @@
 """`make speed`: what the harness costs over a plain PyTorch loop that takes the same steps.
 
 Both train the same MLP on the same images in turn, several times over; the ratio of each pair and the median of
-the ratios are printed. MNIST where it is found, else digits enlarged by nothing: its own 8x8 images.
+the ratios are printed. MNIST where it is found, else digits enlarged by nothing: its own 8x8 images. Then what
+augmented images cost (benchmarks/speed_images.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from benchmarks.config import load_suite
 from benchmarks.grid import make_grid
 from benchmarks.run import run_cell
+from benchmarks.speed_images import report_images
 from methods import OptimizerSettings
 from models import MLP
 from scenarios import DataNotFound, Scenario
@@ -80,6 +82,10 @@ def main() -> None:
     median = statistics.median(ratios)
     verdict = "met" if median <= TARGET else "missed"
     print(f"median ratio {median:.3f} (target at most {TARGET}: {verdict})")
+    # seconds a step: three pairs of few steps are two minutes
+    report_images("cpu", steps=2, pairs=3, warmup=1)
+    if torch.cuda.is_available():
+        report_images("cuda", steps=300, pairs=5, warmup=20)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ import difflib
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
 from methods.bic import BiC
+from methods.der_expand import DERExpand
 from methods.der_replay import DERReplay
 from methods.derpp import DERpp
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
+from methods.foster import FOSTER
 from methods.gdumb import GDumb
 from methods.gem import GEM
 from methods.icarl import ICaRL
@@ -44,6 +46,8 @@ METHODS: dict[str, type[Method]] = {
     "bic": BiC,
     "ucir": UCIR,
     "podnet": PODNet,
+    "der_expand": DERExpand,
+    "foster": FOSTER,
 }
 
 
@@ -59,13 +63,16 @@ __all__ = [
     "AGEM",
     "ER",
     "EWC",
+    "FOSTER",
     "GEM",
     "METHODS",
     "PNN",
     "SI",
+    "UCIR",
     "WA",
     "Batch",
     "BiC",
+    "DERExpand",
     "DERReplay",
     "DERpp",
     "Finetune",
@@ -75,6 +82,7 @@ __all__ = [
     "LwF",
     "Method",
     "OptimizerSettings",
+    "PODNet",
     "Phase",
     "Recipe",
     "Replay",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from methods.base import Batch, Method, TaskView, hyper
 from methods.exemplars import ExemplarMemory, Policy, Select
-from methods.features import still_features
+from methods.features import head_logits
 from methods.rehearsal import even_draw, keep_exemplars, with_exemplars
 from methods.teacher import Teacher
 from models import Network
@@ -112,7 +112,7 @@ class BiC(Method):
 
     def _correction_loss(self, batch: Batch) -> Tensor:
         with torch.no_grad():
-            logits = self.network.head(still_features(self, batch.x))
+            logits = head_logits(self, batch)
         return self.cross_entropy(self.network.correct(logits), batch)
 
     def end_task(self, task: TaskView) -> None:

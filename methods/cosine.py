@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from methods.base import Batch, Method
-from methods.features import features_of, still_features
+from methods.base import Method
+from methods.nearest_mean import features_of
 from models import MultiHead
 from models.cosine_heads import CosineHead
 from scenarios import Examples
@@ -58,8 +58,3 @@ def fix_old_rows(method: Method) -> FixedRows | None:
     """Holds the rows of old classes that the new ones compete with; None where there are none."""
     old = method.layout.rivals(method.task.id)
     return FixedRows(method.network.head, old.stop) if old.start < old.stop else None
-
-
-def head_logits(method: Method, batch: Batch) -> Tensor:
-    """Logits of a phase that trains only the head: the backbone stays as it is, running statistics included."""
-    return method.network.head(still_features(method, batch.x))

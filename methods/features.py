@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from methods.base import Method
-from scenarios import Examples
+from methods.base import Batch, Method
 
 
 def still_features(method: Method, x: Tensor) -> Tensor:
@@ -23,11 +22,6 @@ def still_features(method: Method, x: Tensor) -> Tensor:
     return features
 
 
-def features_of(method: Method, examples: Examples, batch_size: int = 500) -> Tensor:
-    """Features float32 [n, d] of stored examples, not augmented, a part at a time."""
-    parts = []
-    for rows in torch.arange(len(examples), device=examples.labels.device).split(batch_size):
-        with method.precision():
-            x = method.normalise(examples.images[rows].to(method.device))
-            parts.append(still_features(method, x).float())
-    return torch.cat(parts)
+def head_logits(method: Method, batch: Batch) -> Tensor:
+    """Logits of a phase that trains only the head: the backbone stays as it is, running statistics included."""
+    return method.network.head(still_features(method, batch.x))

@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.cosine import column_scales, fix_old_rows, head_logits, imprint_new
+from methods.cosine import column_scales, fix_old_rows, imprint_new
 from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.features import head_logits
 from methods.losses import restrict, turned
 from methods.rehearsal import keep_exemplars, with_exemplars
 from methods.teacher import module_bytes
@@ -35,7 +36,9 @@ class PODNet(Method):
     buffer_size: Annotated[int, Field(ge=1)] = hyper(
         2000, "exemplars stored in all, or of each class (policy)", "Douillard et al. 2020: 20 of each of 100 classes"
     )
-    policy: Policy = hyper("total", "what buffer_size counts: total or per_class", "total; per_class: Douillard et al. 2020 (20)")
+    policy: Policy = hyper(
+        "total", "what buffer_size counts: total or per_class", "total; per_class: Douillard et al. 2020 (20)"
+    )
     select: Select = hyper("herding", "which examples become exemplars", "Douillard et al. 2020")
     proxies: Annotated[int, Field(ge=1)] = hyper(10, "of each class", "Douillard et al. 2020, section 3.2")
     margin: Annotated[float, Field(ge=0)] = hyper(0.6, "of the NCA loss", "Douillard et al. 2020")
@@ -47,10 +50,14 @@ class PODNet(Method):
     )
     flat: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of POD-flat", "Douillard et al. 2020, CIFAR-100")
     spatial: Annotated[float, Field(ge=0)] = hyper(
-        3.0, "weight of POD-spatial", "Douillard et al. 2020, CIFAR-100 with the head; 5 with nearest means, 8 on ImageNet"
+        3.0,
+        "weight of POD-spatial",
+        "Douillard et al. 2020, CIFAR-100 with the head; 5 with nearest means, 8 on ImageNet",
     )
     clamp: Annotated[float, Field(gt=0)] = hyper(5.0, "gradients are held within +- this", "Douillard's code")
-    finetune_epochs: Annotated[int, Field(ge=0)] = hyper(20, "balanced fine-tuning of the head; 0: none", "Douillard's code")
+    finetune_epochs: Annotated[int, Field(ge=0)] = hyper(
+        20, "balanced fine-tuning of the head; 0: none", "Douillard's code"
+    )
     finetune_lr: Annotated[float, Field(gt=0)] = hyper(
         0.05, "its learning rate", "0.05: Douillard's code; 0.005 for the whole network: PyCIL"
     )
@@ -80,6 +87,7 @@ class PODNet(Method):
                 epochs=self.finetune_epochs,
                 steps=None,
                 drop_last=False,
+                schedule="constant",
                 optimizer=self.recipe.optimizer.model_copy(update={"lr": self.finetune_lr}),
                 loss=self._head_loss,
             )

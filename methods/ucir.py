@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.cosine import column_scales, fix_old_rows, head_logits, imprint_new
+from methods.cosine import column_scales, fix_old_rows, imprint_new
 from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.features import head_logits
 from methods.losses import turned
 from methods.nearest_mean import NearestMean
 from methods.rehearsal import keep_exemplars, with_exemplars
@@ -34,9 +35,13 @@ class UCIR(Method):
     buffer_size: Annotated[int, Field(ge=1)] = hyper(
         2000, "exemplars stored in all, or of each class (policy)", "Hou et al. 2019: 20 of each of 100 classes"
     )
-    policy: Policy = hyper("total", "what buffer_size counts: total or per_class", "total; per_class: Hou et al. 2019 (20)")
+    policy: Policy = hyper(
+        "total", "what buffer_size counts: total or per_class", "total; per_class: Hou et al. 2019 (20)"
+    )
     select: Select = hyper("herding", "which examples become exemplars", "Hou et al. 2019")
-    less_forget: Annotated[float, Field(ge=0)] = hyper(5.0, "base weight of the feature distillation", "Hou et al. 2019")
+    less_forget: Annotated[float, Field(ge=0)] = hyper(
+        5.0, "base weight of the feature distillation", "Hou et al. 2019"
+    )
     adaptive: Literal["old", "total"] = hyper(
         "old",
         'the base weight is multiplied by sqrt(C / C_new), C being the "old" classes or their "total"',
@@ -49,9 +54,13 @@ class UCIR(Method):
         2, "new classes that an exemplar is ranked against", "2: Hou et al. 2019; max(2, new classes): Douillard's code"
     )
     ranking: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of the margin ranking", "Hou et al. 2019")
-    fix_old: bool = hyper(True, "rows of old classes stay as they are in the main phase", "Hou et al. 2019, section 3.3")
+    fix_old: bool = hyper(
+        True, "rows of old classes stay as they are in the main phase", "Hou et al. 2019, section 3.3"
+    )
     finetune_epochs: Annotated[int, Field(ge=0)] = hyper(
-        20, "balanced fine-tuning of the head; 0: none", "Douillard's incremental_learning; the authors' release: an option"
+        20,
+        "balanced fine-tuning of the head; 0: none",
+        "Douillard's incremental_learning; the authors' release: an option",
     )
     finetune_lr: Annotated[float, Field(gt=0)] = hyper(0.05, "its learning rate", "0.05: Douillard; 0.01: the release")
     classify: Literal["cnn", "nme"] = hyper(
@@ -85,6 +94,7 @@ class UCIR(Method):
                 epochs=self.finetune_epochs,
                 steps=None,
                 drop_last=False,
+                schedule="constant",
                 optimizer=self.recipe.optimizer.model_copy(update={"lr": self.finetune_lr}),
                 loss=self._head_loss,
             )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from scenarios.class_orders import published_order, published_orders
 from scenarios.datasets import Dataset
 from scenarios.stream import Stream, resolve_class_order
 
@@ -14,13 +16,24 @@ class Split(Stream):
     """Each task has its own classes (Zenke et al. 2017, Split MNIST; Hsu et al. 2018 and van de Ven 2019 its settings)."""
 
     stream: Literal["split"] = "split"
-    class_order: Literal["natural", "per_seed"] | tuple[int, ...] = Field(
-        "natural", description='"natural", "per_seed" (drawn anew for every seed) or a list of classes'
+    class_order: str | tuple[int, ...] = Field(
+        "natural", description='"natural", "per_seed" (drawn anew for every seed), a published one or a list of classes'
     )
+    classes: int | None = Field(None, ge=1, description="only the first of the order; null: all")
     first_task_classes: int | None = Field(None, ge=1, description="classes in the first task; null: as in the others")
 
+    @field_validator("class_order")
+    @classmethod
+    def _known_order(cls, order: str | tuple[int, ...]) -> str | tuple[int, ...]:
+        known = ["natural", "per_seed", *published_orders()]
+        if isinstance(order, str) and order not in known:
+            near = difflib.get_close_matches(order, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}, or a list of classes"
+            raise ValueError(f"no class order {order!r}; {hint}")
+        return order
+
     def make_tasks(self, dataset: Dataset, seed: int):
-        order = resolve_class_order(self.class_order, dataset.n_classes, seed)
+        order = self._order(dataset, seed)
         first = self.first_task_classes
         rest, later = (len(order), self.tasks) if first is None else (len(order) - first, self.tasks - 1)
         if rest < later or (later and rest % later) or (not later and rest):
@@ -32,3 +45,15 @@ class Split(Stream):
             classes.append(tuple(order[start : start + n]))
             start += n
         return classes, [None] * self.tasks, {"class_order": order}
+
+    def _order(self, dataset: Dataset, seed: int) -> list[int]:
+        """The classes in the order in which they come. Raises ValueError where data set and settings do not fit."""
+        if isinstance(self.class_order, str) and self.class_order not in ("natural", "per_seed"):
+            order = published_order(self.class_order, self.data, dataset.n_classes)
+        else:
+            order = resolve_class_order(self.class_order, dataset.n_classes, seed)
+        if self.classes is None:
+            return order
+        if self.classes > len(order):
+            raise ValueError(f"classes: {self.classes} of {self.data} were asked for, its order has {len(order)}")
+        return order[: self.classes]

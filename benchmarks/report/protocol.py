@@ -111,7 +111,9 @@ def _class_order(stream: Settings) -> str:
     if order is None:
         return ""
     words = {"natural": "natural, the same for every seed", "per_seed": "drawn anew for every seed"}
-    return words[order] if isinstance(order, str) else f"{', '.join(map(str, order))} for every seed"
+    if isinstance(order, str):
+        return words.get(order, f"{order}, the same for every seed")
+    return f"{', '.join(map(str, order))} for every seed"
 
 
 def _pixels(stream: Settings) -> str:
@@ -171,7 +173,7 @@ def _buffers(settings: Mapping[str, Settings]) -> str:
 def _environment(records: list[RunRecord]) -> Protocol:
     if not records:
         return {"runs": "none yet"}
-    return {
+    said: Protocol = {
         "hardware": _several(records, lambda e: e.get("hardware"), "times do not compare"),
         "device": _several(records, lambda e: e.get("device")),
         "threads": _several(records, lambda e: e.get("threads")),
@@ -179,6 +181,10 @@ def _environment(records: list[RunRecord]) -> Protocol:
         "commit": _several(records, lambda e: _commit(e.get("commit")), "not all rows come from the same code"),
         "versions": _versions(records),
     }
+    # older records do not say it: they are all fp32
+    if any(r.environment.get("precision", "fp32") != "fp32" for r in records):
+        said["precision"] = _several(records, lambda e: e.get("precision", "fp32"), "rows differ in number format")
+    return said
 
 
 def _several(records: list[RunRecord], read: Callable[[Settings], Any], warning: str = "") -> str:
@@ -215,5 +221,14 @@ def _assignments(method: Settings) -> str:
 
 def _assignment(key: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        value = "-".join(map(str, value))
-    return f"{key} = {value}"
+        value = (
+            " + ".join(map(_words, value)) if any(isinstance(v, Mapping) for v in value) else "-".join(map(str, value))
+        )
+    return f"{key} = {_words(value)}"
+
+
+def _words(value: Any) -> str:
+    """A setting with parts, e.g. an augmentation, without its braces."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return " ".join(_words(v) if k == "op" else f"{k} {_words(v)}" for k, v in value.items() if v is not None)

@@ -1,0 +1,119 @@
+"""Recipes: learning rates, the first task, scaled lengths, and what does not go together."""
+
+import json
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from benchmarks.run import task_view
+from methods import METHODS, Recipe
+from methods.recipe import ClipGradient
+from methods.schedule import lr_factor
+from tests.conftest import SMALL_MODEL, small_split
+
+
+def recipe(**settings) -> Recipe:
+    return Recipe.model_validate_json(json.dumps(settings))
+
+
+def phases(recipe: Recipe, **changes) -> list:
+    """The phase of each of two tasks of 40 images."""
+    scenario = small_split("class", tasks=2, class_order=(0, 1, 2, 3))
+    method = METHODS["finetune"]().start(scenario, SMALL_MODEL, recipe)
+    made = []
+    for task in scenario.tasks:
+        method.enter(task_view(scenario, task, False))
+        made.append(method.phase(task.train.examples(), **changes))
+    return made
+
+
+def test_multistep_multiplies_at_each_milestone():
+    (phase, _) = phases(recipe(epochs=4, batch_size=10, schedule="multistep", milestones=[1, 3], gamma=0.5))
+    assert [phase.lr_factor(step) for step in (0, 3, 4, 11, 12, 15)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_warmup_rises_linearly_and_cosine_ends_at_the_minimum():
+    settings = {"optimizer": {"lr": 0.2}, "warmup_epochs": 1, "warmup_start": 0.1, "min_lr": 0.05}
+    (phase, _) = phases(recipe(epochs=4, batch_size=10, schedule="cosine", **settings))
+    rates = [0.2 * phase.lr_factor(step) for step in range(17)]
+    assert rates[:4] == pytest.approx([0.1, 0.125, 0.15, 0.175])
+    # as in timm the warm-up does not delay the cosine
+    assert rates[4] == pytest.approx(0.05 + 0.15 * 0.5 * (1 + math.cos(math.pi * 4 / 16)))
+    assert rates[16] == pytest.approx(0.05)
+
+
+def test_without_warmup_and_minimum_the_cosine_is_exactly_the_plain_one():
+    factor = lr_factor("cosine", 7, [])
+    assert [factor(s) for s in range(8)] == [0.5 * (1 + math.cos(math.pi * s / 7)) for s in range(8)]
+
+
+def test_the_first_task_may_differ():
+    r = recipe(
+        epochs=17,
+        schedule="multistep",
+        milestones=[8, 12],
+        optimizer={"lr": 0.1, "weight_decay": 2e-4},
+        first={"epochs": 20, "milestones": [6, 12, 17], "optimizer": {"weight_decay": 5e-4}},
+    )
+    first, second = phases(r)
+    assert (first.epochs, first.milestones, first.optimizer.weight_decay) == (20, (6, 12, 17), 5e-4)
+    assert first.optimizer.lr == second.optimizer.lr == 0.1
+    assert (second.epochs, second.milestones, second.optimizer.weight_decay) == (17, (8, 12), 2e-4)
+
+
+def test_schedule_scale_scales_every_length_alike_and_keeps_an_epoch():
+    r = recipe(
+        epochs=170, schedule="multistep", milestones=[80, 120, 150], schedule_scale=0.1, first={"warmup_epochs": 10}
+    )
+    first, second = phases(r)
+    assert (second.epochs, second.milestones, second.warmup_epochs) == (17, (8, 12, 15), 0)
+    assert first.warmup_epochs == 1
+    own = phases(r, name="finetune", epochs=25, schedule="constant")[1]
+    assert (own.epochs, own.milestones) == (3, ())  # 2.5: halves up
+    assert phases(r, epochs=2)[1].epochs == 1
+    assert phases(recipe(epochs=None, steps=25, schedule_scale=0.1))[0].steps == 3
+
+
+def test_a_phase_of_its_own_length_or_schedule_leaves_the_recipes():
+    r = recipe(epochs=None, steps=7, schedule="multistep", milestones=[3], warmup_epochs=1)
+    own = phases(r, epochs=2, schedule="cosine")[1]
+    assert (own.epochs, own.steps, own.milestones, own.warmup_epochs) == (2, None, (), 0)
+    assert phases(r)[1].warmup_epochs == 1
+
+
+def test_clipping():
+    p = torch.nn.Parameter(torch.zeros(3))
+    p.grad = torch.tensor([3.0, -9.0, 0.5])
+    ClipGradient(value=5.0)([p])
+    assert p.grad.tolist() == [3.0, -5.0, 0.5]
+    ClipGradient(norm=1.0)([p])
+    assert float(p.grad.norm()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_preset_stands_in_the_recipe_as_its_operations():
+    r = recipe(augmentation="dytox")
+    assert [o.op for o in r.augmentation] == ["crop", "flip", "randaugment"]
+    assert r.augmentation[2].fill == (124, 116, 104)
+    assert r == Recipe.model_validate_json(r.model_dump_json())
+    assert recipe(augmentation=[{"op": "crop", "padding": 2}]).augmentation[0].padding == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"milestones": [3]}, ["milestones and schedule: multistep go together"]),
+        ({"schedule": "multistep", "milestones": [3, 2]}, ["do not rise"]),
+        ({"min_lr": 0.1, "warmup_start": 0.1}, ["min_lr belongs to", "warmup_start belongs to"]),
+        ({"first": {"epoch": 3, "precision": "bf16"}}, ["did you mean 'epochs'", "first.precision"]),
+        ({"first": {"epochs": 0}}, ["first.epochs"]),
+        ({"clip_gradient": {"value": 1.0, "norm": 1.0}}, ["exactly one of value and norm"]),
+        ({"augmentation": "cifar-jiter"}, ["did you mean 'cifar-jitter'"]),
+        ({"augmentation": [{"op": "crop", "paddin": 3}]}, ["paddin"]),
+    ],
+)
+def test_what_does_not_go_together_is_said_all_at_once(settings, said):
+    with pytest.raises(ValidationError) as error:
+        recipe(**settings)
+    assert all(text in str(error.value) for text in said)
