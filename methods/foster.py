@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from methods.base import Batch, Method, TaskView, hyper
 from methods.exemplars import ExemplarMemory, Policy, Select
