@@ -23,7 +23,8 @@ from scenarios.setting import Active
 class PODNet(Method):
     """NCA + sqrt(C_total / C_new) (flat * (1 - cos(f_old, f)) + spatial * POD-spatial) (eq. 3-7).
 
-    NCA, on logits eta * y_hat of several proxies a class: [log sum_{i != y} exp(eta y_hat_i) - eta (y_hat_y - margin)]_+.
+    NCA, on logits eta * y_hat of several proxies a class: [log sum_{i != y} exp(eta y_hat_i) - eta (y_hat_y - margin)]_+;
+    the margin's part has no gradient for the learned eta.
     POD-spatial compares the squared maps of each stage, summed over height and over width; a backbone without
     `forward_stages` has the flat term alone. New proxies start at k-means centres of their class's features; old ones
     stay fixed but in the fine-tuning of the head on an equal number of exemplars of every class.
@@ -105,7 +106,8 @@ class PODNet(Method):
         return loss + (1 - self.layout.share_of_old(self.task.id)) ** -0.5 * kept
 
     def _nca(self, logits: Tensor, batch: Batch) -> Tensor:
-        margins = self.margin * column_scales(self.network.head)
+        # detached: where the margin is not met, the loss would otherwise fall with eta, down to a negative one
+        margins = self.margin * column_scales(self.network.head).detach()
         return nca(logits, batch.y, margins, batch.active, self.nca)
 
     def _head_loss(self, batch: Batch) -> Tensor:

@@ -144,3 +144,14 @@ def test_podnet_gradients_are_clamped():
     assert max(p.grad.abs().max() for p in method.network.parameters()) > 1e-3
     method.adjust_gradients(batch)
     assert max(p.grad.abs().max() for p in method.network.parameters()) <= 1e-3
+
+
+def test_the_margin_does_not_drive_the_scale_negative():
+    """With eta's gradient through the margin the loss falls as eta does wherever the margin is not met."""
+    scenario = small_split("class", tasks=1, class_order=(0, 1))
+    method = enter(PODNet().start(scenario, SMALL_MODEL, BRIEF), scenario, 0)
+    batch = method.batch(scenario.tasks[0].train.examples())
+    with torch.no_grad():  # right, but by less than the margin
+        method.network.head.imprint(method.network.backbone(batch.x), batch.y)
+    method.loss(batch).backward()
+    assert method.network.head.scale.grad < 0
