@@ -97,7 +97,7 @@ class DERExpand(Method):
         is_new = batch.examples.task_ids == self.task.id
         target = torch.where(is_new, batch.y - self.task.outputs.start + 1, 0)
         auxiliary = F.cross_entropy(self._auxiliary(newest).float(), target)
-        return self.cross_entropy(self.network.head(features), batch) + self.auxiliary * auxiliary
+        return self.cross_entropy(self.network.classify(features), batch) + self.auxiliary * auxiliary
 
     def _head_loss(self, batch: Batch) -> Tensor:
         return self.cross_entropy(head_logits(self, batch) / self.finetune_temperature, batch)

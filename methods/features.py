@@ -24,4 +24,4 @@ def still_features(method: Method, x: Tensor) -> Tensor:
 
 def head_logits(method: Method, batch: Batch) -> Tensor:
     """Logits of a phase that trains only the head: the backbone stays as it is, running statistics included."""
-    return method.network.head(still_features(method, batch.x))
+    return method.network.classify(still_features(method, batch.x))

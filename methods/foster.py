@@ -102,7 +102,7 @@ class FOSTER(Method):
     def _boosting_loss(self, batch: Batch) -> Tensor:
         features = self.network.backbone(batch.x)
         newest = self.network.backbone.newest
-        logits, new = self.network.head(features), self._new_head(features[:, -newest:])
+        logits, new = self.network.classify(features), self._new_head(features[:, -newest:])
         answers = self._old_head(features[:, :-newest])
         groups = self.layout.past_groups(self.task.id)
         kept = sum(distillation(logits[:, g], answers[:, g], self.temperature, squared=False) for g in groups)

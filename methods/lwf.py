@@ -45,10 +45,10 @@ class LwF(Method):
         if not self._groups:
             return super().loss(batch)
         features = self.network.backbone(batch.x)
-        new = self.cross_entropy(self.network.head(features, batch.tasks), batch)
+        new = self.cross_entropy(self.network.classify(features, batch.tasks), batch)
         with torch.no_grad():
             answers = self._teacher(batch.x)
-        scores = self.network.head(features)
+        scores = self.network.classify(features)
         over = self._groups
         if self.columns == "all":
             over = [self.layout.active_at_test(past, self.seen) for past in range(len(over))]

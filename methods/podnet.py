@@ -95,7 +95,7 @@ class PODNet(Method):
 
     def loss(self, batch: Batch):
         features, maps = stages(self.network.backbone, batch.x)
-        loss = self._nca(self.network.head(features), batch)
+        loss = self._nca(self.network.classify(features), batch)
         if self._old_backbone is None:
             return loss
         with torch.no_grad():

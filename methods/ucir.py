@@ -105,7 +105,7 @@ class UCIR(Method):
         features = self.network.backbone(batch.x)
         with torch.no_grad():
             before = self._old_backbone(batch.x)
-        logits = self.network.head(features)
+        logits = self.network.classify(features)
         return self.cross_entropy(logits, batch) + self._weight() * turned(features, before) + self._rank(logits, batch)
 
     def _weight(self) -> float:

@@ -73,7 +73,7 @@ def test_ucir_loss_by_hand(adaptive, factor):
     batch = method.batch(phase.data)
     features = method.network.backbone(batch.x)
     logits = method.network.head(features)
-    cosines = logits / method.network.head.scale
+    cosines = (logits / method.network.head.scale).detach()
     ranked = []
     for row, label in zip(cosines, batch.y.tolist(), strict=True):
         if label < 4:
