@@ -17,8 +17,8 @@ from scenarios.setting import SETTINGS as ALL_SETTINGS
 from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
 
 PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
+# small buffers; a penalty that the short recipe can take; the long phase of a method's own as short
 BUDGET = {"buffer_size": 10, "strength": 1.0, "compression_epochs": 10}
-# small buffers; a penalty that the short recipe can take; phases of a method's own as short
 MEMORY_ALONE = {"gdumb"}
 """Methods that train on their memory, never on a task's data."""
 
