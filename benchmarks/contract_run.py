@@ -19,7 +19,8 @@ from methods import Method, OptimizerSettings, Recipe
 from models import ModelSettings
 from scenarios import Scenario, Split, Task
 
-RECIPE = Recipe(epochs=3, batch_size=10, optimizer=OptimizerSettings(lr=0.05, momentum=0.9))
+RECIPE = Recipe(epochs=30, schedule_scale=0.1, batch_size=10, optimizer=OptimizerSettings(lr=0.05, momentum=0.9))
+"""Three epochs; phases of a method's own are a tenth of their length too."""
 MODEL = ModelSettings(hidden=(16,))
 CLASSES = (0, 1, 2, 3, 4, 5)
 BUFFER = 10

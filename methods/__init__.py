@@ -6,12 +6,15 @@ import difflib
 
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
+from methods.bic import BiC
+from methods.der_expand import DERExpand
 from methods.der_replay import DERReplay
 from methods.derpp import DERpp
 from methods.dgr import DGR
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
+from methods.foster import FOSTER
 from methods.gdumb import GDumb
 from methods.gem import GEM
 from methods.generative_classifier import GenerativeClassifier
@@ -22,11 +25,14 @@ from methods.lwf import LwF
 from methods.mas import MAS
 from methods.packnet import PackNet
 from methods.pnn import PNN
+from methods.podnet import PODNet
 from methods.recipe import OptimizerSettings, Phase, Recipe
 from methods.rehearsal import Rehearsal
 from methods.replay import Replay
 from methods.separate import Separate
 from methods.si import SI
+from methods.ucir import UCIR
+from methods.wa import WA
 from methods.xdg import XdG
 
 METHODS: dict[str, type[Method]] = {
@@ -52,6 +58,12 @@ METHODS: dict[str, type[Method]] = {
     "separate": Separate,
     "xdg": XdG,
     "packnet": PackNet,
+    "wa": WA,
+    "bic": BiC,
+    "ucir": UCIR,
+    "podnet": PODNet,
+    "der_expand": DERExpand,
+    "foster": FOSTER,
 }
 
 
@@ -68,13 +80,18 @@ __all__ = [
     "DGR",
     "ER",
     "EWC",
+    "FOSTER",
     "GEM",
     "L2",
     "MAS",
     "METHODS",
     "PNN",
     "SI",
+    "UCIR",
+    "WA",
     "Batch",
+    "BiC",
+    "DERExpand",
     "DERReplay",
     "DERpp",
     "Finetune",
@@ -85,6 +102,7 @@ __all__ = [
     "LwF",
     "Method",
     "OptimizerSettings",
+    "PODNet",
     "PackNet",
     "Phase",
     "Recipe",

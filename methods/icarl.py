@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import Batch, Method, TaskView, hyper
+from methods.exemplar_training import with_exemplars
 from methods.exemplars import ExemplarMemory, Policy, Select
 from methods.losses import distillation
 from methods.nearest_mean import NearestMean, features_of
-from scenarios import Examples
 
 
 class ICaRL(Method):
@@ -60,7 +60,7 @@ class ICaRL(Method):
         self._groups = self.layout.past_groups(task.id)
 
     def phases(self, task: TaskView):
-        yield self.phase(Examples.concatenate([task.train, self.memory.examples()]) if len(self.memory) else task.train)
+        yield self.phase(with_exemplars(task.train, self.memory))
 
     def loss(self, batch: Batch):
         logits = self.network(batch.x)  # of all columns: those of old heads are distilled

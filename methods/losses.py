@@ -65,12 +65,21 @@ def restrict(logits: Tensor, active: Active) -> Tensor:
     return logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
 
 
-def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+def distillation(student: Tensor, teacher: Tensor, temperature: float, squared: bool = True) -> Tensor:
     """T^2 x cross-entropy of the softened student against the softened teacher, mean over the batch.
 
     Hinton et al. 2015, as in Li & Hoiem 2017 (LwF) eq. 2-3. teacher [N, C]; student [N, C] or wider: the teacher gives
-    the columns beyond its own the probability 0.
+    the columns beyond its own the probability 0. squared=False leaves out the T^2, as iCaRL's successors do.
     """
     log_p = F.log_softmax(student.float() / temperature, dim=1)[:, : teacher.shape[1]]
     q = F.softmax(teacher.float() / temperature, dim=1)
-    return -(q * log_p).sum(1).mean() * temperature**2
+    loss = -(q * log_p).sum(1).mean()
+    return loss * temperature**2 if squared else loss
+
+
+def turned(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean of 1 - cosine between the rows of two feature matrices [N, d].
+
+    The less-forget constraint of UCIR (Hou et al. 2019, eq. 6) and, on final features, POD-flat.
+    """
+    return (1 - F.cosine_similarity(student.float(), teacher.float())).mean()

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from methods.base import Batch, Method, TaskView, hyper
 from methods.losses import distillation
+from methods.teacher import module_bytes
 
 
 class LwF(Method):
@@ -44,10 +45,10 @@ class LwF(Method):
         if not self._groups:
             return super().loss(batch)
         features = self.network.backbone(batch.x)
-        new = self.cross_entropy(self.network.head(features, batch.tasks), batch)
+        new = self.cross_entropy(self.network.classify(features, batch.tasks), batch)
         with torch.no_grad():
             answers = self._teacher(batch.x)
-        scores = self.network.head(features)
+        scores = self.network.classify(features)
         over = self._groups
         if self.columns == "all":
             active = [self.layout.active_in_training(past, self.seen) for past in range(len(over))]
@@ -69,4 +70,4 @@ class LwF(Method):
     def footprint(self) -> dict[str, int]:
         if self.seen == 0:
             return {}
-        return {"teacher": sum(p.numel() * p.element_size() for p in self._teacher.parameters())}
+        return {"teacher": module_bytes(self._teacher)}

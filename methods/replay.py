@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import Field
 
 from methods.base import Method, TaskView, hyper
+from methods.exemplar_training import with_exemplars
 from methods.exemplars import ExemplarMemory, Policy, Select
 from methods.nearest_mean import features_of
-from scenarios import Examples
 
 
 class Replay(Method):
@@ -29,7 +29,7 @@ class Replay(Method):
         return super().build(scenario, model)
 
     def phases(self, task: TaskView):
-        yield self.phase(Examples.concatenate([task.train, self.memory.examples()]) if len(self.memory) else task.train)
+        yield self.phase(with_exemplars(task.train, self.memory))
 
     def end_task(self, task: TaskView) -> None:
         self.memory.update(task.train, partial(features_of, self))

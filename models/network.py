@@ -20,9 +20,12 @@ class Network(nn.Module):
         self.head = head
 
     def forward(self, x: Tensor, task: int | Tensor | None = None) -> Tensor:
-        features = self.backbone(x)
+        return self.classify(self.backbone(x), task)
+
+    def classify(self, features: Tensor, task: int | Tensor | None = None) -> Tensor:
+        """Features [N, d] -> logits float32 [N, columns], under autocast too."""
         device = features.device.type
-        if not torch.is_autocast_enabled(device):
+        if device == "meta" or not torch.is_autocast_enabled(device):
             return self.head(features, task)
         # three digits of a logit are too few to rank a hundred classes by
         with torch.autocast(device, enabled=False):

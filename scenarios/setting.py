@@ -138,6 +138,23 @@ class OutputLayout:
             return [slice(0, self.n_outputs)]
         return [slice(0, self.columns[task - 1].stop)]
 
+    def new_columns(self, task: int) -> slice:
+        """The columns that task `task` is the first to have; empty where earlier tasks have them all."""
+        own = self.columns[task]
+        return slice(own.stop, own.stop) if self.setting.shared_labels and task > 0 else own
+
+    def rivals(self, task: int) -> slice:
+        """Columns of earlier tasks that compete at test with the new ones of `task`; empty where none do."""
+        if self.new_columns(task) == slice(self.columns[task].stop, self.columns[task].stop):
+            return slice(0, 0)
+        competing = self.active_at_test(task, task + 1)
+        return slice(competing.start, self.columns[task].start)
+
+    def share_of_old(self, task: int) -> float:
+        """Classes learned before `task` as a part of those learned with it; shared ones count once a task."""
+        sizes = [c.stop - c.start for c in self.columns[: task + 1]]
+        return 1 - sizes[-1] / sum(sizes)
+
     def forward_transfer_reason(self) -> str | None:
         """Why forward transfer means nothing here, None where it does."""
         if self.setting.shared_labels or self.setting.task_id_at_test:

@@ -17,8 +17,8 @@ from scenarios.setting import SETTINGS as ALL_SETTINGS
 from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
 
 PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
-# small buffers; a penalty that the short recipe can take; a generator that learns in the ten steps of it
-BUDGET = {"buffer_size": 10, "strength": 0.01, "generator_lr": 0.02}
+# small buffers; a penalty that the short recipe can take; what a method trains for itself learns in ten steps
+BUDGET = {"buffer_size": 10, "strength": 0.01, "generator_lr": 0.02, "compression_epochs": 10}
 OWN_DATA = {"gdumb", "generative-classifier"}
 """Methods that train on their memory alone, or on one class after the other: other batches than finetune's."""
 

@@ -1,0 +1,109 @@
+"""DER, dynamically expandable representation (Yan et al. 2021), without its masks."""
+
+from functools import partial
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from methods.base import Batch, Method, TaskView, hyper
+from methods.exemplar_training import balanced_subset, keep_exemplars, with_exemplars
+from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.features import head_logits
+from models import LinearHead, Network
+from models.parallel import ParallelBackbones, fresh_head, widened_head
+from scenarios.seeding import seed_for
+
+
+class DERExpand(Method):
+    """A backbone a task, those before it frozen bit for bit; the features of all side by side under one linear layer.
+
+    CE(all classes) + auxiliary * CE(H_a(newest features)), H_a telling the new classes and "old" apart (eq. 4-6, 9).
+    Then the linear layer starts anew and learns alone, CE(logits / 5), on as many examples of each class as the
+    smallest has (section 3.4). Masks (section 3.3) were not released. The new backbone starts as a copy of the last.
+    """
+
+    about = "a frozen backbone for every task before, a new one for this, one classifier over all features"
+    source = "Yan et al. 2021, DER: Dynamically expandable representation for class incremental learning"
+    family = "expansion"
+
+    buffer_size: Annotated[int, Field(ge=1)] = hyper(
+        2000, "exemplars stored in all, or of each class (policy)", "Yan et al. 2021, CIFAR-100"
+    )
+    policy: Policy = hyper(
+        "total", "what buffer_size counts: total or per_class", "total; per_class: Yan et al. 2021, B50 (20)"
+    )
+    select: Select = hyper("herding", "which examples become exemplars", "Yan et al. 2021")
+    auxiliary: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of the auxiliary loss", "DER's release")
+    reuse_head: bool = hyper(
+        False, "each task's linear layer starts from the last one's weights", "false: DER's release; true: PyCIL"
+    )
+    bias: bool = hyper(False, "the linear layer has a bias", "false: DER's release; true: PyCIL")
+    finetune_epochs: Annotated[int, Field(ge=0)] = hyper(
+        30, "of the linear layer alone, balanced; 0: none", "30: DER's release; 0: PyCIL, which aligns weights instead"
+    )
+    finetune_lr: Annotated[float, Field(gt=0)] = hyper(
+        0.1, "its learning rate, a tenth from half-way on", "DER's release"
+    )
+    finetune_temperature: Annotated[float, Field(gt=0)] = hyper(
+        5.0, "its logits are divided by this", "DER's release: 5 on CIFAR-100, 1 on ImageNet-100"
+    )
+
+    def build(self, scenario, model):
+        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self._auxiliary: nn.Linear | None = None
+        network = self.backbone_and_head(scenario, model, partial(LinearHead, bias=self.bias))
+        return Network(ParallelBackbones([network.backbone]), network.head)
+
+    def begin_task(self, task: TaskView) -> None:
+        if task.id == 0:
+            return
+        self.network.backbone = self.network.backbone.grown()
+        width = self.network.backbone.features
+        self.network.head = (widened_head if self.reuse_head else fresh_head)(self.network.head, width)
+        classes = task.outputs.stop - task.outputs.start
+        self._auxiliary = nn.Linear(self.network.backbone.newest, classes + 1).to(self.device)
+
+    def phases(self, task: TaskView):
+        everything = with_exemplars(task.train, self.memory)
+        learned = [p for p in self.network.parameters() if p.requires_grad]
+        extra = list(self._auxiliary.parameters()) if self._auxiliary is not None else []
+        yield self.phase(everything, parameters=[*learned, *extra])
+        self._auxiliary = None
+        if task.id == 0 or not self.finetune_epochs:
+            return
+        torch.manual_seed(seed_for(self.seed, "finetune", task.id))
+        self.network.head = fresh_head(self.network.head, self.network.backbone.features)
+        yield self.phase(
+            balanced_subset(everything, self.generator("balanced", task.id)),
+            name="finetune",
+            parameters=list(self.network.head.parameters()),
+            epochs=self.finetune_epochs,
+            steps=None,
+            drop_last=False,
+            optimizer=self.recipe.optimizer.model_copy(update={"lr": self.finetune_lr}),
+            schedule="multistep",
+            milestones=(max(1, self.finetune_epochs // 2),),
+            loss=self._head_loss,
+        )
+
+    def loss(self, batch: Batch):
+        if self._auxiliary is None:
+            return super().loss(batch)
+        features = self.network.backbone(batch.x)
+        newest = features[:, -self.network.backbone.newest :]
+        is_new = batch.examples.task_ids == self.task.id
+        target = torch.where(is_new, batch.y - self.task.outputs.start + 1, 0)
+        auxiliary = F.cross_entropy(self._auxiliary(newest).float(), target)
+        return self.cross_entropy(self.network.classify(features), batch) + self.auxiliary * auxiliary
+
+    def _head_loss(self, batch: Batch) -> Tensor:
+        return self.cross_entropy(head_logits(self, batch) / self.finetune_temperature, batch)
+
+    def end_task(self, task: TaskView) -> None:
+        keep_exemplars(self, self.memory, task.train)
+
+    def footprint(self) -> dict[str, int]:
+        return {"buffer": self.memory.nbytes}

@@ -1,0 +1,161 @@
+"""PODNet, pooled outputs distillation (Douillard et al. 2020)."""
+
+import copy
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from methods.base import Batch, Method, TaskView, hyper
+from methods.cosine import column_scales, fix_old_rows, imprint_new
+from methods.exemplar_training import keep_exemplars, with_exemplars
+from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.features import head_logits
+from methods.losses import restrict, turned
+from methods.teacher import module_bytes
+from models.cosine_heads import MultiProxyHead
+from scenarios.setting import Active
+
+
+class PODNet(Method):
+    """NCA + sqrt(C_total / C_new) (flat * (1 - cos(f_old, f)) + spatial * POD-spatial) (eq. 3-7).
+
+    NCA, on logits eta * y_hat of several proxies a class: [log sum_{i != y} exp(eta y_hat_i) - eta (y_hat_y - margin)]_+;
+    the margin's part has no gradient for the learned eta.
+    POD-spatial compares the squared maps of each stage, summed over height and over width; a backbone without
+    `forward_stages` has the flat term alone. New proxies start at k-means centres of their class's features; old ones
+    stay fixed but in the fine-tuning of the head on an equal number of exemplars of every class.
+    """
+
+    about = "distils pooled feature maps; several cosine proxies a class; balanced fine-tuning of the head"
+    source = "Douillard et al. 2020, PODNet: Pooled outputs distillation for small-tasks incremental learning"
+    family = "replay"
+
+    buffer_size: Annotated[int, Field(ge=1)] = hyper(
+        2000, "exemplars stored in all, or of each class (policy)", "Douillard et al. 2020: 20 of each of 100 classes"
+    )
+    policy: Policy = hyper(
+        "total", "what buffer_size counts: total or per_class", "total; per_class: Douillard et al. 2020 (20)"
+    )
+    select: Select = hyper("herding", "which examples become exemplars", "Douillard et al. 2020")
+    proxies: Annotated[int, Field(ge=1)] = hyper(10, "of each class", "Douillard et al. 2020, section 3.2")
+    margin: Annotated[float, Field(ge=0)] = hyper(0.6, "of the NCA loss", "Douillard et al. 2020")
+    nca: Literal["paper", "release"] = hyper(
+        "paper",
+        '"paper": eq. 7; "release": the margin is subtracted from every column, so that it cancels, the own class counts '
+        "as the greatest logit in the denominator, and there is no hinge",
+        "paper: Douillard et al. 2020; release: Douillard's incremental_learning",
+    )
+    flat: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of POD-flat", "Douillard et al. 2020, CIFAR-100")
+    spatial: Annotated[float, Field(ge=0)] = hyper(
+        3.0,
+        "weight of POD-spatial",
+        "Douillard et al. 2020, CIFAR-100 with the head; 5 with nearest means, 8 on ImageNet",
+    )
+    clamp: Annotated[float, Field(gt=0)] = hyper(5.0, "gradients are held within +- this", "Douillard's code")
+    finetune_epochs: Annotated[int, Field(ge=0)] = hyper(
+        20, "balanced fine-tuning of the head; 0: none", "Douillard's code"
+    )
+    finetune_lr: Annotated[float, Field(gt=0)] = hyper(
+        0.05, "its learning rate", "0.05: Douillard's code; 0.005 for the whole network: PyCIL"
+    )
+
+    def build(self, scenario, model):
+        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self._old_backbone: nn.Module | None = None
+        if model.backbone.partition(":")[0] != "timm":
+            model = model.model_copy(update={"last_relu": False})
+        return self.backbone_and_head(scenario, model, partial(MultiProxyHead, proxies=self.proxies))
+
+    def begin_task(self, task: TaskView) -> None:
+        self._fixed = None
+        if task.id:
+            imprint_new(self, task.train)
+            self._fixed = fix_old_rows(self)
+
+    def phases(self, task: TaskView):
+        yield self.phase(with_exemplars(task.train, self.memory))
+        keep_exemplars(self, self.memory, task.train)
+        self._fixed = None
+        if task.id and self.finetune_epochs:
+            yield self.phase(
+                self.memory.examples(),
+                name="finetune",
+                parameters=list(self.network.head.parameters()),
+                epochs=self.finetune_epochs,
+                steps=None,
+                drop_last=False,
+                schedule="constant",
+                optimizer=self.recipe.optimizer.model_copy(update={"lr": self.finetune_lr}),
+                loss=self._head_loss,
+            )
+
+    def loss(self, batch: Batch):
+        features, maps = stages(self.network.backbone, batch.x)
+        loss = self._nca(self.network.classify(features), batch)
+        if self._old_backbone is None:
+            return loss
+        with torch.no_grad():
+            old_features, old_maps = stages(self._old_backbone, batch.x)
+        kept = self.flat * turned(features, old_features)
+        if maps:
+            kept = kept + self.spatial * pod_spatial(maps, old_maps)
+        return loss + (1 - self.layout.share_of_old(self.task.id)) ** -0.5 * kept
+
+    def _nca(self, logits: Tensor, batch: Batch) -> Tensor:
+        # detached: where the margin is not met, the loss would otherwise fall with eta, down to a negative one
+        margins = self.margin * column_scales(self.network.head).detach()
+        return nca(logits, batch.y, margins, batch.active, self.nca)
+
+    def _head_loss(self, batch: Batch) -> Tensor:
+        return self._nca(head_logits(self, batch), batch)
+
+    def adjust_gradients(self, batch: Batch) -> None:
+        nn.utils.clip_grad_value_(self.network.parameters(), self.clamp)
+
+    def after_step(self, batch: Batch) -> None:
+        if self._fixed is not None:
+            self._fixed.restore()
+
+    def end_task(self, task: TaskView) -> None:
+        self._old_backbone = copy.deepcopy(self.network.backbone).eval().requires_grad_(False)
+
+    def footprint(self) -> dict[str, int]:
+        teacher = {"teacher": module_bytes(self._old_backbone)} if self._old_backbone is not None else {}
+        return {"buffer": self.memory.nbytes, **teacher}
+
+
+def stages(backbone: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Features and the maps of each stage; none where the backbone has no stages."""
+    return backbone.forward_stages(x) if hasattr(backbone, "forward_stages") else (backbone(x), [])  # type: ignore[operator]
+
+
+def pod_spatial(maps: list[Tensor], old: list[Tensor]) -> Tensor:
+    """Mean over stages and images of |p(h) - p(h_old)|, h [N, c, H, W] (eq. 4).
+
+    p: h squared, summed over width and over height, both put in a row [N, c (H + W)] and brought to length 1.
+    """
+
+    def pooled(h: Tensor) -> Tensor:
+        h = h.float().square()
+        return F.normalize(torch.cat([h.sum(3).flatten(1), h.sum(2).flatten(1)], dim=1), dim=1)
+
+    distances = [(pooled(a) - pooled(b)).norm(dim=1).mean() for a, b in zip(maps, old, strict=True)]
+    return torch.stack(distances).mean()
+
+
+def nca(logits: Tensor, labels: Tensor, margins: Tensor, active: Active = None, form: str = "paper") -> Tensor:
+    """The NCA loss with a margin (eq. 7), mean over the batch; see the setting `nca`.
+
+    logits [N, C] = eta y_hat; labels int64 [N]; margins [C] = eta * margin.
+    """
+    logits = restrict(logits, active)
+    own = F.one_hot(labels, logits.shape[1]).bool()
+    if form == "release":
+        logits = logits - logits.max(1, keepdim=True).values
+        return (logits.masked_fill(own, 0).logsumexp(1) - logits[own]).mean()
+    lowest = torch.finfo(logits.dtype).min
+    return (logits.masked_fill(own, lowest).logsumexp(1) - logits[own] + margins[labels]).clamp(min=0).mean()
