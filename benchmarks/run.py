@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 
@@ -15,7 +17,7 @@ from benchmarks.environment import environment, peak_memory_bytes
 from benchmarks.evaluate import evaluate, evaluate_both
 from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.record import Counts, Flops, Memory, RunRecord
-from methods import Method, TaskView, method_class
+from methods import Method, Phase, TaskView, method_class
 from metrics import AccuracyMatrix
 from metrics.flops import Flops as FlopCount
 from metrics.flops import count_flops
@@ -46,10 +48,22 @@ def train_task(
     view = task_view(scenario, task, method.sees_past_data)
     with watch("train"):
         method.enter(view)
-        for index, phase in enumerate(method.phases(view)):
+        for index, phase in enumerate(_phases(method, view, trainer)):
             fit(method, phase, trainer, index)
     with watch("end_task"):
         trainer.meter.measure((task.id, "end_task"), lambda: method.end_task(view), part="end_task")
+
+
+def _phases(method: Method, view: TaskView, trainer: Trainer) -> Iterator[Phase]:
+    """The method's phases. What it does between them, such as choosing exemplars, costs FLOPs too."""
+    phases, meter, part = iter(method.phases(view)), trainer.meter, "between phases"
+    for index in count():
+        phase = meter.measure((view.id, index), lambda: next(phases, None), part)
+        if not meter.parts[part]:
+            del meter.parts[part]
+        if phase is None:
+            return
+        yield phase
 
 
 def task_view(scenario: Scenario, task: Task, with_past: bool) -> TaskView:
@@ -73,6 +87,7 @@ def run_cell(cell: CellSettings, data_root: str | None = None, device: str = "cp
     parameters: list[dict[str, int]] = []
     inference: list[FlopCount] = []
     stored: list[dict[str, int]] = []
+    diagnostics: list[dict[str, float]] = []
     status, error = "done", None
     cls = method_class(cell.method.name)
     try:
@@ -86,6 +101,7 @@ def run_cell(cell: CellSettings, data_root: str | None = None, device: str = "cp
             parameters.append(method.parameters_report())
             inference.append(inference_flops(method, scenario, task))
             stored.append(method.footprint())
+            diagnostics.append(method.diagnostics())
     except Diverged as diverged:
         status, error = "diverged", str(diverged)
     except Exception:
@@ -110,6 +126,7 @@ def run_cell(cell: CellSettings, data_root: str | None = None, device: str = "cp
         steps=trainer.steps,
         parameters=parameters,
         memory=Memory(stored_bytes=stored, peak_bytes=peak_memory_bytes(device)),
+        diagnostics=diagnostics if any(diagnostics) else [],
         scenario_manifest=scenario.manifest,
         environment=environment(device),
     )

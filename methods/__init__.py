@@ -6,6 +6,8 @@ import difflib
 
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
+from methods.dne import DNE
+from methods.dytox import DyTox
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
@@ -26,6 +28,8 @@ METHODS: dict[str, type[Method]] = {
     "a-gem": AGEM,
     "gem": GEM,
     "pnn": PNN,
+    "dytox": DyTox,
+    "dne": DNE,
 }
 
 
@@ -39,6 +43,7 @@ def method_class(name: str) -> type[Method]:
 
 __all__ = [
     "AGEM",
+    "DNE",
     "ER",
     "EWC",
     "GEM",
@@ -46,6 +51,7 @@ __all__ = [
     "PNN",
     "SI",
     "Batch",
+    "DyTox",
     "Finetune",
     "Joint",
     "LwF",

@@ -72,6 +72,11 @@ class Method:
         """The network before the first task. Draw weights from torch's default generator (it is seeded)."""
         return self.backbone_and_head(scenario, model)
 
+    def grow(self, task: TaskView) -> None:
+        """Makes room in the network for the columns of `task`. Draw weights from torch's default generator."""
+        if hasattr(self.network, "expand"):
+            self.network.expand(self.layout.width(task.id))
+
     def begin_task(self, task: TaskView) -> None:
         """Before training on `task`; the network already has the task's output columns."""
 
@@ -114,6 +119,10 @@ class Method:
 
     def footprint(self) -> dict[str, int]:
         """Bytes kept between tasks besides the network, by part, e.g. {"buffer": ...}."""
+        return {}
+
+    def diagnostics(self) -> dict[str, float]:
+        """What else the record should say after each task, by name, e.g. {"exemplars": 2000}."""
         return {}
 
     def step_shape(self, batch: Batch) -> tuple:
@@ -213,9 +222,8 @@ class Method:
         """Grows the network for `task`, with initial weights that depend on seed and task alone; then `begin_task`."""
         self.task, self.seen = task, task.id + 1
         torch.manual_seed(seed_for(self.seed, "task", task.id))
-        if hasattr(self.network, "expand"):
-            self.network.expand(self.layout.width(task.id))
-            self.network.to(self.device)
+        self.grow(task)
+        self.network.to(self.device)
         self.begin_task(task)
 
     @classmethod

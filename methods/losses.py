@@ -16,6 +16,17 @@ def cross_entropy(logits: Tensor, labels: Tensor, active: Active = None, reducti
     return F.cross_entropy(restrict(logits, active), labels, reduction=reduction)
 
 
+def binary_cross_entropy(logits: Tensor, targets: Tensor, active: Active = None) -> Tensor:
+    """Sigmoid cross-entropy, the mean over images and active columns, in float32. logits and targets [N, C]."""
+    terms = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
+    if isinstance(active, slice):
+        return terms[:, active].mean()
+    if active is None:
+        return terms.mean()
+    mask = active[:, : logits.shape[1]]
+    return (terms * mask).sum() / mask.sum()
+
+
 def restrict(logits: Tensor, active: Active) -> Tensor:
     """Logits [N, C] with the inactive columns pushed to the lowest finite value, so that softmax gives them 0."""
     if active is None:
