@@ -56,6 +56,8 @@ def hardware(device: str) -> str:
     """The accelerator's name, or the processor's with its core count."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
+    if device.startswith("mps"):
+        return f"{platform.processor() or platform.machine()} GPU (Metal)"
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -70,6 +72,9 @@ def reset_peak_memory(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
         return
+    if device.startswith("mps"):
+        torch.mps.empty_cache()
+        return
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -80,6 +85,8 @@ def peak_memory_bytes(device: str) -> int | None:
     """Peak device memory (CUDA), or peak resident memory of this process since `reset_peak_memory`."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)
+    if device.startswith("mps"):
+        return torch.mps.driver_allocated_memory()  # what the cell has had reserved: Metal tells no peak
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

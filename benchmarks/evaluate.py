@@ -35,21 +35,23 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
         own = layout.active_at_test(task.id, seen)
         # a method that answers only for the task it is told has no other reading
         other = None if method.needs_task_id else layout.other_view(task.id, seen)
-        test = task.test.kept
-        correct, other_correct = 0, 0
-        for rows in torch.arange(len(test)).split(batch_size):
-            x = scenario.normalise(test.images[rows].to(method.device))
-            y = test.labels[rows].to(method.device)
-            scores = method.predict(x, task_id) if task_id is not None else method.predict(x)
-            correct += _correct(scores, y, own)
+        test = task.test.kept_on(method.device)
+        right = torch.zeros(2, dtype=torch.int64, device=method.device)
+        for images, y in zip(test.images.split(batch_size), test.labels.split(batch_size), strict=True):
+            x = scenario.normalise(images)
+            with method.precision():
+                scores = method.predict(x, task_id) if task_id is not None else method.predict(x)
+            right[0] += _correct(scores, y, own)
             if other is not None:
-                other_correct += _correct(scores, y, other)
+                right[1] += _correct(scores, y, other)
+        correct, other_correct = right.tolist()
         row.append((correct, len(test)))
         other_row.append((other_correct, len(test)) if other is not None else None)
     method.network.train()
     return row, other_row
 
 
-def _correct(scores: torch.Tensor, labels: torch.Tensor, active: slice) -> int:
+def _correct(scores: torch.Tensor, labels: torch.Tensor, active: slice) -> torch.Tensor:
+    """How many are right, int64 [], left on the device: one look a task, not one a batch."""
     answers = scores[:, active].argmax(1) + active.start
-    return int((answers == labels).sum())
+    return (answers == labels).sum()

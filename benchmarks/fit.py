@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from methods import Method, Phase
+from methods import Batch, Method, Phase
 from metrics.flops import FlopMeter
 from scenarios import Examples
 from scenarios.seeding import generator_for
+
+AHEAD = 4096
+"""Images augmented at once on a GPU: RandAugment on one batch would cost launches, not arithmetic. On a processor
+it is a batch at a time, which stays in its cache."""
 
 
 class Diverged(RuntimeError):
@@ -37,28 +41,33 @@ def fit(method: Method, phase: Phase, trainer: Trainer | None = None, index: int
     trainer = trainer or Trainer()
     optimizer = _optimizer(phase, trainer)
     total = phase.total_steps
-    schedule = None
-    if phase.schedule == "cosine":
-        schedule = LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step, total) / total)))
+    schedule = None if phase.constant_lr else LambdaLR(optimizer, phase.lr_factor)
     data = phase.data.to(method.device)
     order = generator_for(method.seed, "batches", method.task.id, index)
     method.network.train()
     loss_sum, taken, epoch = torch.zeros((), device=method.device), 0, 0
-    while taken < total:
-        for rows in _epoch(data, phase, order, method.device):
-            if taken == total:
-                break
-            batch = method.batch(data[rows], epoch)
-            key = (method.task.id, index, method.step_shape(batch))
-            step = partial(method.observe, batch, optimizer, phase)
-            loss_sum += trainer.meter.measure(key, step, part=phase.name)
-            if schedule is not None:
-                schedule.step()
-            taken += 1
-        epoch += 1
-        # one look per epoch: asking an accelerator after every step would make it wait
-        if not torch.isfinite(loss_sum):
-            raise Diverged(f"loss is {float(loss_sum)} in task {method.task.id}, phase {phase.name!r}, epoch {epoch}")
+    if phase.augment:
+        method.augmenter.start(method.task.id, index)
+    try:
+        while taken < total:
+            for batch in _epoch(method, phase, data, order, epoch, total - taken):
+                key = (method.task.id, index, method.step_shape(batch))
+                step = partial(method.observe, batch, optimizer, phase)
+                loss_sum += trainer.meter.measure(key, step, part=phase.name)
+                if schedule is not None:
+                    schedule.step()
+                taken += 1
+            epoch += 1
+            # one look per epoch: asking an accelerator after every step would make it wait
+            if not torch.isfinite(loss_sum):
+                where = f"task {method.task.id}, phase {phase.name!r}, epoch {epoch}"
+                raise Diverged(f"loss is {float(loss_sum)} in {where}")
+    except Exception as error:
+        if method.recipe.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise RuntimeError(f"training.compile: torch.compile failed on the backbone ({_first(error)})") from error
+        raise
+    finally:
+        method.augmenter.stop()
     trainer.steps += taken
     extra = method.extra_flops()
     if extra:
@@ -69,6 +78,8 @@ def _optimizer(phase: Phase, trainer: Trainer) -> torch.optim.Optimizer:
     """A fresh optimizer, or the one of the last task's phase of this name where its state is to be kept."""
     if phase.optimizer_state == "kept" and phase.name in trainer.optimizers:
         optimizer = trainer.optimizers[phase.name]
+        for group in optimizer.param_groups:  # where the schedule of the task before has left it
+            group["lr"] = group["initial_lr"] = phase.optimizer.lr
         held = [id(p) for group in optimizer.param_groups for p in group["params"]]
         if held != [id(p) for p in phase.parameters]:
             raise ValueError(
@@ -81,8 +92,23 @@ def _optimizer(phase: Phase, trainer: Trainer) -> torch.optim.Optimizer:
     return optimizer
 
 
-def _epoch(data: Examples, phase: Phase, order: torch.Generator, device: torch.device):
-    """Rows of one pass over the data in random order, a batch at a time."""
-    permutation = torch.randperm(len(data), generator=order).to(device)
-    batches = permutation.split(phase.batch_size)
-    return batches[: phase.steps_per_epoch]
+def _epoch(
+    method: Method, phase: Phase, data: Examples, order: torch.Generator, epoch: int, most: int
+) -> Iterator[Batch]:
+    """One pass over the data in random order, a batch at a time, at most `most` batches."""
+    permutation = torch.randperm(len(data), generator=order).to(method.device)
+    batches = permutation.split(phase.batch_size)[: min(phase.steps_per_epoch, most)]
+    if not method.augmenter.changes():
+        for rows in batches:
+            yield method.batch(data[rows], epoch)
+        return
+    ahead = max(1, AHEAD // phase.batch_size) if method.device.type == "cuda" else 1
+    for first in range(0, len(batches), ahead):
+        chunk = batches[first : first + ahead]
+        images = method.augmenter.new(data.images.index_select(0, torch.cat(chunk)))
+        for rows, own in zip(chunk, images.split(phase.batch_size), strict=True):
+            yield method.batch(data[rows], epoch, images=own)
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -18,6 +18,7 @@ from benchmarks.evaluate import evaluate, evaluate_both
 from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.record import Counts, Flops, Memory, RunRecord
 from methods import Method, Phase, TaskView, method_class
+from methods.precision import resolve_precision
 from metrics import AccuracyMatrix
 from metrics.flops import Flops as FlopCount
 from metrics.flops import count_flops
@@ -128,7 +129,8 @@ def run_cell(cell: CellSettings, data_root: str | None = None, device: str = "cp
         memory=Memory(stored_bytes=stored, peak_bytes=peak_memory_bytes(device)),
         diagnostics=diagnostics if any(diagnostics) else [],
         scenario_manifest=scenario.manifest,
-        environment=environment(device),
+        environment=environment(device)
+        | {"precision": resolve_precision(cell.training.precision, torch.device(device))},
     )
 
 
@@ -172,7 +174,7 @@ def inference_flops(method: Method, scenario: Scenario, task: Task) -> FlopCount
     x = torch.zeros(1, *scenario.image_shape, device=method.device)
     told = (task.id,) if scenario.layout.setting.task_id_at_test else ()
     method.network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), method.precision():
         flops = count_flops(lambda: method.predict(x, *told))
     method.network.train()
     return flops

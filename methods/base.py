@@ -13,25 +13,23 @@ import copy
 import difflib
 import inspect
 from collections.abc import Iterable
-from contextlib import nullcontext
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, Self, dataclass_transform, get_type_hints
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self, dataclass_transform
 
 import torch
-from pydantic import ConfigDict, ValidationError, create_model
+import torch.nn.functional as F
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from methods import losses
+from methods.augmentation import Augmenter
 from methods.batch import Batch, TaskView
-from methods.recipe import Phase, Recipe
+from methods.hyperparameters import explain, hyper, hyperparameter_model
+from methods.precision import Precision, autocast, gradient_scaler, resolve_precision
+from methods.recipe import SCHEDULE_PARTS, Phase, Recipe
 from models import HeadLayer, ModelSettings, Network, build_network
 from scenarios import Examples, OutputLayout, Scenario, resolve_head
 from scenarios.seeding import generator_for, seed_for
-
-
-def hyper(default: Any, about: str, source: str = "") -> Any:
-    """A hyperparameter: its default, what it is in one line, and where the default comes from."""
-    return field(default=default, metadata={"about": about, "source": source})
 
 
 @dataclass_transform(field_specifiers=(hyper, field), eq_default=False)
@@ -60,6 +58,11 @@ class Method:
     """The nn.Module that is trained, of the kind that `build` makes."""
     layout: OutputLayout
     recipe: Recipe
+    number_format: Precision
+    """In which forward passes run: the recipe's precision, resolved."""
+    scaler: torch.amp.GradScaler | None
+    """fp16 alone needs one; `observe` unscales before `adjust_gradients`."""
+    augmenter: Augmenter
     seed: int
     device: torch.device
     task: TaskView
@@ -89,9 +92,19 @@ class Method:
         with self.precision():
             loss = self.loss(batch) if phase.loss is None else phase.loss(batch)
         optimizer.zero_grad()
-        loss.backward()
+        if self.scaler is None:
+            loss.backward()
+        else:
+            self.scaler.scale(loss).backward()
+            self.scaler.unscale_(optimizer)
         self.adjust_gradients(batch)
-        optimizer.step()
+        if phase.clip_gradient is not None:
+            phase.clip_gradient(phase.parameters)
+        if self.scaler is None:
+            optimizer.step()
+        else:
+            self.scaler.step(optimizer)
+            self.scaler.update()
         with torch.no_grad():
             self.after_step(batch)
         return loss.detach()
@@ -154,38 +167,67 @@ class Method:
         return build_network(model, scenario.image_shape, head, widths, self.layout.width(-1), head_layer)
 
     def phase(self, data: Examples, **changes: Any) -> Phase:
-        """A phase over `data` by the recipe, with `changes`, e.g. name="finetune", epochs=2, parameters=[...]."""
-        r = self.recipe
+        """A phase over `data` by the recipe, with `changes`, e.g. name="finetune", epochs=2, parameters=[...].
+
+        The recipe is the task's (its `first` for the first task). epochs in place of the recipe's steps, and the
+        other way round; naming `schedule` leaves the recipe's milestones and warm-up out. `schedule_scale` then
+        scales what results, also lengths that are the method's own.
+        """
+        r = self.recipe.at(self.task.id)
         settings: dict[str, Any] = {
             "parameters": [p for p in self.network.parameters() if p.requires_grad],
-            "epochs": r.epochs,
-            "steps": r.steps,
+            "epochs": r.epochs if changes.get("steps") is None else None,
+            "steps": r.steps if changes.get("epochs") is None else None,
             "batch_size": r.batch_size,
             "drop_last": r.drop_last,
             "optimizer": r.optimizer,
             "optimizer_state": r.optimizer_state,
-            "schedule": r.schedule,
+            "clip_gradient": r.clip_gradient,
         }
-        return Phase(data, **(settings | changes))
+        if "schedule" not in changes:
+            settings |= {name: getattr(r, name) for name in ("schedule", *SCHEDULE_PARTS)}
+        settings |= changes
+        if r.lr_batch is not None:
+            optimizer = settings["optimizer"]
+            lr = optimizer.lr * settings["batch_size"] / r.lr_batch
+            settings["optimizer"] = optimizer.model_copy(update={"lr": lr})
+        return Phase(data, **settings).scaled(r.schedule_scale)
 
-    def batch(self, examples: Examples, epoch: int = 0) -> Batch:
-        """Stored examples made ready for the network."""
-        return Batch(
-            self.normalise(examples.images),
-            examples.labels,
-            examples.tasks,
-            self.layout.active_in_training(examples.tasks, self.seen),
-            examples,
-            epoch,
-        )
+    def batch(self, examples: Examples, epoch: int = 0, images: Tensor | None = None) -> Batch:
+        """Stored examples made ready for the network: augmented while a phase that augments runs, then normalised.
+
+        images: uint8, the same examples augmented already, as the loop does for many batches at once.
+        """
+        own = images is None
+        x = self.normalise(self.augmenter.old(examples.images) if images is None else images)
+        if self.recipe.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        active = self.layout.active_in_training(examples.tasks, self.seen)
+        batch = Batch(x, examples.labels, examples.tasks, active, examples, epoch)
+        if self.augmenter.mixes():
+            self._mix(batch, own)
+        return batch
+
+    def _mix(self, batch: Batch, own: bool) -> None:
+        """Mixes images in pairs and gives the batch soft targets; all columns of either partner compete."""
+        hard = F.one_hot(batch.y, self.layout.width(self.task.id)).to(batch.x.dtype)
+        mixed = self.augmenter.mix(batch.x, hard, own)
+        if mixed is None:
+            return
+        batch.x, targets = mixed
+        if isinstance(batch.active, Tensor):
+            batch.active = batch.active[:, : targets.shape[1]] | (targets > 0)
+        batch.targets = losses.smoothed(targets, batch.active, self.recipe.label_smoothing)
 
     def logits(self, batch: Batch) -> Tensor:
         """The network's logits [N, columns so far] for a batch."""
         return self.network(batch.x, batch.tasks)
 
     def cross_entropy(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy over the columns that compete."""
-        return losses.cross_entropy(logits, batch.y, batch.active)
+        """Mean cross-entropy over the columns that compete; against soft targets where images are mixed."""
+        if batch.targets is not None:
+            return losses.soft_cross_entropy(logits, batch.targets, batch.active)
+        return losses.cross_entropy(logits, batch.y, batch.active, label_smoothing=self.recipe.label_smoothing)
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A generator of this cell's seed for one purpose, e.g. "buffer"."""
@@ -213,9 +255,14 @@ class Method:
         model = model or ModelSettings()
         self.layout, self.recipe, self.seed = scenario.layout.with_head(model.head), recipe or Recipe(), seed
         self.device, self.normalise = torch.device(device), scenario.normalise
+        r = self.recipe
+        self.number_format = resolve_precision(r.precision, self.device)
+        self.scaler = gradient_scaler(self.number_format, self.device)
+        self.augmenter = Augmenter(r.augmentation, r.mixup, seed, scenario.normalise.scale)
         self.seen = 0
         torch.manual_seed(seed_for(seed, "init"))
-        self.network = self.build(scenario, model).to(self.device)
+        self.network = self.build(scenario, model)
+        self._settle_network()
         return self
 
     def enter(self, task: TaskView) -> None:
@@ -223,8 +270,20 @@ class Method:
         self.task, self.seen = task, task.id + 1
         torch.manual_seed(seed_for(self.seed, "task", task.id))
         self.grow(task)
-        self.network.to(self.device)
+        self.network.to(self.device)  # new parts were made on the processor
         self.begin_task(task)
+        self._settle_network()
+
+    def _settle_network(self) -> None:
+        """The network, old or just replaced, on its device and as the recipe wants it run. Keeps all values."""
+        self.network.to(self.device)
+        if self.recipe.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        if self.recipe.compile:
+            # the backbone alone: heads grow, and the call of a head is not worth compiling
+            part = getattr(self.network, "backbone", self.network)
+            if part._compiled_call_impl is None:
+                part.compile()
 
     @classmethod
     def misfit(cls, layout: OutputLayout) -> str | None:
@@ -237,8 +296,8 @@ class Method:
         return None
 
     def precision(self):
-        """The autocast context of forward passes."""
-        return nullcontext()
+        """The autocast context of forward passes. Wrap in it whatever runs the network outside `observe`."""
+        return autocast(self.number_format, self.device)
 
     # ---- hyperparameters ------------------------------------------------------------------------------------
 
@@ -250,7 +309,7 @@ class Method:
     def __post_init__(self):
         settings = self.hyperparameters()
         try:
-            checked = _hyperparameter_model(type(self))(**settings)
+            checked = hyperparameter_model(type(self))(**settings)
         except ValidationError as error:
             raise ValueError(f"{type(self).__name__}: " + "; ".join(explain(error))) from None
         for name in settings:
@@ -275,34 +334,10 @@ class Method:
         Raises ValueError that names every unknown or ill-typed one, with the nearest valid name.
         """
         try:
-            checked = _hyperparameter_model(cls)(**settings)
+            checked = hyperparameter_model(cls)(**settings)
         except ValidationError as error:
             raise ValueError("; ".join(explain(error, cls._hyperparameter_names()))) from None
         return cls(**checked.model_dump())
-
-
-def explain(error: ValidationError, known: list[str] | None = None) -> list[str]:
-    """A pydantic error as lines "dotted.key: what is wrong", unknown keys with the nearest of `known`."""
-    lines = []
-    for e in error.errors():
-        key = ".".join(str(part) for part in e["loc"])
-        if e["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known or [], n=1, cutoff=0.5)
-            lines.append(f"{key}: no such setting" + (f"; did you mean {near[0]!r}?" if near else ""))
-        else:
-            message = e["msg"].removeprefix("Value error, ")
-            lines.append(f"{key}: {message}" if key else message)
-    return lines
-
-
-def _hyperparameter_model(cls: type[Method]):
-    """A strict pydantic model of the hyperparameters of `cls`."""
-    hints = get_type_hints(cls, include_extras=True)
-    definitions: dict[str, Any] = {
-        f.name: (hints[f.name], ... if f.default is MISSING else f.default)
-        for f in fields(cls)  # type: ignore[arg-type]
-    }
-    return create_model(cls.__name__, __config__=ConfigDict(extra="forbid", strict=True), **definitions)
 
 
 def _check_hooks(cls: type[Method]) -> None:

@@ -23,7 +23,8 @@ class TaskView:
 @dataclass(slots=True)
 class Batch:
     """A minibatch. x float32 [N, C, H, W], normalised; y int64 [N], output columns; tasks: one id or int64 [N];
-    active: the columns that compete for each example; examples: the same as stored (uint8); epoch from 0."""
+    active: the columns that compete for each example; examples: the same as stored (uint8); epoch from 0; targets
+    float32 [N, columns so far]: what mixed images (mixup) are of, then in place of y, else None."""
 
     x: Tensor
     y: Tensor
@@ -31,6 +32,7 @@ class Batch:
     active: Active
     examples: Examples
     epoch: int = 0
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)

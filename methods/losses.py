@@ -9,11 +9,48 @@ from torch import Tensor
 from scenarios.setting import Active
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, active: Active = None, reduction: str = "mean") -> Tensor:
-    """Softmax cross-entropy over the active columns. logits [N, C], labels int64 [N] (columns of `logits`)."""
+def cross_entropy(
+    logits: Tensor, labels: Tensor, active: Active = None, reduction: str = "mean", label_smoothing: float = 0.0
+) -> Tensor:
+    """Softmax cross-entropy over the active columns, in float32. logits [N, C], labels int64 [N] (columns of `logits`).
+
+    label_smoothing: part of the target spread evenly over the active columns (Szegedy et al. 2016).
+    """
+    logits = logits.float()
     if isinstance(active, slice):
-        return F.cross_entropy(logits[:, active], labels - active.start, reduction=reduction)
-    return F.cross_entropy(restrict(logits, active), labels, reduction=reduction)
+        logits, labels, active = logits[:, active], labels - active.start, None
+    if active is None or not label_smoothing:
+        return F.cross_entropy(restrict(logits, active), labels, reduction=reduction, label_smoothing=label_smoothing)
+    targets = F.one_hot(labels, logits.shape[1]).float()
+    return soft_cross_entropy(logits, smoothed(targets, active, label_smoothing), active, reduction)
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor, active: Active = None, reduction: str = "mean") -> Tensor:
+    """-sum targets log softmax(logits) over the active columns, in float32; both [N, C].
+
+    What of a target lies in columns that are not active is left out.
+    """
+    logits = logits.float()
+    if isinstance(active, slice):
+        logits, targets, active = logits[:, active], targets[:, active], None
+    if active is not None:
+        active = active[:, : logits.shape[1]]
+        targets = targets * active
+    losses = -(targets * F.log_softmax(restrict(logits, active), dim=1)).sum(1)
+    return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
+
+
+def smoothed(targets: Tensor, active: Active, part: float) -> Tensor:
+    """Targets [N, C], of which `part` is spread evenly over each example's active columns."""
+    if not part:
+        return targets
+    mask = torch.ones_like(targets, dtype=torch.bool)
+    if isinstance(active, slice):
+        mask = torch.zeros_like(mask)
+        mask[:, active] = True
+    elif active is not None:
+        mask = active[:, : targets.shape[1]]
+    return targets * (1 - part) + part * mask / mask.sum(1, keepdim=True)
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor, active: Active = None) -> Tensor:
@@ -45,6 +82,6 @@ def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
     Hinton et al. 2015, as in Li & Hoiem 2017 (LwF) eq. 2-3. teacher [N, C]; student [N, C] or wider: the teacher gives
     the columns beyond its own the probability 0.
     """
-    log_p = F.log_softmax(student / temperature, dim=1)[:, : teacher.shape[1]]
-    q = F.softmax(teacher / temperature, dim=1)
+    log_p = F.log_softmax(student.float() / temperature, dim=1)[:, : teacher.shape[1]]
+    q = F.softmax(teacher.float() / temperature, dim=1)
     return -(q * log_p).sum(1).mean() * temperature**2

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import json
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, nn
 
+from methods.augmentation import PRESETS, MixupSettings, OperationSettings, preset
 from methods.batch import Batch
+from methods.hyperparameters import explain
+from methods.schedule import Schedule, lr_factor
 from scenarios import Examples
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -43,9 +49,32 @@ class OptimizerSettings(BaseModel):
                 for p in parameters:
                     optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
             return optimizer
+        if self.name == "adagrad" and any(p.device.type != "cpu" for p in parameters):
+            common["fused"] = False  # torch has it for the processor only
         return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adagrad": torch.optim.Adagrad}[self.name](
             parameters, **common
         )
+
+
+class ClipGradient(BaseModel):
+    """Gradients held down before each step: every element to +-value, or all of them together to a length of norm."""
+
+    model_config = STRICT
+    value: float | None = Field(None, gt=0)
+    norm: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_way(self):
+        if (self.value is None) == (self.norm is None):
+            raise ValueError("give exactly one of value and norm")
+        return self
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Changes the `.grad`s in place; waits for no device."""
+        if self.value is not None:
+            nn.utils.clip_grad_value_(parameters, self.value)
+        else:
+            nn.utils.clip_grad_norm_(parameters, float(self.norm or 0))
 
 
 class Recipe(BaseModel):
@@ -57,16 +86,99 @@ class Recipe(BaseModel):
     batch_size: int = Field(64, ge=1)
     drop_last: bool = Field(False, description="leave out a last, smaller batch of an epoch")
     optimizer: OptimizerSettings = OptimizerSettings(lr=0.01, momentum=0.9)
+    lr_batch: int | None = Field(
+        None,
+        ge=1,
+        description="optimizer.lr is that of a batch of this size, and in proportion for others; null: as is",
+    )
     optimizer_state: Literal["fresh", "kept"] = Field(
         "fresh", description='"kept": the optimizer and its state live on into the next task'
     )
-    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate over a phase")
+    schedule: Schedule = Field("constant", description="learning rate over a phase")
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="multistep: epochs after which the learning rate is multiplied by gamma"
+    )
+    gamma: float = Field(0.1, gt=0, le=1, description="multistep: factor at each milestone")
+    warmup_epochs: int = Field(0, ge=0, description="epochs in which the learning rate rises from warmup_start")
+    warmup_start: float = Field(0.0, ge=0, description="learning rate that a warm-up starts from")
+    min_lr: float = Field(0.0, ge=0, description="cosine: learning rate at the end")
+    clip_gradient: ClipGradient | None = Field(None, description="{value: 5.0} or {norm: 1.0}; null: as they are")
+    first: dict[str, Any] = Field(
+        {}, description="what differs for the first task: any of the settings above, e.g. {epochs: 200}"
+    )
+    schedule_scale: float = Field(
+        1.0, gt=0, description="0.1: every phase a tenth as long, its milestones and warm-up scaled alike"
+    )
+    augmentation: tuple[OperationSettings, ...] = Field(
+        (), description=f"operations in order, e.g. [{{op: crop, padding: 4}}], or one of {', '.join(PRESETS)}"
+    )
+    mixup: MixupSettings | None = Field(None, description="{alpha: 0.8}: images of a batch mixed in pairs")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="spread over the classes that compete")
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
+        "fp32", description='of forward passes; "auto": bf16 where the hardware multiplies it, else fp32'
+    )
+    channels_last: bool = Field(False, description="images and convolutions in channels-last memory order")
+    compile: bool = Field(False, description="the backbone through torch.compile")
+
+    @field_validator("augmentation", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        # the operations and not the name stand in a record: a preset that changes makes other cells
+        return tuple(preset(value)) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _one_length(self):
+    def _fits_together(self):
+        problems = []
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError("give exactly one of epochs and steps (the other null)")
+            problems.append("give exactly one of epochs and steps (the other null)")
+        if (self.schedule == "multistep") != bool(self.milestones):
+            problems.append("milestones and schedule: multistep go together")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            problems.append(f"milestones {list(self.milestones)} do not rise")
+        if self.schedule != "cosine" and self.min_lr:
+            problems.append(f"min_lr belongs to schedule cosine, not to {self.schedule}")
+        if self.warmup_start and not self.warmup_epochs:
+            problems.append("warmup_start belongs to warmup_epochs")
+        if not problems and self.first:
+            problems += self._problems_of_first()
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+    def _problems_of_first(self) -> list[str]:
+        allowed = list(Recipe.model_fields)[: list(Recipe.model_fields).index("first")]
+        problems = []
+        for name in self.first:
+            if name not in allowed:
+                near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(allowed)}"
+                problems.append(f"first.{name}: no setting that a task can have of its own; {hint}")
+        if problems:
+            return problems
+        try:
+            self.at(0)
+        except ValidationError as error:
+            return [f"first.{line}" for line in explain(error)]
+        return []
+
+    def at(self, task: int) -> Recipe:
+        """The recipe of `task`: this one, for the first task with what `first` changes."""
+        return self._of_first_task if self.first and task == 0 else self
+
+    @property
+    def _of_first_task(self) -> Recipe:
+        document = self.model_dump(mode="json", exclude={"first"})
+        for one, other in (("epochs", "steps"), ("steps", "epochs")):
+            if self.first.get(one) is not None:
+                document[other] = None
+        if self.first.get("schedule") is not None:  # a schedule is named whole
+            document |= {name: Recipe.model_fields[name].default for name in SCHEDULE_PARTS}
+        optimizer = document["optimizer"] | self.first.get("optimizer", {})
+        return Recipe.model_validate_json(json.dumps(document | self.first | {"optimizer": optimizer}))
+
+
+SCHEDULE_PARTS = ("milestones", "gamma", "warmup_epochs", "warmup_start", "min_lr")
+"""What belongs to a schedule: who names another schedule starts from their defaults."""
 
 
 @dataclass
@@ -74,7 +186,8 @@ class Phase:
     """One training stage inside a task: what `fit` needs to know.
 
     loss: in place of the method's own; optimizer_state "kept" continues the optimizer of the phase of the same
-    name in the task before, which needs the same parameters.
+    name in the task before, which needs the same parameters; milestones and warm-up in epochs; augment: whether its
+    images are augmented as the recipe says.
     """
 
     data: Examples
@@ -85,9 +198,46 @@ class Phase:
     drop_last: bool
     optimizer: OptimizerSettings
     optimizer_state: Literal["fresh", "kept"] = "fresh"
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     name: str = "train"
     loss: Callable[[Batch], Tensor] | None = None
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    warmup_epochs: int = 0
+    warmup_start: float = 0.0
+    min_lr: float = 0.0
+    clip_gradient: ClipGradient | None = None
+    augment: bool = True
+
+    def scaled(self, scale: float) -> Phase:
+        """The phase at `scale` of its length, milestones and warm-up alike; never less than an epoch or a step."""
+        if scale == 1:
+            return self
+        return replace(
+            self,
+            epochs=None if self.epochs is None else max(1, rounded(self.epochs * scale)),
+            steps=None if self.steps is None else max(1, rounded(self.steps * scale)),
+            milestones=tuple(max(1, rounded(m * scale)) for m in self.milestones),
+            warmup_epochs=rounded(self.warmup_epochs * scale),
+        )
+
+    @property
+    def lr_factor(self) -> Callable[[int], float]:
+        """What the learning rate is multiplied with at each step from 0."""
+        per_epoch, lr = self.steps_per_epoch, self.optimizer.lr
+        return lr_factor(
+            self.schedule,
+            self.total_steps,
+            [m * per_epoch for m in self.milestones],
+            self.gamma,
+            self.warmup_epochs * per_epoch,
+            self.warmup_start / lr,
+            self.min_lr / lr,
+        )
+
+    @property
+    def constant_lr(self) -> bool:
+        return self.schedule == "constant" and self.warmup_epochs == 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -101,3 +251,8 @@ class Phase:
     @property
     def total_steps(self) -> int:
         return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_per_epoch
+
+
+def rounded(x: float) -> int:
+    """To the nearest integer, halves up: 2.5 epochs are 3 wherever they come from."""
+    return math.floor(x + 0.5)

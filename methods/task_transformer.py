@@ -15,6 +15,8 @@ from methods.distributed_memory import DistributedMemory, Sharing
 from models import ModelSettings
 from scenarios import Examples, OutputLayout, Scenario
 
+HERDING = 1000
+"""Stands for a phase where augmentation draws its numbers."""
 ADAPTIVE = "Kwon et al. 2021 (ASAM)"
 
 
@@ -119,7 +121,10 @@ class TaskTransformer(Method):
 
     def phases(self, task: TaskView):
         yield self.phase(Examples.concatenate([self.buffer.examples(), task.train]) if task.id else task.train)
+        if self.herding == "augmented":
+            self.augmenter.start(task.id, HERDING)
         self.buffer.update(task.train, self._embeddings)
+        self.augmenter.stop()
         if task.id and self.finetune_epochs:
             self.network.freeze(*self._frozen_in_finetuning())
             optimizer = self.recipe.optimizer
@@ -183,7 +188,8 @@ class TaskTransformer(Method):
             optimizer.zero_grad()
             with self.precision():
                 loss = self.loss(batch)
-            loss.backward()
+            # fp16 gradients are scaled up, which does not move the direction
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             self._moved = sam.ascend(phase.parameters, self.sam, self.sam_eta)
         return super().observe(batch, optimizer, phase)
 
@@ -200,7 +206,8 @@ class TaskTransformer(Method):
         parts = []
         for rows in torch.arange(len(examples), device=examples.labels.device).split(self.recipe.batch_size):
             with self.precision():
-                parts.append(self.network.embed(self.normalise(examples[rows].images)).float())
+                images = self.augmenter.old(examples.images[rows].to(self.device))
+                parts.append(self.network.embed(self.normalise(images)).float())
         self.network.train()
         return torch.cat(parts)
 
@@ -213,5 +220,6 @@ class TaskTransformer(Method):
 
 def _targets(batch: Batch, columns: int) -> Tensor:
     """What each image is, [N, columns], float: one-hot, or parts of two where images are mixed."""
-    mixed = getattr(batch, "targets", None)
-    return F.one_hot(batch.y, columns).float() if mixed is None else mixed.float()
+    if batch.targets is None:
+        return F.one_hot(batch.y, columns).float()
+    return batch.targets[:, :columns].float()

@@ -4,13 +4,14 @@ Formulas are those of `torch.utils.flop_counter`, and totals equal its FlopCount
 leaves out (products with a vector, distances, fused inference kernels) or overstates (the backward pass of
 grouped convolutions). Counted are products: linear layers, convolutions, attention, matrix products in losses
 and distances. Elementwise operations, normalisation, pooling, sorting and matrix factorisations cost nothing
-here. Code inside `torch.compile` or a CUDA graph is not seen: count the eager function.
+here. What `torch.compile` has compiled runs eagerly while it is counted; code inside a CUDA graph is not seen.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -239,8 +240,10 @@ def _counting(weights: Iterable[Tensor] | None = None) -> Iterator[_Counter]:
     # The fused inference kernels of nn.MultiheadAttention and nn.TransformerEncoderLayer hide their products.
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    # Compiled code is not seen. Asked only where something was compiled: the question imports the compiler.
+    compiled = "torch._dynamo" in sys.modules
     try:
-        with _Counter(weights) as counter:
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext(), _Counter(weights) as counter:
             yield counter
     finally:
         torch.backends.mha.set_fastpath_enabled(fastpath)

@@ -7,6 +7,7 @@ Nothing here is random: `scenarios.augment` draws.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -38,10 +39,16 @@ def erase(images: Tensor, edges: Sequence[Tensor], fill: Fill) -> Tensor:
 
 def _colour(fill: Fill, images: Tensor) -> Tensor:
     """fill as uint8 [1, C or 1, 1, 1]."""
-    values = [fill] if isinstance(fill, int) else list(fill)
+    values = (fill,) if isinstance(fill, int) else tuple(fill)
     if len(values) not in (1, images.shape[1]):
         raise ValueError(f"fill={fill} has {len(values)} values, the images have {images.shape[1]} channels")
-    return torch.tensor(values, dtype=torch.uint8, device=images.device).view(1, -1, 1, 1)
+    return _kept(values, images.device)
+
+
+@lru_cache(maxsize=64)
+def _kept(values: tuple[int, ...], device: torch.device) -> Tensor:
+    # Copying it anew for every batch would make the host wait for a GPU.
+    return torch.tensor(values, dtype=torch.uint8, device=device).view(1, -1, 1, 1)
 
 
 def affine(images: Tensor, matrix: Tensor, interpolation: Interpolation, fill: Fill) -> Tensor:

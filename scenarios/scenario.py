@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -40,6 +40,15 @@ class Subset:
         """`examples()` that stays in memory: for test sets, which are read after every task."""
         return self.examples()
 
+    def kept_on(self, device: torch.device) -> Examples:
+        """`kept` on `device`, where it stays too."""
+        if self.kept.images.device == device:
+            return self.kept
+        copies = self.__dict__.setdefault("_copies", {})
+        if device not in copies:
+            copies[device] = self.kept.to(device)
+        return copies[device]
+
 
 @dataclass(frozen=True)
 class Task:
@@ -64,9 +73,14 @@ class Normalise:
         """images uint8 [N, C, H, W] -> float32 of the same shape."""
         if len(self.mean) == 1:
             return images.to(torch.float32).mul_(1 / (self.scale * self.std[0])).sub_(self.mean[0] / self.std[0])
-        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
-        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
+        std, mean = (_channels(values, images.device) for values in (self.std, self.mean))
         return images.to(torch.float32).mul_(1 / (self.scale * std)).sub_(mean / std)
+
+
+@lru_cache(maxsize=64)
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """float32 [1, C, 1, 1], kept: copying it anew for every batch would make the host wait for a GPU."""
+    return torch.tensor(values, device=device).view(1, -1, 1, 1)
 
 
 @dataclass(frozen=True)

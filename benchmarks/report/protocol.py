@@ -171,7 +171,7 @@ def _buffers(settings: Mapping[str, Settings]) -> str:
 def _environment(records: list[RunRecord]) -> Protocol:
     if not records:
         return {"runs": "none yet"}
-    return {
+    said: Protocol = {
         "hardware": _several(records, lambda e: e.get("hardware"), "times do not compare"),
         "device": _several(records, lambda e: e.get("device")),
         "threads": _several(records, lambda e: e.get("threads")),
@@ -179,6 +179,10 @@ def _environment(records: list[RunRecord]) -> Protocol:
         "commit": _several(records, lambda e: _commit(e.get("commit")), "not all rows come from the same code"),
         "versions": _versions(records),
     }
+    # older records do not say it: they are all fp32
+    if any(r.environment.get("precision", "fp32") != "fp32" for r in records):
+        said["precision"] = _several(records, lambda e: e.get("precision", "fp32"), "rows differ in number format")
+    return said
 
 
 def _several(records: list[RunRecord], read: Callable[[Settings], Any], warning: str = "") -> str:

@@ -1,0 +1,37 @@
+"""Hyperparameters of methods: declared, checked, and what is wrong with them said with the nearest name."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import MISSING, field, fields
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+
+def hyper(default: Any, about: str, source: str = "") -> Any:
+    """A hyperparameter: its default, what it is in one line, and where the default comes from."""
+    return field(default=default, metadata={"about": about, "source": source})
+
+
+def explain(error: ValidationError, known: list[str] | None = None) -> list[str]:
+    """A pydantic error as lines "dotted.key: what is wrong", unknown keys with the nearest of `known`."""
+    lines = []
+    for e in error.errors():
+        key = ".".join(str(part) for part in e["loc"])
+        if e["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known or [], n=1, cutoff=0.5)
+            lines.append(f"{key}: no such setting" + (f"; did you mean {near[0]!r}?" if near else ""))
+        else:
+            message = e["msg"].removeprefix("Value error, ")
+            lines.append(f"{key}: {message}" if key else message)
+    return lines
+
+
+def hyperparameter_model(cls: type):
+    """A strict pydantic model of the hyperparameters of `cls`."""
+    hints = get_type_hints(cls, include_extras=True)
+    definitions: dict[str, Any] = {
+        f.name: (hints[f.name], ... if f.default is MISSING else f.default) for f in fields(cls)
+    }
+    return create_model(cls.__name__, __config__=ConfigDict(extra="forbid", strict=True), **definitions)
