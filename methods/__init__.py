@@ -6,16 +6,25 @@ import difflib
 
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
+from methods.der_replay import DERReplay
+from methods.derpp import DERpp
+from methods.dgr import DGR
 from methods.dne import DNE
 from methods.dytox import DyTox
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
+from methods.gdumb import GDumb
 from methods.gem import GEM
+from methods.generative_classifier import GenerativeClassifier
+from methods.icarl import ICaRL
 from methods.joint import Joint
+from methods.l2 import L2
 from methods.lwf import LwF
+from methods.mas import MAS
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
+from methods.replay import Replay
 from methods.si import SI
 
 METHODS: dict[str, type[Method]] = {
@@ -23,13 +32,22 @@ METHODS: dict[str, type[Method]] = {
     "joint": Joint,
     "ewc": EWC,
     "si": SI,
+    "l2": L2,
+    "mas": MAS,
     "lwf": LwF,
     "er": ER,
+    "der_replay": DERReplay,
+    "derpp": DERpp,
+    "replay": Replay,
+    "icarl": ICaRL,
+    "gdumb": GDumb,
     "a-gem": AGEM,
     "gem": GEM,
     "pnn": PNN,
     "dytox": DyTox,
     "dne": DNE,
+    "dgr": DGR,
+    "generative-classifier": GenerativeClassifier,
 }
 
 
@@ -43,22 +61,31 @@ def method_class(name: str) -> type[Method]:
 
 __all__ = [
     "AGEM",
+    "DGR",
     "DNE",
     "ER",
     "EWC",
     "GEM",
+    "L2",
+    "MAS",
     "METHODS",
     "PNN",
     "SI",
     "Batch",
+    "DERReplay",
+    "DERpp",
     "DyTox",
     "Finetune",
+    "GDumb",
+    "GenerativeClassifier",
+    "ICaRL",
     "Joint",
     "LwF",
     "Method",
     "OptimizerSettings",
     "Phase",
     "Recipe",
+    "Replay",
     "TaskView",
     "hyper",
     "method_class",

@@ -10,7 +10,10 @@ from scenarios import Examples
 
 
 class Reservoir:
-    """A uniform sample of fixed size of everything seen so far (Vitter 1985, algorithm R), a batch at a time."""
+    """A uniform sample of fixed size of everything seen so far (Vitter 1985, algorithm R), a batch at a time.
+
+    beside: float tensors [capacity, ...] kept in step with the examples, by name: what `add` was given beside them.
+    """
 
     def __init__(self, capacity: int, generator: torch.Generator):
         if capacity < 1:
@@ -18,6 +21,7 @@ class Reservoir:
         self.capacity = capacity
         self.generator = generator
         self.seen = 0
+        self.beside: dict[str, Tensor] = {}
         self._store: Examples | None = None
 
     def __len__(self) -> int:
@@ -35,8 +39,11 @@ class Reservoir:
         n = len(self)
         return Examples(self._store.images[:n], self._store.labels[:n], self._store.task_ids[:n])
 
-    def add(self, new: Examples) -> None:
-        """Offers each of `new` once: example number s (from 0) replaces a random slot with probability capacity/(s+1)."""
+    def add(self, new: Examples, **beside: Tensor) -> None:
+        """Offers each of `new` once: example number s (from 0) replaces a random slot with probability capacity/(s+1).
+
+        beside: [n, ...], a row for each of `new`, e.g. the logits that it had; the same names at every call.
+        """
         n = len(new)
         if n == 0:
             return
@@ -46,6 +53,7 @@ class Reservoir:
                 new.labels.new_empty(self.capacity),
                 new.labels.new_empty(self.capacity),
             )
+            self.beside = {name: rows.new_zeros(self.capacity, *rows.shape[1:]) for name, rows in beside.items()}
         order = np.arange(self.seen, self.seen + n)
         draws = (torch.rand(n, generator=self.generator, dtype=torch.float64).numpy() * (order + 1)).astype(np.int64)
         slots = np.where(order < self.capacity, order, draws)
@@ -59,11 +67,17 @@ class Reservoir:
         self._store.images[to] = chosen.images
         self._store.labels[to] = chosen.labels
         self._store.task_ids[to] = chosen.task_ids
+        for name, values in beside.items():
+            self.beside[name][to] = values[rows]
         self.seen += n
 
     def sample(self, n: int) -> Examples:
         """min(n, stored) different examples, drawn uniformly."""
-        return self.examples[draw(len(self), n, self.generator).to(self.examples.labels.device)]
+        return self.examples[self.pick(n)]
+
+    def pick(self, n: int) -> Tensor:
+        """Rows int64 of min(n, stored) different examples, drawn uniformly: into `examples` and `beside`."""
+        return draw(len(self), n, self.generator).to(self.examples.labels.device)
 
 
 def draw(population: int, n: int, generator: torch.Generator) -> Tensor:

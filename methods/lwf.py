@@ -50,7 +50,8 @@ class LwF(Method):
         scores = self.network.head(features)
         over = self._groups
         if self.columns == "all":
-            over = [self.layout.active_at_test(past, self.seen) for past in range(len(over))]
+            active = [self.layout.active_in_training(past, self.seen) for past in range(len(over))]
+            over = [columns if isinstance(columns, slice) else slice(None) for columns in active]
         terms = [
             distillation(scores[:, columns], answers[:, group], self.temperature)
             for columns, group in zip(over, self._groups, strict=True)

@@ -12,6 +12,7 @@ from models.network import Network
 from models.progressive import ProgressiveNetwork
 from models.settings import RESNETS, ModelSettings
 from models.timm_backbone import PREFIX, TimmBackbone
+from models.vae import VAE
 
 
 def build_backbone(settings: ModelSettings, image_shape: tuple[int, int, int]) -> nn.Module:
@@ -64,6 +65,7 @@ def xavier(network: nn.Module) -> None:
 
 __all__ = [
     "MLP",
+    "VAE",
     "HeadLayer",
     "LinearHead",
     "ModelSettings",

@@ -76,6 +76,12 @@ class Normalise:
         std, mean = (_channels(values, images.device) for values in (self.std, self.mean))
         return images.to(torch.float32).mul_(1 / (self.scale * std)).sub_(mean / std)
 
+    def pixels(self, x: Tensor) -> Tensor:
+        """The inverse but for the scale: normalised x [N, C, H, W] -> pixels in [0, 1]."""
+        std = torch.tensor(self.std, device=x.device).view(1, -1, 1, 1)
+        mean = torch.tensor(self.mean, device=x.device).view(1, -1, 1, 1)
+        return x * std + mean
+
 
 @lru_cache(maxsize=64)
 def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:

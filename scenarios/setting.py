@@ -124,12 +124,15 @@ class OutputLayout:
         return "unmasked" if self.setting.task_id_at_test else "masked"
 
     def past_groups(self, task: int) -> list[slice]:
-        """Groups of columns, each a probability distribution, that tasks before `task` have trained."""
+        """Groups of columns, each a probability distribution, that tasks before `task` have trained.
+
+        Group k competes in training with `active_in_training(k, seen)`.
+        """
         if task == 0:
             return []
         if self.setting.shared_labels:
             return [self.columns[0]]
-        if self.setting.task_id_at_test:
+        if self.setting.task_id_at_test or self.active_outputs == "task":
             return list(self.columns[:task])
         if self.active_outputs == "all":
             return [slice(0, self.n_outputs)]

@@ -71,6 +71,23 @@ def test_samples_are_different_examples():
     assert sorted(buffer.sample(50).labels.tolist()) == list(range(12))
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 30), st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(0, 2**31))
+def test_what_is_kept_beside_an_example_stays_with_it_and_changes_no_draw(capacity, batches, seed):
+    plain = Reservoir(capacity, torch.Generator().manual_seed(seed))
+    buffer = Reservoir(capacity, torch.Generator().manual_seed(seed))
+    seen = 0
+    for n in batches:
+        new = numbered(seen, n)
+        plain.add(new)
+        buffer.add(new, half=new.labels.float()[:, None] / 2)
+        seen += n
+    if seen:
+        rows = buffer.pick(7)
+        assert torch.equal(buffer.examples[rows].labels, plain.sample(7).labels)
+        assert torch.equal(buffer.beside["half"][rows, 0], buffer.examples[rows].labels / 2)
+
+
 @settings(max_examples=100)
 @given(st.integers(0, 5000), st.integers(1, 60))
 def test_quotas_are_as_even_as_arithmetic_allows(budget, parts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,14 @@ from benchmarks.fit import Trainer
 from benchmarks.run import task_view, train_task
 from methods import METHODS, Method
 from scenarios.setting import SETTINGS as ALL_SETTINGS
+from scenarios.setting import layout_for
 from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
 
 PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
-BUDGET = {"buffer_size": 10, "strength": 1.0}  # small buffers; a penalty that the short recipe can take
+# small buffers; a penalty that the short recipe can take; small transformers
+BUDGET = {"buffer_size": 10, "strength": 0.01, "dim": 24, "heads": 3, "depth": 1, "patch": 2, "finetune_epochs": 2}
+MEMORY_ALONE = {"gdumb"}
+"""Methods that train on their memory, never on a task's data."""
 
 
 def make(name: str, **settings) -> Method:
@@ -26,7 +31,7 @@ def make(name: str, **settings) -> Method:
 
 
 def possible(name: str, setting: str) -> bool:
-    return not METHODS[name].needs_task_id or ALL_SETTINGS[setting].task_id_at_test
+    return METHODS[name].misfit(layout_for(setting, [1, 1])) is None
 
 
 def run(name: str, scenario, recipe=SHORT, seed: int = 0):
@@ -43,7 +48,7 @@ def run(name: str, scenario, recipe=SHORT, seed: int = 0):
 def test_runs_through_all_tasks(name, setting):
     scenario = small_split(setting)
     if not possible(name, setting):
-        with pytest.raises(ValueError, match="task-incremental"):
+        with pytest.raises(ValueError, match=re.escape(str(METHODS[name].misfit(scenario.layout)))):
             make(name).start(scenario, SMALL_MODEL, SHORT)
         return
     method, rows, trainer = run(name, scenario)
@@ -138,7 +143,8 @@ def test_same_seed_same_initial_weights_and_batches_as_finetune(name):
         train_task(method, scenario, scenario.tasks[0])
     if weights[name] and [p.shape for p in weights[name]] == [p.shape for p in weights["finetune"]]:
         assert all(torch.equal(a, b) for a, b in zip(weights[name], weights["finetune"], strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(seen[name], seen["finetune"], strict=True))
+    if name not in MEMORY_ALONE:
+        assert all(torch.equal(a, b) for a, b in zip(seen[name], seen["finetune"], strict=True))
 
 
 def test_no_method_names_a_setting():

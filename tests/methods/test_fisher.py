@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from methods.fisher import _only_linear, fisher_diagonal
+from methods.fisher import fisher_diagonal
+from methods.per_example import only_linear
 from models import MLP, LinearHead, Network
 
 torch.manual_seed(0)
@@ -44,7 +45,7 @@ def one_at_a_time(network, labels: str) -> list[torch.Tensor]:
 @pytest.mark.parametrize("build", [linear_network, convolutional_network])
 def test_equals_one_gradient_at_a_time(build, labels):
     network = build()
-    assert _only_linear(network) == (build is linear_network)
+    assert only_linear(network) == (build is linear_network)
     batches = [(X[:5], Y[:5]), (X[5:], Y[5:])]
     batched = fisher_diagonal(network, network, batches, labels)
     for a, b in zip(batched, one_at_a_time(network, labels), strict=True):

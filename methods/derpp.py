@@ -1,0 +1,62 @@
+"""Dark experience replay++ (Buzzega et al. 2020)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from methods.base import Batch, Method, hyper
+from methods.buffer import Reservoir
+from methods.der_replay import logit_distance, logit_widths, to_width
+
+
+class DERpp(Method):
+    """Dark experience replay + beta * cross-entropy on a second draw of stored examples (eq. 6).
+
+    Examples enter a reservoir with the logits of the step that first trained on them, once; mammoth offers them again
+    in every epoch.
+    """
+
+    about = "replays stored examples, held both to the logits it had for them and to their labels"
+    source = "Buzzega et al. 2020, Dark experience for general continual learning"
+    family = "replay"
+
+    buffer_size: Annotated[int, Field(ge=1)] = hyper(1000, "examples stored in all")
+    replay_ratio: Annotated[float, Field(gt=0)] = hyper(
+        1.0, "replayed examples for each new one, in each of two draws", "mammoth: minibatch_size = batch_size on MNIST"
+    )
+    alpha: Annotated[float, Field(ge=0)] = hyper(
+        1.0, "weight of the distance to stored logits", "Buzzega et al. 2020, Permuted MNIST with 200 and 500 stored"
+    )
+    beta: Annotated[float, Field(ge=0)] = hyper(
+        1.0, "weight of the cross-entropy on stored labels", "Buzzega et al. 2020, Permuted MNIST with 200 stored"
+    )
+
+    def build(self, scenario, model):
+        self.buffer = Reservoir(self.buffer_size, self.generator("buffer"))
+        return super().build(scenario, model)
+
+    def loss(self, batch: Batch):
+        logits = self.network(batch.x)
+        self._logits = logits.detach()
+        new = self.cross_entropy(logits, batch)
+        if len(self.buffer) == 0:
+            return new
+        rows = self.buffer.pick(self._replayed(batch))
+        dark = self.batch(self.buffer.examples[rows])
+        widths = logit_widths(self.layout, dark.examples.task_ids)
+        distance = logit_distance(self.network(dark.x), self.buffer.beside["logits"][rows], widths)
+        labelled = self.batch(self.buffer.sample(self._replayed(batch)))
+        return new + self.alpha * distance + self.beta * self.cross_entropy(self.logits(labelled), labelled)
+
+    def after_step(self, batch: Batch) -> None:
+        if batch.epoch == 0:
+            self.buffer.add(batch.examples, logits=to_width(self._logits, self.layout.n_outputs))
+
+    def step_shape(self, batch: Batch):
+        return len(batch), min(len(self.buffer), self._replayed(batch))
+
+    def _replayed(self, batch: Batch) -> int:
+        return max(1, round(self.replay_ratio * len(batch)))
+
+    def footprint(self) -> dict[str, int]:
+        return {"buffer": self.buffer.nbytes, "logits": 4 * len(self.buffer) * self.layout.n_outputs}

@@ -1,0 +1,103 @@
+"""iCaRL: incremental classifier and representation learning (Rebuffi et al. 2017)."""
+
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from methods.base import Batch, Method, TaskView, hyper
+from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.losses import distillation
+from methods.nearest_mean import NearestMean, features_of
+from scenarios import Examples
+
+
+class ICaRL(Method):
+    """Trains on new data and exemplars with distillation, and classifies by the nearest mean of exemplars.
+
+    "bce" (Rebuffi et al. 2017, Algorithm 3): a sigmoid a column; its target is the label in the new task's columns, and
+    in those of the tasks before the old network's sigmoid of its logits / temperature. "ce": cross-entropy over all
+    columns + distillation of the old network's softmax at the temperature. Where tasks share columns, "bce" has
+    both targets for them, each a term of its own.
+    """
+
+    about = "distils the old network on new data and exemplars; answers with the nearest mean of exemplars"
+    source = "Rebuffi et al. 2017, iCaRL: Incremental classifier and representation learning"
+    family = "replay"
+
+    buffer_size: Annotated[int, Field(ge=1)] = hyper(
+        2000, "exemplars stored in all, or of each class (policy)", "Rebuffi et al. 2017"
+    )
+    policy: Policy = hyper(
+        "total",
+        "what buffer_size counts: total or per_class",
+        "total: Rebuffi 2017; per_class: van de Ven et al. 2022 (100)",
+    )
+    select: Select = hyper("herding", "which examples become exemplars", "Rebuffi et al. 2017, Algorithm 4")
+    objective: Literal["bce", "ce"] = hyper(
+        "bce", "loss of the new task", "bce: Rebuffi 2017, van de Ven et al. 2022; ce: PyCIL"
+    )
+    columns: Literal["sum", "mean"] = hyper(
+        "sum",
+        "bce: over columns (over examples a mean)",
+        "sum: van de Ven 2022; mean: Rebuffi's code, with a learning rate of 2",
+    )
+    distill: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of the distillation", "Rebuffi et al. 2017; PyCIL")
+    temperature: Annotated[float, Field(gt=0)] = hyper(
+        2.0, "of the distillation; in bce of its targets only", "2: PyCIL, van de Ven 2022; 1: Rebuffi 2017"
+    )
+    flip_means: bool = hyper(False, "class means over mirrored images too", "Rebuffi's code: yes, on photographs")
+
+    def build(self, scenario, model):
+        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self._classifier: NearestMean | None = None
+        return super().build(scenario, model)
+
+    def begin_task(self, task: TaskView) -> None:
+        self._groups = self.layout.past_groups(task.id)
+
+    def phases(self, task: TaskView):
+        yield self.phase(Examples.concatenate([task.train, self.memory.examples()]) if len(self.memory) else task.train)
+
+    def loss(self, batch: Batch):
+        logits = self.network(batch.x)  # of all columns: those of old heads are distilled
+        new = self.cross_entropy(logits, batch) if self.objective == "ce" else self._binary(logits, batch)
+        if not self._groups:
+            return new
+        with torch.no_grad():
+            answers = self._teacher(batch.x)
+        if self.objective == "ce":
+            old = sum(distillation(logits[:, g], answers[:, g], self.temperature) for g in self._groups)
+        else:
+            old = sum(self._bce(logits[:, g], torch.sigmoid(answers[:, g] / self.temperature)) for g in self._groups)
+        return new + self.distill * old
+
+    def _binary(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Of the task's own columns; rows that may not compete there (exemplars of another head) are left out."""
+        own = self.task.outputs
+        wanted = F.one_hot(batch.y, logits.shape[1])[:, own].to(logits.dtype)
+        weight = batch.active[:, own].to(logits.dtype) if isinstance(batch.active, Tensor) else None
+        return self._bce(logits[:, own], wanted, weight)
+
+    def _bce(self, logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
+        total = F.binary_cross_entropy_with_logits(logits, targets, weight, reduction="sum") / len(logits)
+        return total if self.columns == "sum" else total / self.layout.width(self.task.id)
+
+    def end_task(self, task: TaskView) -> None:
+        self.memory.update(task.train, partial(features_of, self))
+        self._classifier = NearestMean(self, self.memory, self.flip_means)
+        self._teacher = self.frozen_copy()
+
+    def predict(self, x: Tensor, task_id: int | None = None) -> Tensor:
+        if self._classifier is None:
+            return self.network(x)
+        return self._classifier.scores(self.network.backbone(x), self.layout.width(self.seen - 1))
+
+    def footprint(self) -> dict[str, int]:
+        if self._classifier is None:
+            return {"buffer": self.memory.nbytes}
+        teacher = sum(p.numel() * p.element_size() for p in self._teacher.parameters())
+        return {"buffer": self.memory.nbytes, "means": self._classifier.nbytes, "teacher": teacher}

@@ -1,0 +1,38 @@
+"""Replay: every epoch passes over the new data and all exemplars."""
+
+from functools import partial
+from typing import Annotated
+
+from pydantic import Field
+
+from methods.base import Method, TaskView, hyper
+from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.nearest_mean import features_of
+from scenarios import Examples
+
+
+class Replay(Method):
+    """Cross-entropy on the new task's data and a class-balanced memory, concatenated; no distillation."""
+
+    about = "trains on each task's data together with exemplars of all classes before"
+    source = "PyCIL's Replay (Zhou et al. 2023, PyCIL: a Python toolbox for class-incremental learning)"
+    family = "replay"
+
+    buffer_size: Annotated[int, Field(ge=1)] = hyper(
+        2000, "exemplars stored in all, or of each class (policy)", "PyCIL, CIFAR-100"
+    )
+    policy: Policy = hyper("total", "what buffer_size counts: total or per_class", "PyCIL")
+    select: Select = hyper("herding", "which examples become exemplars", "PyCIL")
+
+    def build(self, scenario, model):
+        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        return super().build(scenario, model)
+
+    def phases(self, task: TaskView):
+        yield self.phase(Examples.concatenate([task.train, self.memory.examples()]) if len(self.memory) else task.train)
+
+    def end_task(self, task: TaskView) -> None:
+        self.memory.update(task.train, partial(features_of, self))
+
+    def footprint(self) -> dict[str, int]:
+        return {"buffer": self.memory.nbytes}
