@@ -299,6 +299,10 @@ class Method:
         """The autocast context of forward passes. Wrap in it whatever runs the network outside `observe`."""
         return autocast(self.number_format, self.device)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For checkpoints between tasks: without the finished task, whose images are the scenario's."""
+        return {name: value for name, value in self.__dict__.items() if name != "task"}
+
     # ---- hyperparameters ------------------------------------------------------------------------------------
 
     def __init_subclass__(cls, **kwargs: Any):
