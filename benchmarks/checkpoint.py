@@ -19,6 +19,7 @@ from benchmarks.fit import Trainer
 from methods import Method
 from metrics import AccuracyMatrix
 from metrics.flops import Flops
+from models import ranks
 
 VERSION = 1
 
@@ -49,6 +50,8 @@ def save_checkpoint(path: Path, cell: CellSettings, progress: Progress, device: 
 
     A run that cannot be stored (no room, a method that cannot be pickled) goes on without, and a warning says so.
     """
+    if ranks.rank():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     document = _key(cell, device) | {"progress": progress, "generator": torch.get_rng_state()}
     if device.startswith("cuda"):
@@ -95,6 +98,7 @@ def _key(cell: CellSettings, device: str) -> dict[str, Any]:
         "identity": cell.identity,
         "commit": commit(),
         "torch": torch.__version__,
+        "processes": ranks.world(),
         "threads": torch.get_num_threads(),
         "device": device.split(":")[0],
     }

@@ -24,6 +24,7 @@ from methods.precision import resolve_precision
 from metrics import AccuracyMatrix
 from metrics.flops import Flops as FlopCount
 from metrics.flops import count_flops
+from models import ranks
 from scenarios import Scenario, Task
 
 __all__ = ["evaluate", "failed_record", "inference_flops", "run_cell", "task_view", "train_task"]
@@ -121,8 +122,8 @@ def run_cell(
         flops=Flops(
             inference=[f.total for f in inference],
             inference_modules=[f.modules for f in inference],
-            training=trainer.meter.total,
-            parts=dict(trainer.meter.parts),
+            training=trainer.meter.total * ranks.world(),  # each rank counts its own
+            parts={part: flops * ranks.world() for part, flops in trainer.meter.parts.items()},
         ),
         seconds={part: round(s, 4) for part, s in progress.seconds.items()},
         steps=trainer.steps,
@@ -131,6 +132,7 @@ def run_cell(
         diagnostics=progress.diagnostics if any(progress.diagnostics) else [],
         scenario_manifest=scenario.manifest,
         environment=environment(device)
+        | ({"processes": ranks.world()} if ranks.world() > 1 else {})
         | {"precision": resolve_precision(cell.training.precision, torch.device(device))},
     )
 

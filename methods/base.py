@@ -27,7 +27,7 @@ from methods.batch import Batch, TaskView
 from methods.hyperparameters import explain, hyper, hyperparameter_model
 from methods.precision import Precision, autocast, gradient_scaler, resolve_precision
 from methods.recipe import SCHEDULE_PARTS, Phase, Recipe
-from models import HeadLayer, ModelSettings, Network, build_network
+from models import HeadLayer, ModelSettings, Network, build_network, ranks
 from scenarios import Examples, OutputLayout, Scenario, resolve_head
 from scenarios.seeding import generator_for, seed_for
 
@@ -89,13 +89,12 @@ class Method:
 
     def observe(self, batch: Batch, optimizer: torch.optim.Optimizer, phase: Phase) -> Tensor:
         """One training step; returns the loss. The template that the finer hooks hang on."""
-        with self.precision():
+        with self.precision(), ranks.divided_batches():
             loss = self.loss(batch) if phase.loss is None else phase.loss(batch)
         optimizer.zero_grad()
-        if self.scaler is None:
-            loss.backward()
-        else:
-            self.scaler.scale(loss).backward()
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        ranks.average_gradients(phase.parameters)
+        if self.scaler is not None:
             self.scaler.unscale_(optimizer)
         self.adjust_gradients(batch)
         if phase.clip_gradient is not None:
@@ -276,7 +275,7 @@ class Method:
 
     def _settle_network(self) -> None:
         """The network, old or just replaced, on its device and as the recipe wants it run. Keeps all values."""
-        self.network.to(self.device)
+        self.network = ranks.synchronised(self.network.to(self.device))
         if self.recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if self.recipe.compile:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from methods import losses, sam
 from methods.base import Batch, Method, TaskView, hyper
 from methods.distributed_memory import DistributedMemory, Sharing
-from models import ModelSettings
+from models import ModelSettings, ranks
 from scenarios import Examples, OutputLayout, Scenario
 
 HERDING = 1000
@@ -186,10 +186,11 @@ class TaskTransformer(Method):
         """With `sam`, the step's gradient is that of the worst weights nearby; a second pass finds them first."""
         if self.sam and self.task.id and phase.loss is None:
             optimizer.zero_grad()
-            with self.precision():
+            with self.precision(), ranks.divided_batches():
                 loss = self.loss(batch)
             # fp16 gradients are scaled up, which does not move the direction
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+            ranks.average_gradients(phase.parameters)
             self._moved = sam.ascend(phase.parameters, self.sam, self.sam_eta)
         return super().observe(batch, optimizer, phase)
 
