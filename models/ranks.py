@@ -81,7 +81,7 @@ def divide(module: nn.Module) -> nn.Module:
 def _own_rows(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     x = inputs[0]
     normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules())
-    module._divided = _dividing and not len(x) % world() and (x.is_cuda or not normalised)
+    module._divided = _dividing and not len(x) % world() and (x.is_cuda or not normalised)  # type: ignore[assignment]
     return (x.chunk(world())[rank()], *inputs[1:]) if module._divided else inputs
 
 
