@@ -46,6 +46,7 @@ def run(
     changes: Changes = None,
     workers: Workers = None,
     gpus: Gpus = None,
+    ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
     data_root: DataRoot = None,
     results_dir: ResultsDir = Path("results"),
     dry_run: DryRun = False,
@@ -71,7 +72,13 @@ def run(
     if missing:
         store.check_writable(len(missing))
         rehearse(missing, str(data_root) if data_root else None)
-        failed = run_with_progress(out, missing, store.folder, _path(data_root), _devices(workers, gpus))
+        if ddp:
+            from benchmarks.distributed import run_together
+
+            if not run_together(missing, store, _path(data_root), lambda line: out.print(line, markup=False)):
+                return  # one of the other ranks
+        else:
+            failed = run_with_progress(out, missing, store.folder, _path(data_root), _devices(workers, gpus))
         scan = _scan(store)
     report = write_report(grid, scan, results_dir / "leaderboards")
     out.print(report.text, markup=False)

@@ -44,6 +44,10 @@ def with_other_tests(scenario: Scenario) -> Scenario:
     return replace(scenario, tasks=tuple(flipped))
 
 
+SMALL = {"buffer_size": BUFFER, "dim": 12, "heads": 3, "depth": 1, "finetune_epochs": 2}
+"""Hyperparameters that say how large something is, where a method has them."""
+
+
 class OffLimits(RuntimeError):
     """A method reached for data that it may not see."""
 
@@ -121,9 +125,9 @@ def complete(run: Run) -> Run:
 
 
 def make(cls: type[Method]) -> Method:
-    """`cls` with its defaults, and a small buffer where it has one."""
-    settings = {"buffer_size": BUFFER} if "buffer_size" in cls._hyperparameter_names() else {}
-    return cls.from_settings(settings)
+    """`cls` with its defaults, but a small buffer and network where it has settings for them."""
+    names = cls._hyperparameter_names()
+    return cls.from_settings({name: value for name, value in SMALL.items() if name in names})
 
 
 @contextmanager

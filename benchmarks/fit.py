@@ -95,7 +95,8 @@ def _optimizer(phase: Phase, trainer: Trainer) -> torch.optim.Optimizer:
             )
         return optimizer
     optimizer = phase.optimizer.build(phase.parameters)
-    trainer.optimizers[phase.name] = optimizer
+    if phase.optimizer_state == "kept":
+        trainer.optimizers[phase.name] = optimizer
     return optimizer
 
 

@@ -70,6 +70,9 @@ class RunRecord(_Part):
     steps: int
     parameters: list[dict[str, int]] = Field(description="total, frozen and trainable after each task")
     memory: Memory
+    diagnostics: list[dict[str, float]] = Field(
+        default_factory=list, description="what a method says of itself after each task, e.g. exemplars really held"
+    )
     scenario_manifest: dict[str, Any]
     environment: dict[str, Any]
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 import time
 import traceback
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 
 import torch
 
+from benchmarks.checkpoint import Progress, load_checkpoint, save_checkpoint
 from benchmarks.config import CellSettings
 from benchmarks.environment import environment, peak_memory_bytes
 from benchmarks.evaluate import evaluate, evaluate_both
 from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.record import Counts, Flops, Memory, RunRecord
-from methods import Method, TaskView, method_class
+from methods import Method, Phase, TaskView, method_class
 from methods.precision import resolve_precision
 from metrics import AccuracyMatrix
 from metrics.flops import Flops as FlopCount
 from metrics.flops import count_flops
+from models import ranks
 from scenarios import Scenario, Task
 
 __all__ = ["evaluate", "failed_record", "inference_flops", "run_cell", "task_view", "train_task"]
@@ -47,10 +52,22 @@ def train_task(
     view = task_view(scenario, task, method.sees_past_data)
     with watch("train"):
         method.enter(view)
-        for index, phase in enumerate(method.phases(view)):
+        for index, phase in enumerate(_phases(method, view, trainer)):
             fit(method, phase, trainer, index)
     with watch("end_task"):
         trainer.meter.measure((task.id, "end_task"), lambda: method.end_task(view), part="end_task")
+
+
+def _phases(method: Method, view: TaskView, trainer: Trainer) -> Iterator[Phase]:
+    """The method's phases. What it does between them, such as choosing exemplars, costs FLOPs too."""
+    phases, meter, part = iter(method.phases(view)), trainer.meter, "between phases"
+    for index in count():
+        phase = meter.measure((view.id, index), lambda: next(phases, None), part)
+        if not meter.parts[part]:
+            del meter.parts[part]
+        if phase is None:
+            return
+        yield phase
 
 
 def task_view(scenario: Scenario, task: Task, with_past: bool) -> TaskView:
@@ -59,60 +76,63 @@ def task_view(scenario: Scenario, task: Task, with_past: bool) -> TaskView:
     return TaskView(task.id, task.outputs, task.train.examples(), past)
 
 
-def run_cell(cell: CellSettings, data_root: str | None = None, device: str = "cpu") -> RunRecord:
+def run_cell(
+    cell: CellSettings, data_root: str | None = None, device: str = "cpu", checkpoint: Path | None = None
+) -> RunRecord:
     """Runs `cell` and returns its record. A method that raises or diverges gives a record that says so.
 
+    checkpoint: a file that is written after each task but the last; where it is there already, of this very cell and
+    code, the run continues from it. The caller removes it once the record is safe.
     KeyboardInterrupt and DataNotFound pass through: they are not the method's doing.
     """
     start = time.perf_counter()
-    watch = Stopwatch(defaultdict(float))
+    progress = load_checkpoint(checkpoint, cell, device) if checkpoint else None
+    progress = progress or Progress.of_tasks(cell.scenario.tasks)
+    before, watch = progress.seconds["total"], Stopwatch(progress.seconds)
     with watch("data"):
         scenario = cell.scenario.build(cell.seed, data_root, cell.scenario_name)
-    n = len(scenario.tasks)
-    matrix, other = AccuracyMatrix(n), AccuracyMatrix(n)
-    trainer = Trainer()
-    parameters: list[dict[str, int]] = []
-    inference: list[FlopCount] = []
-    stored: list[dict[str, int]] = []
     status, error = "done", None
     cls = method_class(cell.method.name)
     try:
-        with watch("train"):
-            method = cls.from_settings(cell.method.settings)
-            method.start(scenario, cell.model, cell.training, cell.seed, device)
-        _record_rows(matrix, other, 0, method, scenario, watch)
-        for task in scenario.tasks:
-            train_task(method, scenario, task, trainer, watch)
-            _record_rows(matrix, other, task.id + 1, method, scenario, watch)
-            parameters.append(method.parameters_report())
-            inference.append(inference_flops(method, scenario, task))
-            stored.append(method.footprint())
+        if progress.method is None:
+            with watch("train"):
+                progress.method = cls.from_settings(cell.method.settings)
+                progress.method.start(scenario, cell.model, cell.training, cell.seed, device)
+            _record_rows(progress, 0, scenario, watch)
+        for task in scenario.tasks[progress.done :]:
+            _do_task(progress, scenario, task, watch)
+            progress.seconds["total"] = before + time.perf_counter() - start
+            if checkpoint and progress.done < len(scenario.tasks):
+                save_checkpoint(checkpoint, cell, progress, device)
     except Diverged as diverged:
         status, error = "diverged", str(diverged)
     except Exception:
         status, error = "failed", traceback.format_exc()
-    watch.seconds["total"] = time.perf_counter() - start
+    progress.seconds["total"] = before + time.perf_counter() - start
+    matrix, trainer, inference = progress.matrix, progress.trainer, progress.inference
     view = scenario.layout.other_view_name
     return RunRecord(
         **_names(cell),
         status=status,
         error=error,
         matrix=Counts.of(matrix),
-        matrix_other=Counts.of(other) if view and not cls.needs_task_id else None,
+        matrix_other=Counts.of(progress.other) if view and not cls.needs_task_id else None,
         matrix_other_view=view if view and not cls.needs_task_id else None,
         not_evaluated=_reasons(cls, scenario, matrix if status == "done" else None),
         flops=Flops(
             inference=[f.total for f in inference],
             inference_modules=[f.modules for f in inference],
-            training=trainer.meter.total,
-            parts=dict(trainer.meter.parts),
+            training=trainer.meter.total * ranks.world(),  # each rank counts its own
+            parts={part: flops * ranks.world() for part, flops in trainer.meter.parts.items()},
         ),
-        seconds={part: round(s, 4) for part, s in watch.seconds.items()},
+        seconds={part: round(s, 4) for part, s in progress.seconds.items()},
         steps=trainer.steps,
-        parameters=parameters,
-        memory=Memory(stored_bytes=stored, peak_bytes=peak_memory_bytes(device)),
+        parameters=progress.parameters,
+        memory=Memory(stored_bytes=progress.stored, peak_bytes=peak_memory_bytes(device)),
+        diagnostics=progress.diagnostics if any(progress.diagnostics) else [],
         scenario_manifest=scenario.manifest,
         environment=environment(device)
+        | ({"processes": ranks.world()} if ranks.world() > 1 else {})
         | {"precision": resolve_precision(cell.training.precision, torch.device(device))},
     )
 
@@ -145,11 +165,24 @@ def _names(cell: CellSettings) -> dict:
     }
 
 
-def _record_rows(matrix, other, i: int, method: Method, scenario: Scenario, watch: Stopwatch) -> None:
+def _do_task(progress: Progress, scenario: Scenario, task: Task, watch: Stopwatch) -> None:
+    method = progress.method
+    assert method is not None, "started before its first task"
+    train_task(method, scenario, task, progress.trainer, watch)
+    _record_rows(progress, task.id + 1, scenario, watch)
+    progress.parameters.append(method.parameters_report())
+    progress.inference.append(inference_flops(method, scenario, task))
+    progress.stored.append(method.footprint())
+    progress.diagnostics.append(method.diagnostics())
+    progress.done += 1
+
+
+def _record_rows(progress: Progress, i: int, scenario: Scenario, watch: Stopwatch) -> None:
+    assert progress.method is not None, "started before it is evaluated"
     with watch("evaluate"):
-        row, other_row = evaluate_both(method, scenario)
-    matrix.record_row(i, row)
-    other.record_row(i, other_row)
+        row, other_row = evaluate_both(progress.method, scenario)
+    progress.matrix.record_row(i, row)
+    progress.other.record_row(i, other_row)
 
 
 def inference_flops(method: Method, scenario: Scenario, task: Task) -> FlopCount:

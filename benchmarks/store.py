@@ -53,6 +53,10 @@ class Store:
             temporary.unlink(missing_ok=True)
         return path
 
+    def checkpoint(self, cell: CellSettings) -> Path:
+        """Where a run of `cell` keeps what it has come to, until its record is written."""
+        return self.folder / "unfinished" / f"{cell.identity}.pt"
+
     def scan(self) -> Scan:
         """Every record in the folder. A file that is broken, foreign or tampered with is named and left out."""
         scan = Scan()

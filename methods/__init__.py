@@ -11,6 +11,8 @@ from methods.der_expand import DERExpand
 from methods.der_replay import DERReplay
 from methods.derpp import DERpp
 from methods.dgr import DGR
+from methods.dne import DNE
+from methods.dytox import DyTox
 from methods.er import ER
 from methods.ewc import EWC
 from methods.finetune import Finetune
@@ -53,6 +55,8 @@ METHODS: dict[str, type[Method]] = {
     "gem": GEM,
     "rehearsal": Rehearsal,
     "pnn": PNN,
+    "dytox": DyTox,
+    "dne": DNE,
     "dgr": DGR,
     "generative-classifier": GenerativeClassifier,
     "separate": Separate,
@@ -78,6 +82,7 @@ def method_class(name: str) -> type[Method]:
 __all__ = [
     "AGEM",
     "DGR",
+    "DNE",
     "ER",
     "EWC",
     "FOSTER",
@@ -94,6 +99,7 @@ __all__ = [
     "DERExpand",
     "DERReplay",
     "DERpp",
+    "DyTox",
     "Finetune",
     "GDumb",
     "GenerativeClassifier",

@@ -27,7 +27,7 @@ from methods.batch import Batch, TaskView
 from methods.hyperparameters import explain, hyper, hyperparameter_model
 from methods.precision import Precision, autocast, gradient_scaler, resolve_precision
 from methods.recipe import SCHEDULE_PARTS, Phase, Recipe
-from models import HeadLayer, ModelSettings, Network, build_network
+from models import HeadLayer, ModelSettings, Network, build_network, ranks
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
 from scenarios.image_files import Images
 from scenarios.seeding import generator_for, seed_for
@@ -78,6 +78,11 @@ class Method:
         """The network before the first task. Draw weights from torch's default generator (it is seeded)."""
         return self.backbone_and_head(scenario, model)
 
+    def grow(self, task: TaskView) -> None:
+        """Makes room in the network for the columns of `task`. Draw weights from torch's default generator."""
+        if hasattr(self.network, "expand"):
+            self.network.expand(self.layout.width(task.id))
+
     def begin_task(self, task: TaskView) -> None:
         """Before training on `task`; the network already has the task's output columns."""
 
@@ -87,13 +92,12 @@ class Method:
 
     def observe(self, batch: Batch, optimizer: torch.optim.Optimizer, phase: Phase) -> Tensor:
         """One training step; returns the loss. The template that the finer hooks hang on."""
-        with self.precision():
+        with self.precision(), ranks.divided_batches():
             loss = self.loss(batch) if phase.loss is None else phase.loss(batch)
         optimizer.zero_grad()
-        if self.scaler is None:
-            loss.backward()
-        else:
-            self.scaler.scale(loss).backward()
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        ranks.average_gradients(phase.parameters)
+        if self.scaler is not None:
             self.scaler.unscale_(optimizer)
         self.adjust_gradients(batch)
         if phase.clip_gradient is not None:
@@ -130,6 +134,10 @@ class Method:
 
     def footprint(self) -> dict[str, int]:
         """Bytes kept between tasks besides the network, by part, e.g. {"buffer": ...}."""
+        return {}
+
+    def diagnostics(self) -> dict[str, float]:
+        """What else the record should say after each task, by name, e.g. {"exemplars": 2000}."""
         return {}
 
     def step_shape(self, batch: Batch) -> tuple:
@@ -180,7 +188,12 @@ class Method:
         }
         if "schedule" not in changes:
             settings |= {name: getattr(r, name) for name in ("schedule", *SCHEDULE_PARTS)}
-        return Phase(data, **(settings | changes)).scaled(r.schedule_scale)
+        settings |= changes
+        if r.lr_batch is not None:
+            optimizer = settings["optimizer"]
+            lr = optimizer.lr * settings["batch_size"] / r.lr_batch
+            settings["optimizer"] = optimizer.model_copy(update={"lr": lr})
+        return Phase(data, **settings).scaled(r.schedule_scale)
 
     def batch(self, examples: Examples, epoch: int = 0, pixels: Tensor | None = None) -> Batch:
         """Stored examples made ready for the network: augmented while a phase that augments runs, then normalised.
@@ -282,15 +295,14 @@ class Method:
         self.task, self.seen = task, task.id + 1
         self._decoded = 0  # batches of files decoded on demand in this task: each has draws of its own
         torch.manual_seed(seed_for(self.seed, "task", task.id))
-        if hasattr(self.network, "expand"):
-            self.network.expand(self.layout.width(task.id))
-            self.network.to(self.device)
+        self.grow(task)
+        self.network.to(self.device)  # new parts were made on the processor
         self.begin_task(task)
         self._settle_network()
 
     def _settle_network(self) -> None:
         """The network, old or just replaced, on its device and as the recipe wants it run. Keeps all values."""
-        self.network.to(self.device)
+        self.network = ranks.synchronised(self.network.to(self.device))
         if self.recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if self.recipe.compile:
@@ -317,6 +329,10 @@ class Method:
     def precision(self):
         """The autocast context of forward passes. Wrap in it whatever runs the network outside `observe`."""
         return autocast(self.number_format, self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For checkpoints between tasks: without the finished task, whose images are the scenario's."""
+        return {name: value for name, value in self.__dict__.items() if name != "task"}
 
     # ---- hyperparameters ------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from methods.buffer import draw, even_quotas
+from models import ranks
 from scenarios import Examples
 
 Policy = Literal["total", "per_class"]
@@ -67,7 +68,7 @@ class ExemplarMemory:
                 self._groups[key] = old[torch.arange(quota, device=old.labels.device)]
         for (task, label), quota in zip(classes, quotas[len(self._groups) :], strict=True):
             own = new[((ids[:, 0] == task) & (ids[:, 1] == label)).nonzero().flatten()]
-            rows = self._choose(own, quota, features)
+            rows = ranks.agreed(self._choose(own, quota, features))
             self._groups[task, label] = own[rows.to(own.labels.device)]
 
     def _choose(self, examples: Examples, n: int, features: Callable[[Examples], Tensor] | None) -> Tensor:

@@ -1,13 +1,12 @@
 """Joint: after each task, train on the data of all tasks so far."""
 
-from functools import partial
+import copy
 from typing import Literal
 
 import torch
 
 from methods.base import Method, TaskView, hyper
 from scenarios import Examples
-from scenarios.seeding import seed_for
 
 
 class Joint(Method):
@@ -26,13 +25,16 @@ class Joint(Method):
     scale_steps: bool = hyper(True, "where a recipe counts steps: as many for each task seen", "van de Ven et al. 2022")
 
     def build(self, scenario, model):
-        self._build_anew = partial(super().build, scenario, model)
-        return self._build_anew()
+        network = super().build(scenario, model)
+        # expansion goes on drawing weights where building stopped
+        self._initial = copy.deepcopy(network), torch.get_rng_state()
+        return network
 
     def begin_task(self, task: TaskView) -> None:
         if self.restart and task.id > 0 and self._trains(task.id):
-            torch.manual_seed(seed_for(self.seed, "init"))
-            self.network = self._build_anew()
+            network, generator = self._initial
+            self.network = copy.deepcopy(network)
+            torch.set_rng_state(generator)
             self.network.expand(self.layout.width(task.id))
             self.network.to(self.device)
 

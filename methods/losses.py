@@ -53,6 +53,17 @@ def smoothed(targets: Tensor, active: Active, part: float) -> Tensor:
     return targets * (1 - part) + part * mask / mask.sum(1, keepdim=True)
 
 
+def binary_cross_entropy(logits: Tensor, targets: Tensor, active: Active = None) -> Tensor:
+    """Sigmoid cross-entropy, the mean over images and active columns, in float32. logits and targets [N, C]."""
+    terms = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
+    if isinstance(active, slice):
+        return terms[:, active].mean()
+    if active is None:
+        return terms.mean()
+    mask = active[:, : logits.shape[1]]
+    return (terms * mask).sum() / mask.sum()
+
+
 def restrict(logits: Tensor, active: Active) -> Tensor:
     """Logits [N, C] with the inactive columns pushed to the lowest finite value, so that softmax gives them 0."""
     if active is None:

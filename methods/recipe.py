@@ -86,6 +86,11 @@ class Recipe(BaseModel):
     batch_size: int = Field(64, ge=1)
     drop_last: bool = Field(False, description="leave out a last, smaller batch of an epoch")
     optimizer: OptimizerSettings = OptimizerSettings(lr=0.01, momentum=0.9)
+    lr_batch: int | None = Field(
+        None,
+        ge=1,
+        description="optimizer.lr is that of a batch of this size, and in proportion for others; null: as is",
+    )
     optimizer_state: Literal["fresh", "kept"] = Field(
         "fresh", description='"kept": the optimizer and its state live on into the next task'
     )

@@ -11,6 +11,7 @@ from models.heads import HeadLayer, LinearHead, MultiHead
 from models.mlp import MLP
 from models.network import Network
 from models.progressive import ProgressiveNetwork
+from models.ranks import divide
 from models.separate import SeparateNetworks, in_columns
 from models.settings import RESNETS, ModelSettings
 from models.timm_backbone import PREFIX, TimmBackbone
@@ -24,10 +25,11 @@ def build_backbone(settings: ModelSettings, image_shape: tuple[int, int, int]) -
     """
     channels, _, side = image_shape
     if settings.backbone == "mlp":
-        return MLP(math.prod(image_shape), settings.hidden, settings.last_relu)
+        return divide(MLP(math.prod(image_shape), settings.hidden, settings.last_relu))
     if settings.backbone.startswith(PREFIX):
-        return TimmBackbone(settings.backbone, side, channels, settings.pretrained)
-    return RESNETS[settings.backbone](settings.width, channels, settings.zero_init_last_bn, settings.last_relu)
+        return divide(TimmBackbone(settings.backbone, side, channels, settings.pretrained))
+    make = RESNETS[settings.backbone]
+    return divide(make(settings.width, channels, settings.zero_init_last_bn, settings.last_relu))
 
 
 def build_network(

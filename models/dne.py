@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from models.attention import ClassAttention, Seen, SelfAttention
 from models.dne_heads import ConcatenationHeads
+from models.ranks import over_ranks
 from models.task_attention import TaskAttention, TaskAttentionMixer
 from models.transformer import (
     DecoderBlock,
@@ -201,6 +202,9 @@ class DNE(nn.Module):
 
     def expert_slices(self, x: Tensor) -> list[Tensor]:
         """Each expert's slice of the embedding, [N, passes, width]; needs a first task."""
+        return over_ranks(self._expert_slices, x)
+
+    def _expert_slices(self, x: Tensor) -> list[Tensor]:
         slices: list[Tensor] = []
         older: list[list[Seen]] = []
         for e, expert in enumerate(self.experts):

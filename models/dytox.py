@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.attention import ClassAttention
+from models.ranks import over_ranks
 from models.transformer import (
     DecoderBlock,
     Encoder,
@@ -103,6 +104,9 @@ class DyTox(nn.Module):
 
     def task_embeddings(self, x: Tensor) -> Tensor:
         """[N, T, d]: what the task-attention block makes of each task token."""
+        return over_ranks(self._task_embeddings, x)
+
+    def _task_embeddings(self, x: Tensor) -> Tensor:
         if not self.sizes:
             return x.new_empty(len(x), 0, self.dim)
         patches, _ = self.encoder(x)

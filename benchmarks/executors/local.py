@@ -166,13 +166,14 @@ def _work(connection: Connection, folder: str, data_root: str | None, device: st
         reset_peak_memory(device)
         try:
             try:
-                record = run_cell(cell, data_root, device)
+                record = run_cell(cell, data_root, device, store.checkpoint(cell))
             except DataNotFound as error:
                 connection.send(error)
                 return
             except Exception:
                 record = failed_record(cell, traceback.format_exc(), 0.0)
             store.save(record)
+            store.checkpoint(cell).unlink(missing_ok=True)
         except OSError as error:
             connection.send(StorageFailed(f"{cell.label}: {error}"))
             return

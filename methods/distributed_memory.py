@@ -1,0 +1,89 @@
+"""Exemplars of a run on several processes (ranks): one memory for all, or one a rank.
+
+What "2,000 exemplars" means on several GPUs has made published numbers incomparable: where each rank chooses from its
+own augmented views, each may keep other images, and the union is up to as many times the stated budget as there are
+ranks (Douillard et al. 2022, erratum). Here the rule is a setting, and `distinct` says what is really held. One
+process can hold the memories of many ranks, so that what several GPUs did can be reproduced on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from methods.buffer import even_quotas
+from methods.exemplars import ExemplarMemory, Policy, Select
+from scenarios import Examples
+
+Sharing = Literal["global", "distributed", "each"]
+"""global: one set, whatever the number of ranks; distributed: each rank chooses budget / ranks from its own shard of
+the data; each: every rank chooses a whole budget from all data, as the first version of DyTox's paper did."""
+
+
+class DistributedMemory:
+    """The memories of `ranks` processes, together; with sharing "global" there is one.
+
+    budget, policy, select, generator: of `ExemplarMemory`; "distributed" deals `budget` out over the ranks.
+    Raises ValueError where a rank would get nothing.
+    """
+
+    def __init__(
+        self,
+        budget: int,
+        policy: Policy,
+        select: Select,
+        generator: torch.Generator,
+        sharing: Sharing = "global",
+        ranks: int = 1,
+    ):
+        if sharing == "global":
+            ranks = 1
+        if sharing == "distributed" and budget < ranks:
+            raise ValueError(f"a memory of {budget} cannot be divided among {ranks} ranks")
+        budgets = even_quotas(budget, ranks) if sharing == "distributed" else [budget] * ranks
+        self.sharing, self.generator = sharing, generator
+        self.parts = [ExemplarMemory(share, policy, select, generator) for share in budgets]
+
+    def update(self, new: Examples, features: Callable[[Examples], Tensor] | None = None) -> None:
+        """`ExemplarMemory.update` on each rank. `features` is asked anew for each, so that augmented ones differ."""
+        if self.sharing == "distributed":
+            # torch's DistributedSampler: one permutation, dealt out in turn; without its padding no image goes twice
+            order = torch.randperm(len(new), generator=self.generator).to(new.labels.device)
+            shards = [new[order[rank :: len(self.parts)]] for rank in range(len(self.parts))]
+        else:
+            shards = [new] * len(self.parts)
+        for part, shard in zip(self.parts, shards, strict=True):
+            part.update(shard, features)
+
+    def examples(self) -> Examples:
+        """All exemplars of all ranks. Raises ValueError while there are none."""
+        return Examples.concatenate([part.examples() for part in self.parts if len(part)])
+
+    def of(self, label: int) -> Examples:
+        """The exemplars of a label. Raises KeyError where there are none."""
+        found = [part.of(label) for part in self.parts if label in part.classes]
+        if not found:
+            raise KeyError(f"no exemplars of label {label}")
+        return Examples.concatenate(found)
+
+    @property
+    def classes(self) -> list[int]:
+        """Labels that have exemplars, in order of arrival."""
+        return list(dict.fromkeys(label for part in self.parts for label in part.classes))
+
+    @property
+    def distinct(self) -> int:
+        """Different images held over all ranks."""
+        if not len(self):
+            return 0
+        return len(self.examples().images.flatten(1).unique(dim=0)) if len(self.parts) > 1 else len(self)
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in self.parts)
