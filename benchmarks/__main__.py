@@ -230,7 +230,18 @@ def reproduce(
             warn_of_changes(lambda text: err.print(text, markup=False))
         for name in loaded:
             try:
-                run(name, methods, scenarios, seeds, None, workers, gpus, data_root, results_dir, dry_run)
+                run(
+                    name,
+                    methods=methods,
+                    scenarios=scenarios,
+                    seeds=seeds,
+                    changes=None,
+                    workers=workers,
+                    gpus=gpus,
+                    data_root=data_root,
+                    results_dir=results_dir,
+                    dry_run=dry_run,
+                )
             except typer.Exit as stop:
                 if stop.exit_code != 1:  # by Ctrl-C
                     raise
