@@ -29,12 +29,9 @@ from scenarios import Examples, OutputLayout, Scenario, resolve_head
 from scenarios.seeding import generator_for, seed_for
 
 
-def hyper(default: Any, about: str, source: str = "", added_later: bool = False) -> Any:
-    """A hyperparameter: its default, what it is in one line, and where the default comes from.
-
-    added_later: the default is what the method did before it had this setting, so older records stay valid.
-    """
-    return field(default=default, metadata={"about": about, "source": source, "added_later": added_later})
+def hyper(default: Any, about: str, source: str = "") -> Any:
+    """A hyperparameter: its default, what it is in one line, and where the default comes from."""
+    return field(default=default, metadata={"about": about, "source": source})
 
 
 @dataclass_transform(field_specifiers=(hyper, field), eq_default=False)
@@ -50,6 +47,8 @@ class Method:
     source: ClassVar[str] = ""
     version: ClassVar[int] = 1
     """Raised when the same hyperparameters give other results: old records then no longer count as done."""
+    added_later: ClassVar[frozenset[str]] = frozenset()
+    """Hyperparameters whose default is what was done before they existed: with it, older records stay valid."""
     needs_task_id: ClassVar[bool] = False
     """Cannot predict without being told the task."""
     needs_new_classes: ClassVar[bool] = False

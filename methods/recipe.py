@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -61,6 +61,9 @@ class Recipe(BaseModel):
         "fresh", description='"kept": the optimizer and its state live on into the next task'
     )
     schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate over a phase")
+
+    added_later: ClassVar[frozenset[str]] = frozenset()
+    """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
     @model_validator(mode="after")
     def _one_length(self):

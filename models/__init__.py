@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
@@ -28,6 +28,9 @@ class ModelSettings(BaseModel):
     init: Literal["torch", "xavier"] = Field(
         "torch", description='initial weights: "torch" (its uniform default) or "xavier" uniform, biases 0'
     )
+
+    added_later: ClassVar[frozenset[str]] = frozenset()
+    """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
 
 def build_network(settings: ModelSettings, image_shape: tuple[int, int, int], head: str, widths: list[int], start: int):
