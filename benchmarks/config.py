@@ -7,7 +7,6 @@ import difflib
 import hashlib
 import json
 import re
-from dataclasses import fields
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,6 @@ from methods import METHODS, Recipe, method_class
 from methods.base import explain
 from models import ModelSettings
 from scenarios import SCENARIOS, Stream
-from scenarios.stream import ADDED_LATER
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -94,32 +92,32 @@ class CellSettings(BaseModel):
 def identity_of(settings: dict[str, Any]) -> str:
     """sha256 of the canonical JSON of resolved settings.
 
-    Settings marked as added later (`ADDED_LATER`, or `hyper(..., added_later=True)`) are left out where they have their
-    default, which is what was done before there were any: so records stay valid when a setting is added.
+    Settings that their class lists in `added_later` are left out where they have their default, which is what was done
+    before there were any: so records stay valid when a setting is added.
     """
-    told = {part: _without_added(values, _added_later(part, values)) for part, values in settings.items()}
-    if "settings" in told.get("method", {}):
-        cls = METHODS.get(told["method"].get("name"))
-        marked = {f.name: f.default for f in fields(cls) if f.metadata.get("added_later")} if cls else {}  # type: ignore[arg-type]
-        told["method"] = told["method"] | {"settings": _without_added(told["method"]["settings"], marked)}
+    told = {part: _without_added(part, values) for part, values in settings.items()}
     return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _added_later(part: str, values: Any) -> dict[str, Any]:
-    """Defaults, as JSON, of the marked settings of a part of a cell's settings."""
+def _without_added(part: str, values: Any) -> Any:
     cls: Any = {"model": ModelSettings, "training": Recipe}.get(part)
     if part == "scenario":
         cls = SCENARIOS.get(values.get("stream"))
+    if part == "method":
+        cls = METHODS.get(values.get("name"))
+        defaults = cls().hyperparameters() if cls else {}
+        own = {k: v for k, v in values.get("settings", {}).items() if not _is_new(cls, k, v, defaults)}
+        return values | {"settings": own} if cls else values
     if cls is None:
-        return {}
-    marked = {n: f for n, f in cls.model_fields.items() if (f.json_schema_extra or {}) == ADDED_LATER}
-    return {n: to_jsonable_python(f.get_default(call_default_factory=True)) for n, f in marked.items()}
-
-
-def _without_added(values: Any, defaults: dict[str, Any]) -> Any:
-    if not defaults:
         return values
-    return {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
+    defaults = {
+        n: f.get_default(call_default_factory=True) for n, f in cls.model_fields.items() if n in cls.added_later
+    }
+    return {k: v for k, v in values.items() if not _is_new(cls, k, v, defaults)}
+
+
+def _is_new(cls: Any, name: str, value: Any, defaults: dict[str, Any]) -> bool:
+    return cls is not None and name in cls.added_later and value == to_jsonable_python(defaults[name])
 
 
 class Override(BaseModel):

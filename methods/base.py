@@ -46,6 +46,8 @@ class Method:
     source: ClassVar[str] = ""
     version: ClassVar[int] = 1
     """Raised when the same hyperparameters give other results: old records then no longer count as done."""
+    added_later: ClassVar[frozenset[str]] = frozenset()
+    """Hyperparameters whose default is what was done before they existed: with it, older records stay valid."""
     needs_task_id: ClassVar[bool] = False
     """Cannot predict without being told the task."""
     needs_new_classes: ClassVar[bool] = False

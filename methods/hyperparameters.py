@@ -9,12 +9,9 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, ValidationError, create_model
 
 
-def hyper(default: Any, about: str, source: str = "", added_later: bool = False) -> Any:
-    """A hyperparameter: its default, what it is in one line, and where the default comes from.
-
-    added_later: the default is what the method did before it had this setting, so older records stay valid.
-    """
-    return field(default=default, metadata={"about": about, "source": source, "added_later": added_later})
+def hyper(default: Any, about: str, source: str = "") -> Any:
+    """A hyperparameter: its default, what it is in one line, and where the default comes from."""
+    return field(default=default, metadata={"about": about, "source": source})
 
 
 def explain(error: ValidationError, known: list[str] | None = None) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -119,6 +119,12 @@ class Recipe(BaseModel):
     )
     channels_last: bool = Field(False, description="images and convolutions in channels-last memory order")
     compile: bool = Field(False, description="the backbone through torch.compile")
+
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        {"lr_batch", "milestones", "gamma", "warmup_epochs", "warmup_start", "min_lr", "clip_gradient", "first"}
+        | {"schedule_scale", "augmentation", "mixup", "label_smoothing", "precision", "channels_last", "compile"}
+    )
+    """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
     @field_validator("augmentation")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -31,6 +31,8 @@ class Split(Stream):
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}, or a list of classes"
             raise ValueError(f"no class order {order!r}; {hint}")
         return order
+
+    added_later: ClassVar[frozenset[str]] = Stream.added_later | {"classes"}
 
     def make_tasks(self, dataset: Dataset, seed: int):
         order = self._order(dataset, seed)

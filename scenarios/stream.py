@@ -19,10 +19,6 @@ from scenarios.scenario import Normalise, PixelMap, Scenario, Subset, Task
 from scenarios.seeding import generator_for
 from scenarios.setting import ActiveOutputs, layout_for
 
-ADDED_LATER = {"added_later": True}
-"""Marks a setting whose default is what was done before it existed (`Field(..., json_schema_extra=ADDED_LATER)`): while
-it has that default, records made without it stay valid."""
-
 
 class MeanStd(BaseModel):
     """An explicit normalisation: (pixel / scale - mean) / std."""
@@ -56,6 +52,8 @@ class Stream(BaseModel):
 
     version: ClassVar[int] = 1
     """Raised when the same settings make a different stream: old records then no longer count as done."""
+    added_later: ClassVar[frozenset[str]] = frozenset({"transform"})
+    """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
     @model_validator(mode="after")
     def _transform_is_for_files(self):

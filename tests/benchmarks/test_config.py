@@ -6,7 +6,6 @@ from benchmarks.config import SettingsError, identity_of, load_suite, resolve, s
 from benchmarks.grid import make_grid, rehearse
 from methods import METHODS, Recipe
 from scenarios import SCENARIOS
-from scenarios.stream import ADDED_LATER
 
 
 def problems(call) -> str:
@@ -112,8 +111,20 @@ def test_a_setting_added_later_leaves_older_records_valid_until_it_is_used(monke
     for part, name, added in (("training", "drop_last", Recipe), ("scenario", "padding", SCENARIOS["split"])):
         older = settings | {part: {k: v for k, v in settings[part].items() if k != name}}
         assert identity_of(older) != identity_of(settings)
-        monkeypatch.setattr(added.model_fields[name], "json_schema_extra", ADDED_LATER)
+        monkeypatch.setattr(added, "added_later", frozenset({name}))
         assert identity_of(older) == identity_of(settings) == cell().identity
+    new = frozenset(METHODS["er"]().hyperparameters()) - {"buffer_size"}
+    monkeypatch.setattr(METHODS["er"], "added_later", new)
+    assert (
+        identity_of(
+            older
+            | {
+                "method": settings["method"]
+                | {"settings": {"buffer_size": settings["method"]["settings"]["buffer_size"]}}
+            }
+        )
+        == cell().identity
+    )
     changed = cell("training.drop_last=true")
     assert changed.identity != cell().identity
     assert changed.identity_settings()["training"]["drop_last"] is True
