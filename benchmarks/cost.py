@@ -169,9 +169,9 @@ def phase_cost(method: Method, phase: Phase) -> PhaseCost:
         return seen[key]
 
     flops, taken = 0, 0
-    while taken < min(n_whole, per_epoch, MOST_TRANSIENT) and len(seen) == taken:
+    while len(seen) == taken < min(n_whole, per_epoch, MOST_TRANSIENT):
         flops += step(order[taken * size : (taken + 1) * size])
-        taken += len(seen) > taken
+        taken += 1
     rest = order[taken * size :]
     if len(rest):
         method.observe(_batch(method, phase.data, rest, 0), optimizer, phase)

@@ -27,8 +27,13 @@ def valueless() -> Iterator[None]:
     selected by them has its true size. Numbers taken from the meta device are 1, integers 0, conditions False; where
     elements are selected by a condition without values, all are.
     """
-    with _Valueless():
-        yield
+    asked = torch.is_autocast_enabled
+    torch.is_autocast_enabled = lambda device=None: device != "meta" and (asked(device) if device else asked())  # raises
+    try:
+        with _Valueless():
+            yield
+    finally:
+        torch.is_autocast_enabled = asked
 
 
 class _Valueless(TorchDispatchMode):
