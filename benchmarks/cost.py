@@ -120,8 +120,7 @@ def empty_scenario(
     )
     scenario = stream.of(dataset, seed)
     tasks = tuple(
-        replace(t, train=replace(t.train, pixel_map=None), test=replace(t.test, pixel_map=None))
-        for t in scenario.tasks
+        replace(t, train=replace(t.train, pixel_map=None), test=replace(t.test, pixel_map=None)) for t in scenario.tasks
     )
     return replace(scenario, tasks=tasks)
 
@@ -172,7 +171,7 @@ def phase_cost(method: Method, phase: Phase) -> PhaseCost:
     while len(seen) == taken < min(n_whole, per_epoch, MOST_TRANSIENT):
         flops += step(order[taken * size : (taken + 1) * size])
         taken += 1
-    rest = order[taken * size :]
+    rest = order[len(seen) * size :]  # all that no step has been run on
     if len(rest):
         method.observe(_batch(method, phase.data, rest, 0), optimizer, phase)
     whole = step(order[:size], 1) if n_whole > taken else next(iter(seen.values()), 0)

@@ -92,7 +92,9 @@ def check_affordable(cells: Sequence[CellSettings], devices: Sequence[str], data
 
 def too_long(hours: float, cells: int, workers: int, gpus: int) -> str:
     """What to tell who started a run on processors that needs a GPU."""
-    found = f"this machine has {gpus} that --gpus (make: GPUS=0,1) can name" if gpus else "there is none on this machine"
+    found = (
+        f"this machine has {gpus} that --gpus (make: GPUS=0,1) can name" if gpus else "there is none on this machine"
+    )
     return (
         f"{cells} cells need about {hours:,.0f} hours on CPU with {workers} worker{'s' if workers > 1 else ''}; they are "
         f"meant for a GPU, and {found}. To run them on CPU all the same: --yes (make: YES=1)"
@@ -200,7 +202,17 @@ def as_csv(priced: Sequence[Priced]) -> str:
         for t in p.cost.tasks:
             kept, inference = sum(t.stored.values()), t.inference
             writer.writerow(
-                [*names, t.task + 1, t.steps, t.parameters["total"], inference.total, inference.modules, t.training, kept, ""]
+                [
+                    *names,
+                    t.task + 1,
+                    t.steps,
+                    t.parameters["total"],
+                    inference.total,
+                    inference.modules,
+                    t.training,
+                    kept,
+                    "",
+                ]
             )
             state = [t.parameters["total"], inference.total, inference.modules, kept]
         hours = "" if math.isnan(p.seconds) else f"{p.seconds / 3600:.5g}"

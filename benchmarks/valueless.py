@@ -28,7 +28,9 @@ def valueless() -> Iterator[None]:
     elements are selected by a condition without values, all are.
     """
     asked = torch.is_autocast_enabled
-    torch.is_autocast_enabled = lambda device=None: device != "meta" and (asked(device) if device else asked())  # raises
+    torch.is_autocast_enabled = lambda device=None: (
+        device != "meta" and (asked(device) if device else asked())
+    )  # raises
     try:
         with _Valueless():
             yield

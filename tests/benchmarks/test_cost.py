@@ -68,7 +68,7 @@ def test_what_it_tells_is_what_a_run_records(method):
     assert told.training == pytest.approx(record.flops.training, rel=0.01)
 
 
-def test_a_method_that_cannot_be_walked_says_why_and_keeps_the_others(tmp_path):
+def test_the_table_has_a_row_a_pair_of_those_asked_for(tmp_path):
     path = suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 10}}")
     done = cli.invoke(app, ["cost", str(path), "--steps", "1", "--methods", "er"])
     assert done.exit_code == 0, done.output
