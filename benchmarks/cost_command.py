@@ -82,10 +82,17 @@ def check_affordable(cells: Sequence[CellSettings], devices: Sequence[str], data
     """Raises SettingsError where `cells` would keep these processors busy for more than ASK_ABOVE_HOURS."""
     if any("cuda" in device for device in devices):
         return
-    if rough_hours(cells, len(devices), data_root) < WORTH_A_LOOK:
+    workers = min(len(devices), len(cells))
+    rough = rough_hours(cells, workers, data_root)
+    if rough < WORTH_A_LOOK:
         return
     say("a long run: estimating")
-    hours = total_hours(price(cells, Stopwatch("cpu", data_root=data_root), say), len(devices))
+    if rough > ASK_ABOVE_HOURS:  # too long in any case: one cell says how far the rough count is off
+        one = cells[:1]
+        measured = total_hours(price(one, Stopwatch("cpu", data_root=data_root), say), 1)
+        hours = rough * max(1.0, measured / rough_hours(one, 1, data_root))
+    else:
+        hours = total_hours(price(cells, Stopwatch("cpu", data_root=data_root), say), workers)
     if hours > ASK_ABOVE_HOURS:
         raise SettingsError([too_long(hours, len(cells), len(devices), torch.cuda.device_count())])
 
