@@ -1,17 +1,19 @@
-# Retain: `make bench` from a fresh clone. Variables: PYTHON, DATA_ROOT, WORKERS, GPUS, REQUIREMENTS, VENV_FLAGS.
+# Retain: `make bench` from a fresh clone. Variables: PYTHON, DATA_ROOT, WORKERS, GPUS, YES, REQUIREMENTS, VENV_FLAGS.
 PYTHON ?= python3
 REQUIREMENTS ?= requirements.lock
 VENV_FLAGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 RUN := $(PY) -m benchmarks
-OPTIONS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(GPUS),--gpus $(GPUS))
+OPTIONS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(YES),--yes)
 
-.PHONY: help setup bench bench-mnist test lint types speed lock clean
+.PHONY: help setup bench bench-mnist bench-cifar bench-imagenet test lint types speed lock clean
 
 help:
 	@echo "make bench         run suite digits (no data needed) and print its leaderboard"
 	@echo "make bench-mnist   run suite mnist [DATA_ROOT=...]"
+	@echo "make bench-cifar   run suites cifar100-b50 and cifar100-b0 [DATA_ROOT=...] [GPUS=0,1]; on CPU, days: YES=1"
+	@echo "make bench-imagenet DATA_ROOT=... [GPUS=0,1]   run suite imagenet100 from folders of images"
 	@echo "make test          run the tests        make lint types   check style and types"
 	@echo "make speed         time a cell against a plain loop, augmented images against none"
 	@echo "make setup         only prepare .venv   make lock         renew the lock files"
@@ -33,6 +35,13 @@ bench: setup
 
 bench-mnist: setup
 	$(RUN) run mnist $(OPTIONS)
+
+bench-cifar: setup
+	$(RUN) run cifar100-b50 $(OPTIONS)
+	$(RUN) run cifar100-b0 $(OPTIONS)
+
+bench-imagenet: setup
+	$(RUN) run imagenet100 $(OPTIONS)
 
 test: setup $(VENV)/.installed-dev
 	$(PY) -m pytest -n auto

@@ -30,7 +30,8 @@ DataRoot = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes; default one a core or GPU")]
 Gpus = Annotated[str | None, typer.Option("--gpus", help="CUDA devices, e.g. 0,1: one worker each")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would run, and stop")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would run and about how long it takes, and stop")]
+Yes = Annotated[bool, typer.Option("--yes", help="run on CPU also what takes more than 12 hours there")]
 SeveralCommits = Annotated[
     bool, typer.Option("--several-commits", help="the records may come from several clean commits; the tables say so")
 ]
@@ -50,8 +51,11 @@ def run(
     data_root: DataRoot = None,
     results_dir: ResultsDir = Path("results"),
     dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
+    from benchmarks.cost_command import check_affordable, dry_run_text, price
+    from benchmarks.cost_time import Stopwatch
     from benchmarks.grid import rehearse
     from benchmarks.progress import run_with_progress
     from benchmarks.report import write_report
@@ -67,9 +71,15 @@ def run(
     if dry_run:
         for cell in missing:
             out.print(f"  {cell.label}")
+        if missing:
+            devices = _devices(workers, gpus)
+            priced = price(missing, Stopwatch(devices[0], data_root=_path(data_root)), _on_terminal)
+            out.print(dry_run_text(priced, devices), markup=False)
         return
     failed = 0
     if missing:
+        if not yes:
+            check_affordable(missing, _devices(workers, gpus), _path(data_root), _on_terminal)
         store.check_writable(len(missing))
         rehearse(missing, str(data_root) if data_root else None)
         if ddp:
@@ -88,6 +98,31 @@ def run(
     if failed or unsuccessful:
         err.print(f"{len(unsuccessful)} cells failed; `status {suite}` says which and why", markup=False)
         raise typer.Exit(1)
+
+
+@app.command()
+def cost(
+    suite: SuiteName,
+    methods: Methods = None,
+    scenarios: Scenarios = None,
+    changes: Changes = None,
+    gpus: Annotated[str | None, typer.Option("--gpus", help="measure steps on this CUDA device, e.g. 0")] = None,
+    data_root: DataRoot = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="steps measured for each phase of two tasks")] = 3,
+    format_: Annotated[str, typer.Option("--format", help="table, or csv with a row a task")] = "table",
+) -> None:
+    """What SUITE costs, without training: parameters, FLOPs, stored bytes, and the hours on this machine."""
+    from benchmarks.config import SettingsError, load_suite, nearest
+    from benchmarks.cost_command import as_csv, price, table
+    from benchmarks.cost_time import Stopwatch
+    from benchmarks.grid import make_grid
+
+    formats = ["table", "csv"]
+    if format_ not in formats:
+        raise SettingsError([f"--format {format_}{nearest(format_, formats)}; one of {', '.join(formats)}"])
+    grid = make_grid(load_suite(suite, _list(methods), _list(scenarios), None, changes))
+    priced = price(grid.cells, Stopwatch(_devices(1, gpus)[0], steps, _path(data_root)), _on_terminal)
+    print(as_csv(priced) if format_ == "csv" else table(priced, grid), end="" if format_ == "csv" else "\n")
 
 
 @app.command()
@@ -203,6 +238,7 @@ def reproduce(
     data_root: DataRoot = None,
     results_dir: ResultsDir = Path("results"),
     dry_run: DryRun = False,
+    yes: Yes = False,
     several_commits: SeveralCommits = False,
     list_: Annotated[bool, typer.Option("--list", help="say which protocols there are and what is done")] = False,
     render_only: Annotated[
@@ -241,6 +277,7 @@ def reproduce(
                     data_root=data_root,
                     results_dir=results_dir,
                     dry_run=dry_run,
+                    yes=yes,
                 )
             except typer.Exit as stop:
                 if stop.exit_code != 1:  # by Ctrl-C
@@ -393,6 +430,12 @@ def _scan(store):
     for problem in scan.problems:
         err.print(problem, markup=False)
     return scan
+
+
+def _on_terminal(text: str) -> None:
+    """Progress, for who watches; never among what a program reads."""
+    if err.is_terminal:
+        err.print(text, markup=False)
 
 
 def _list(text: str | None) -> list[str] | None:

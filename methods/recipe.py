@@ -40,7 +40,8 @@ class OptimizerSettings(BaseModel):
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """A fresh optimizer over `parameters`, fused where torch has it (about twice as fast for Adam)."""
         parameters = list(parameters)
-        common: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": True}
+        fused = all(p.device.type != "meta" for p in parameters)  # there is nothing to fuse without values
+        common: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": fused}
         if self.name == "sgd":
             optimizer = torch.optim.SGD(parameters, momentum=self.momentum, **common)
             if self.momentum:

@@ -193,6 +193,29 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a data set without having it: image_shape (C, H, W), and how many examples each class has.
+
+    about: what of that is not exact.
+    """
+
+    image_shape: tuple[int, int, int]
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+    about: str = ""
+
+
+def outline(name: str, data_root: str | os.PathLike[str] | None = None) -> Outline:
+    """The facts of data set `name`: from OUTLINES, else from the data itself. Raises as `load_dataset`."""
+    if name in OUTLINES:
+        return OUTLINES[name]
+    d = load_dataset(name, data_root)
+    train, test = (tuple(torch.bincount(y, minlength=d.n_classes).tolist()) for y in (d.train_labels, d.test_labels))
+    _, channels, height, width = d.train_images.shape
+    return Outline((channels, height, width), train, test)
+
+
 FOLDER = "folder:"
 """folder:NAME is the tree of class folders NAME/{train,val}/CLASS/ under DATA_ROOT, whatever its classes are."""
 
@@ -205,3 +228,17 @@ DATASETS: dict[str, Callable[[tuple[Path, ...]], Dataset]] = {
     "imagenet100": _tree("imagenet100", ["imagenet100", "imagenet"], "imagenet100_wnids"),
     "imagenet1000": _tree("imagenet1000", ["imagenet"], "imagenet1000_wnids"),
 }
+
+OUTLINES: dict[str, Outline] = {
+    "mnist": Outline(
+        (1, 28, 28),
+        (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+        (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+    ),
+    "fashionmnist": Outline((1, 28, 28), (6000,) * 10, (1000,) * 10),
+    "cifar10": Outline((3, 32, 32), (5000,) * 10, (1000,) * 10),
+    "cifar100": Outline((3, 32, 32), (500,) * 100, (100,) * 100),
+    "imagenet100": Outline((3, 224, 224), (1300,) * 100, (50,) * 100, "classes have 732 to 1,300 images; 1,300"),
+    "imagenet1000": Outline((3, 224, 224), (1281,) * 1000, (50,) * 1000, "classes have 732 to 1,300 images; 1,281"),
+}
+"""Of data sets that must be fetched: what `cost` counts with where they are not at hand, and what it needs no copy for."""

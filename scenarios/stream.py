@@ -76,6 +76,11 @@ class Stream(BaseModel):
     ) -> Scenario:
         """The scenario of this stream for `seed`. Raises DataNotFound, or ValueError for settings that can't be met."""
         dataset = load_dataset(self.data, data_root)
+        scenario = self.of(dataset, seed, name)
+        return replace(scenario, manifest=scenario.manifest | {"data_checksum": dataset.checksum})
+
+    def of(self, dataset: Dataset, seed: int = 0, name: str | None = None) -> Scenario:
+        """The same of a data set at hand, e.g. one without pixels, to be counted and not learned."""
         classes, pixel_maps, manifest = self.make_tasks(dataset, seed)
         layout = layout_for(self.setting, [len(c) for c in classes], self.active_outputs)
         train_images, test_images = self._images(dataset.train_images), self._images(dataset.test_images)
@@ -97,7 +102,6 @@ class Stream(BaseModel):
             "classes": [list(c) for c in classes],
             "train_sizes": [len(t.train) for t in tasks],
             "test_sizes": [len(t.test) for t in tasks],
-            "data_checksum": dataset.checksum,
         }
         return Scenario(
             name=name or f"{type(self).__name__.lower()}-{self.data}/{self.setting}",

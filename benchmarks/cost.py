@@ -1,0 +1,196 @@
+"""What a cell costs, without training it: parameters, FLOPs and stored bytes after each task.
+
+The method is taken through its tasks as a run takes it, with the true number of examples of every class and the true
+batch sizes, but without values (benchmarks/valueless.py): no data is read and no product computed. Of each phase are
+run, and counted, the steps whose `step_shape` is new; then the rest of the first epoch as one step, so that memories
+fill as they will; then one step of each size, which stands for all the others. What depends on values is not in it: the
+sizes of what a method selects by its answers, and solvers (`extra_flops`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from benchmarks.config import CellSettings
+from benchmarks.run import inference_flops, task_view
+from benchmarks.valueless import META, valueless
+from methods import Method, Phase, method_class
+from metrics.flops import FlopMeter, Flops, count_flops
+from scenarios import Examples, Scenario, Stream
+from scenarios.datasets import Dataset, in_files, outline
+
+MOST_TRANSIENT = 8
+"""Steps of a phase that are looked at one by one until their shape repeats."""
+
+
+@dataclass(frozen=True)
+class PhaseCost:
+    """name; steps: of all its epochs; flops: of all of them; step_flops: of one whole batch when memories are full;
+    batch_size: of that batch."""
+
+    name: str
+    steps: int
+    flops: int
+    step_flops: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class TaskCost:
+    """After task `task`. inference: FLOPs for an image; end_task, evaluation: FLOPs for all of the task's; stored: bytes
+    by part, as the method's `footprint` has them."""
+
+    task: int
+    parameters: dict[str, int]
+    inference: Flops
+    phases: list[PhaseCost]
+    end_task: int
+    evaluation: int
+    stored: dict[str, int]
+
+    @property
+    def steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+    @property
+    def training(self) -> int:
+        """FLOPs, as a record counts them."""
+        return sum(phase.flops for phase in self.phases) + self.end_task
+
+
+@dataclass(frozen=True)
+class CellCost:
+    """A cell's tasks in order. error: why they end before the last, else None."""
+
+    cell: CellSettings
+    tasks: list[TaskCost]
+    error: str | None = None
+
+    @property
+    def training(self) -> int:
+        return sum(task.training for task in self.tasks)
+
+    @property
+    def steps(self) -> int:
+        return sum(task.steps for task in self.tasks)
+
+
+def cost_of(cell: CellSettings, data_root: str | None = None) -> CellCost:
+    """Takes the cell's method through all tasks without values.
+
+    Data sets of known size need not be there (scenarios/datasets.py, OUTLINES); of others raises DataNotFound.
+    A method that cannot be run without values gives what was counted until then, and the error.
+    """
+    scenario = empty_scenario(cell.scenario, cell.seed, data_root, META)
+    tasks: list[TaskCost] = []
+    try:
+        with valueless():
+            for task in _walk(cell, scenario):
+                tasks.append(task)
+    except Exception as error:
+        return CellCost(cell, tasks, f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}")
+    return CellCost(cell, tasks)
+
+
+def empty_scenario(
+    stream: Stream, seed: int, data_root: str | None, device: torch.device, most: int | None = None
+) -> Scenario:
+    """The scenario of `stream` with images of the right shape and no content, at most `most` of a class.
+
+    All are one image, so that they take no memory; pixel maps are left out.
+    """
+    if most is not None:
+        stream = stream.model_copy(update={"samples_per_task": None})
+    facts = outline(stream.data, data_root)
+    shape = facts.image_shape
+    if in_files(stream.data) and stream.transform is not None:
+        shape = (3, stream.transform.image_size, stream.transform.image_size)
+    image = torch.randint(256, (1, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).to(device)
+    images, labels = [], []
+    for counts in (facts.train, facts.test):
+        sizes = torch.tensor([n if most is None else min(n, most) for n in counts])
+        labels.append(torch.arange(len(counts)).repeat_interleave(sizes))
+        images.append(image.expand(len(labels[-1]), *shape))
+    channels = shape[0]
+    dataset = Dataset(
+        stream.data, images[0], labels[0], images[1], labels[1], 255.0, (0.5,) * channels, (0.25,) * channels
+    )
+    scenario = stream.of(dataset, seed)
+    tasks = tuple(
+        replace(t, train=replace(t.train, pixel_map=None), test=replace(t.test, pixel_map=None)) for t in scenario.tasks
+    )
+    return replace(scenario, tasks=tasks)
+
+
+def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
+    # FLOPs do not depend on the format of numbers, and what is compiled would not be seen
+    training = cell.training.model_copy(update={"precision": "fp32", "compile": False})
+    method = method_class(cell.method.name).from_settings(cell.method.settings)
+    method.start(scenario, cell.model, training, cell.seed, META)
+    for task in scenario.tasks:
+        view = task_view(scenario, task, method.sees_past_data)
+        method.enter(view)
+        method.network.train()
+        phases = [phase_cost(method, phase) for phase in method.phases(view)]
+        meter = FlopMeter()
+        meter.measure("end_task", lambda view=view: method.end_task(view))  # type: ignore[misc]
+        inference = inference_flops(method, scenario, task)
+        yield TaskCost(
+            task.id,
+            method.parameters_report(),
+            inference,
+            phases,
+            meter.total,
+            inference.total * _tested(method, scenario),
+            method.footprint(),
+        )
+
+
+def phase_cost(method: Method, phase: Phase) -> PhaseCost:
+    """The cost of `phase`, whose parameters and memories are then as after its first epoch."""
+    optimizer, n, total = phase.optimizer.build(phase.parameters), len(phase.data), phase.total_steps
+    size, per_epoch = min(phase.batch_size, n), phase.steps_per_epoch
+    short = 0 if phase.drop_last else n % size
+    n_short = total // per_epoch if short else 0
+    n_whole = total - n_short
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))[: min(total, per_epoch) * size]
+    seen: dict[tuple, int] = {}
+
+    def step(rows: torch.Tensor, epoch: int = 0) -> int:
+        """FLOPs of a step; one of a shape seen before is not run again."""
+        batch = _batch(method, phase.data, rows, epoch)
+        key = method.step_shape(batch)
+        if key not in seen:
+            seen[key] = count_flops(lambda: method.observe(batch, optimizer, phase)).total
+        return seen[key]
+
+    flops, taken = 0, 0
+    while len(seen) == taken < min(n_whole, per_epoch, MOST_TRANSIENT):
+        flops += step(order[taken * size : (taken + 1) * size])
+        taken += 1
+    rest = order[len(seen) * size :]  # all that no step has been run on
+    if len(rest):
+        method.observe(_batch(method, phase.data, rest, 0), optimizer, phase)
+    whole = step(order[:size], 1) if n_whole > taken else next(iter(seen.values()), 0)
+    flops += whole * (n_whole - taken)
+    if n_short:
+        flops += n_short * step(order[:short], 1)
+    return PhaseCost(phase.name, total, flops, whole, size)
+
+
+def _batch(method: Method, data: Examples, rows: torch.Tensor, epoch: int):
+    """As the loop makes it, but for augmentation, which costs no product."""
+    examples = data[rows]
+    return method.batch(examples, epoch, examples.images)
+
+
+def _tested(method: Method, scenario: Scenario) -> int:
+    """Test images that are looked at after the task."""
+    return sum(
+        len(task.test)
+        for task in scenario.tasks
+        if scenario.layout.can_evaluate(task.id, method.seen) and method.answers(task.id)
+    )

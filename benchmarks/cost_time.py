@@ -1,0 +1,149 @@
+"""How long a cell takes on this machine, from a few measured steps.
+
+The method takes real steps in its first two tasks that have any, on images of the right shape and no content, a few of
+a class, so that what it does when a task ends costs little. A step of a later task takes as much longer as it has more
+FLOPs. The end of tasks and evaluation are assumed to run at the FLOPs per second of training.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.config import CellSettings
+from benchmarks.cost import CellCost, PhaseCost, empty_scenario
+from benchmarks.run import task_view
+from methods import Batch, Method, Phase, method_class
+
+ENOUGH_FLOPS = 5e10
+"""On a processor, steps of more are measured on a part of the batch: time grows with the number of images there."""
+ENOUGH_SECONDS = 2.0
+"""After which no further step of a phase is measured."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds for a step of each phase of one task, beside the FLOPs of that step."""
+
+    seconds: list[float]
+    flops: list[int]
+
+
+class Stopwatch:
+    """Measures cells on `device`, `steps` steps a phase; pairs that differ in the stream alone are measured once."""
+
+    def __init__(self, device: str = "cpu", steps: int = 3, data_root: str | None = None):
+        self.device, self.steps, self.data_root = torch.device(device), steps, data_root
+        self._known: dict[str, list[Measured]] = {}
+
+    def seconds(self, cost: CellCost) -> float:
+        """Of the whole cell but for reading data. NaN where its cost is not known."""
+        if cost.error is not None:
+            return math.nan
+        measured = self._measured(cost)
+        if not measured:
+            return 0.0
+        training, counted, first = 0.0, 0, True
+        for task in cost.tasks:
+            if not task.phases:
+                continue
+            training += sum(phase.steps * t for phase, t in zip(task.phases, _steps_of(task.phases, measured, first)))
+            counted += sum(phase.flops for phase in task.phases)
+            first = False
+        others = sum(task.end_task + task.evaluation for task in cost.tasks)
+        return training * (1 + others / counted) if counted else training
+
+    def _measured(self, cost: CellCost) -> list[Measured]:
+        cell = cost.cell
+        parts = cell.identity_settings() | {"scenario": [cell.scenario.data, cell.scenario.setting]}
+        key = json.dumps(parts | {"seed": None}, sort_keys=True)
+        if key not in self._known:
+            with _one_thread(self.device):
+                self._known[key] = self._measure(cell, cost)
+        return self._known[key]
+
+    def _measure(self, cell: CellSettings, cost: CellCost) -> list[Measured]:
+        largest = max((p.batch_size for t in cost.tasks for p in t.phases), default=1)
+        classes = min((task.outputs.stop - task.outputs.start for task in self._tasks(cell, 1)), default=1)
+        scenario = empty_scenario(cell.scenario, cell.seed, self.data_root, torch.device("cpu"), -(-largest // classes))
+        training = cell.training.model_copy(update={"compile": False})
+        method = method_class(cell.method.name).from_settings(cell.method.settings)
+        method.start(scenario, cell.model, training, cell.seed, self.device)
+        found: list[Measured] = []
+        for task, known in zip(scenario.tasks, cost.tasks, strict=True):
+            view = task_view(scenario, task, method.sees_past_data)
+            method.enter(view)
+            seconds, flops = [], []
+            for index, phase in enumerate(method.phases(view)):
+                counted = known.phases[min(index, len(known.phases) - 1)]
+                seconds.append(self._step(method, phase, counted, task.id, index))
+                flops.append(counted.step_flops)
+            if seconds:
+                found.append(Measured(seconds, flops))
+            if len(found) == 2:
+                break
+            method.end_task(view)
+        return found
+
+    def _tasks(self, cell: CellSettings, most: int):
+        return empty_scenario(cell.scenario, cell.seed, self.data_root, torch.device("cpu"), most).tasks
+
+    def _step(self, method: Method, phase: Phase, counted: PhaseCost, task: int, index: int) -> float:
+        """Seconds for a step of the phase with a whole batch."""
+        size = part = counted.batch_size
+        if self.device.type == "cpu" and counted.step_flops > ENOUGH_FLOPS:
+            part = min(size, max(8, round(size * ENOUGH_FLOPS / counted.step_flops)))
+        optimizer = phase.optimizer.build(phase.parameters)
+        data = phase.data.to(self.device)
+        rows = (torch.arange(part) % len(data)).to(self.device)
+        times: list[float] = []
+        method.network.train()
+        if phase.augment:
+            method.augmenter.start(task, index)
+        try:
+            while len(times) <= self.steps and sum(times) < ENOUGH_SECONDS:
+                start = self._now()
+                batch = self._batch(method, data, rows)
+                method.observe(batch, optimizer, phase)
+                times.append(self._now() - start)
+        finally:
+            method.augmenter.stop()
+        times = times[1:] or times  # the first one warms up, where there is time for another
+        return sorted(times)[len(times) // 2] * size / part
+
+    @staticmethod
+    def _batch(method: Method, data, rows) -> Batch:
+        examples = data[rows]
+        return method.batch(examples, 0, method.augmenter.new(examples.images))
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def _steps_of(phases: Sequence[PhaseCost], measured: list[Measured], first: bool) -> list[float]:
+    """Seconds for a step of each of a task's `phases`."""
+    like = measured[0] if first else measured[-1]
+    seconds = []
+    for index, phase in enumerate(phases):
+        i = min(index, len(like.seconds) - 1)
+        seconds.append(like.seconds[i] * (phase.step_flops / like.flops[i] if like.flops[i] else 1.0))
+    return seconds
+
+
+@contextmanager
+def _one_thread(device: torch.device):
+    """A worker on a processor has one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

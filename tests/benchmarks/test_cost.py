@@ -1,0 +1,97 @@
+"""What a cell costs, told without training, is what a run then records."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+from benchmarks.config import SettingsError, load_suite
+from benchmarks.cost import cost_of
+from benchmarks.cost_command import check_affordable, too_long
+from benchmarks.run import run_cell
+from tests.benchmarks.helpers import cells, suite_file
+
+cli = CliRunner()
+
+GIGA, MILLION = 1e9, 1e6
+
+CIFAR = """
+title: one task of CIFAR-100
+seeds: 1
+scenarios:
+  steps: {{stream: split, data: cifar100, setting: class, tasks: {tasks}, first_task_classes: {first}}}
+methods: {{{method}}}
+model: {{backbone: {backbone}}}
+training: {{epochs: 1, batch_size: 128}}
+"""
+
+
+# method, backbone, tasks, classes in the first: FLOPs for an image (G; total and modules only) and parameters (M) at the
+# end. ResNets: counted by hand and by thop, 1.12 G in Table 1 of Hu et al. 2023 (DNE).
+ENDS = [
+    pytest.param("finetune", "resnet18", 1, "null", 1.111, 1.111, 11.22, id="ResNet-18"),
+    pytest.param("finetune", "resnet32", 1, "null", 0.138, 0.138, 0.47, id="ResNet-32"),
+]
+
+
+@pytest.mark.parametrize(("method", "backbone", "tasks", "first", "total", "modules", "parameters"), ENDS)
+def test_flops_and_parameters_are_those_of_the_literature(
+    method, backbone, tasks, first, total, modules, parameters, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("DATA_ROOT", raising=False)
+    path = tmp_path / "one.yaml"
+    path.write_text(CIFAR.format(method=method, backbone=backbone, tasks=tasks, first=first))
+    done = cli.invoke(app, ["cost", str(path), "--format", "csv", "--steps", "1", "--data-root", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    end = list(csv.DictReader(io.StringIO(done.output)))[-1]
+    assert end["task"] == "all"
+    assert int(end["inference_flops"]) / GIGA == pytest.approx(total, abs=0.0006)
+    assert int(end["inference_flops_modules"]) / GIGA == pytest.approx(modules, abs=0.0006)
+    assert int(end["parameters"]) / MILLION == pytest.approx(parameters, abs=0.006)
+    assert float(end["hours"]) > 0
+
+
+@pytest.mark.parametrize("method", ["finetune", "joint", "ewc", "er", "a-gem"])
+def test_what_it_tells_is_what_a_run_records(method):
+    (cell,) = cells(method, changes=("training.epochs=3", "training.batch_size=16"))
+    told, record = cost_of(cell), run_cell(cell)
+    assert told.error is None
+    assert told.steps == record.steps
+    assert [t.parameters for t in told.tasks] == record.parameters
+    assert [t.stored for t in told.tasks] == record.memory.stored_bytes
+    assert [t.inference.total for t in told.tasks] == record.flops.inference
+    assert [t.inference.modules for t in told.tasks] == record.flops.inference_modules
+    assert told.training == pytest.approx(record.flops.training, rel=0.01)
+
+
+def test_the_table_has_a_row_a_pair_of_those_asked_for(tmp_path):
+    path = suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 10}}")
+    done = cli.invoke(app, ["cost", str(path), "--steps", "1", "--methods", "er"])
+    assert done.exit_code == 0, done.output
+    assert "| split" in done.output
+    assert "finetune" not in done.output
+
+
+def test_dry_run_says_how_long(tmp_path):
+    path = suite_file(tmp_path, "{finetune: {}}")
+    done = cli.invoke(app, ["run", str(path), "--results-dir", str(tmp_path / "results"), "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert "with 1 worker on CPU" in done.output or "workers on CPU" in done.output
+
+
+def test_days_of_cpu_want_a_yes(monkeypatch):
+    from benchmarks import cost_command
+    from benchmarks.grid import make_grid
+
+    long = make_grid(load_suite("cifar100-b50", ["finetune"], ["cifar100-b50-inc25/class"])).cells
+    monkeypatch.setattr(cost_command, "price", lambda *_: [cost_command.Priced(None, 100 * 3600.0, 1)])
+    with pytest.raises(SettingsError, match=r"about 100 hours on CPU.*--yes"):
+        check_affordable(long, ["cpu", "cpu"], None, lambda _: None)
+    check_affordable(long, ["cuda:0"], None, lambda _: None)
+    check_affordable(cells("finetune"), ["cpu"], None, lambda _: None)  # minutes: not even looked at
+    assert "can name" in too_long(20, 3, 2, gpus=1)
+    assert "none on this machine" in too_long(20, 3, 2, gpus=0)
