@@ -56,6 +56,11 @@ class Method:
     """Is given the training data of earlier tasks again: an upper bound, not a continual method."""
     predicts_unseen: ClassVar[bool] = True
     """Has an answer for tasks that it has not begun."""
+    own_network: ClassVar[str] = ""
+    """The network that it builds where that is not the backbone of the model settings with a head, in a word or two:
+    `joint` then trains another one."""
+    network_settings: ClassVar[tuple[str, ...]] = ()
+    """Hyperparameters that say which `own_network` it is; none where the model settings describe its layers."""
     family: ClassVar[str] = "other"
     """baseline, regularisation, replay, projection, expansion, ..."""
 

@@ -17,6 +17,7 @@ class PNN(Method):
     family = "expansion"
     needs_task_id = True
     predicts_unseen = False
+    own_network = "progressive columns"
 
     def build(self, scenario, model: ModelSettings):
         if model.backbone != "mlp":

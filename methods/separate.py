@@ -18,6 +18,7 @@ class Separate(Method):
     family = "expansion"
     needs_task_id = True
     predicts_unseen = False
+    own_network = "separate networks"
 
     hidden_units: Annotated[int, Field(ge=1)] | None = hyper(
         None,

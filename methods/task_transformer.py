@@ -31,6 +31,8 @@ class TaskTransformer(Method):
     about = "a transformer with a token and a head a task"
     family = "expansion"
     predicts_unseen = False
+    own_network = "task-attention transformer"
+    network_settings = ("dim", "heads", "depth", "patch", "encoder")
 
     dim: Annotated[int, Field(ge=1)] = hyper(384, "width of the (first) transformer", "Douillard et al. 2022, CIFAR")
     heads: Annotated[int, Field(ge=1)] = hyper(12, "its attention heads", "Douillard et al. 2022")

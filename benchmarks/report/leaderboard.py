@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.config import Suite
 from benchmarks.grid import Grid
 from benchmarks.report.measures import Measure, check_metrics
 from benchmarks.report.protocol import Protocol, hyperparameters, protocol, shared_part
@@ -33,6 +34,11 @@ class Leaderboard:
         return list({c.measure.id: c.measure for table in self.tables for c in table.columns}.values())
 
 
+def title_of(suite: Suite) -> str:
+    """The suite's title; that of a smoke test says that it is one."""
+    return suite.title + (f" ({SMOKE})" if suite.kind == "smoke" else "")
+
+
 def make_leaderboard(grid: Grid, scan: Scan, metrics: list[str] | None = None) -> Leaderboard:
     """The leaderboard of `grid` from the records in `scan`. `metrics`: ids to show instead of the usual columns.
 
@@ -46,7 +52,7 @@ def make_leaderboard(grid: Grid, scan: Scan, metrics: list[str] | None = None) -
     own = tuple({k: v for k, v in p.items() if k not in shared} for p in protocols)
     suite = grid.suite
     smoke = suite.kind == "smoke"
-    title = suite.title + (f" ({SMOKE})" if smoke else "")
+    title = title_of(suite)
     name = suite.name
     if suite.selection:  # under a name of its own, or it would pass for the whole suite
         name, title = f"{name}-selection", f"{title} (only {suite.selection})"

@@ -9,6 +9,8 @@ from typing import Literal
 
 from benchmarks.config import SettingsError, nearest
 from benchmarks.record import RunRecord
+from benchmarks.report.networks import network_of, same_network
+from benchmarks.report.runs import Runs
 from metrics import SCORES, AccuracyMatrix, score
 
 Kind = Literal["fraction", "difference", "flops per image", "flops", "seconds", "bytes"]
@@ -16,7 +18,12 @@ Direction = Literal["higher", "lower"]
 
 HEADLINE = ("acc", "bwt", "fwt", "fm.mean", "la", "aa")
 LABELS = {"acc": "ACC", "bwt": "BWT", "fwt": "FWT", "fm.mean": "FM (fm.mean)", "la": "LA", "aa": "AA", "d": "D"}
+MODULES = "flops.inference_modules"
 BYTES_PER_PARAMETER = 4
+
+
+def _nothing(record: RunRecord, joint: RunRecord | None) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class Measure:
     scores only), source: what the footer says of it. ranked: whether methods compete in it.
     value: of a record, in fractions, FLOPs, seconds or bytes; the second argument is the joint method's record with
     the same seed, where there is one. absent: why a record has no such number, None where it has.
+    remark: what a reader must know of the number, None where that is nothing.
     """
 
     id: str
@@ -39,6 +47,7 @@ class Measure:
     value: Callable[[RunRecord, RunRecord | None], float]
     absent: Callable[[RunRecord, RunRecord | None], str | None]
     ranked: bool = True
+    remark: Callable[[RunRecord, RunRecord | None], str | None] = _nothing
 
 
 def check_metrics(metrics: list[str]) -> None:
@@ -51,15 +60,27 @@ def check_metrics(metrics: list[str]) -> None:
         raise SettingsError(problems)
 
 
-def measures_for(metrics: list[str] | None, other_view: str | None) -> list[Measure]:
-    """The measures to show, in order: those named (checked before), or the headline scores and the costs.
+def measures_for(metrics: list[str] | None, runs: Runs) -> list[Measure]:
+    """The measures to show of `runs`, in order: those named (checked before), or the usual ones.
 
     Where ACC is shown and the records hold the same logits under another reading ("masked" or "unmasked"), ACC under
     that reading comes last.
     """
-    ids = list(dict.fromkeys(metrics)) if metrics is not None else [*HEADLINE, *COSTS]
+    ids = list(dict.fromkeys(metrics)) if metrics is not None else _usual(runs)
+    records = [record for method in runs.roles for record in runs.done(method).values()]
+    other_view = min((r.matrix_other_view for r in records if r.matrix_other and r.matrix_other_view), default=None)
     chosen = [COSTS[id] if id in COSTS else score_measure(id) for id in ids]
     return chosen + ([other_accuracy(other_view)] if other_view and "acc" in ids else [])
+
+
+def _usual(runs: Runs) -> list[str]:
+    """The headline scores and the costs; D where classes come in turn, there is a joint method, and not all networks
+    are MLPs; the FLOPs of modules alone where a record's differ from all FLOPs."""
+    mlp = all(network_of(own).backbone == "mlp" for own in runs.settings.values())
+    d = runs.setting == "class" and runs.named("upper bound") and not mlp
+    records = [record for method in runs.roles for record in runs.done(method).values()]
+    attention = any(r.flops.inference[-1:] != r.flops.inference_modules[-1:] for r in records)
+    return [*HEADLINE, *(["d"] if d else []), *(id for id in COSTS if id != MODULES or attention)]
 
 
 def score_measure(id: str) -> Measure:
@@ -77,8 +98,9 @@ def score_measure(id: str) -> Measure:
                 return "needs the joint method's record with the same seed"
             if joint.identity == record.identity:
                 return "the joint method is what others are compared with here"
-            if joint.settings["model"] != record.settings["model"]:
-                return "the joint method ran with another network"
+            if not same_network(joint.settings, record.settings):
+                networks = [network_of(r.settings).text for r in (record, joint)]
+                return f"no joint method of the same network: this is {networks[0]}, {joint.method} {networks[1]}"
         if not math.isnan(value(record, joint)):
             return None
         if "earlier rows" in record.not_evaluated:
@@ -87,8 +109,13 @@ def score_measure(id: str) -> Measure:
             return f"the joint method has no earlier rows: {joint.not_evaluated['earlier rows']}"
         return "not defined for a single task" if len(record.matrix.correct) == 2 else None
 
-    label = LABELS.get(id, id)
-    return Measure(id, label, entry.kind, entry.direction, entry.name, entry.formula, entry.source, value, absent)
+    def remark(record: RunRecord, joint: RunRecord | None) -> str | None:
+        if "joint" not in entry.needs or joint is None:
+            return None
+        return f"compared with {joint.method} on the same network, {network_of(joint.settings).text}"
+
+    label, about = LABELS.get(id, id), (entry.name, entry.formula, entry.source)
+    return Measure(id, label, entry.kind, entry.direction, *about, value, absent, remark=remark)
 
 
 OTHER_VIEWS = {
@@ -117,12 +144,18 @@ def _other(record: RunRecord) -> AccuracyMatrix:
     return record.matrix_other.matrix()
 
 
-def _always(record: RunRecord, joint: RunRecord | None) -> None:
-    return None
-
-
 def _inference(record: RunRecord, joint: RunRecord | None) -> float:
     return float(record.flops.inference[-1]) if record.flops.inference else math.nan
+
+
+def _modules(record: RunRecord, joint: RunRecord | None) -> float:
+    return float(record.flops.inference_modules[-1]) if record.flops.inference_modules else math.nan
+
+
+def _without_attention(record: RunRecord, joint: RunRecord | None) -> str | None:
+    if record.flops.inference[-1:] == record.flops.inference_modules[-1:]:
+        return None
+    return "leaves out products of two activations (attention), which column inference counts"
 
 
 def _training(record: RunRecord, joint: RunRecord | None) -> float:
@@ -140,8 +173,15 @@ def _memory(record: RunRecord, joint: RunRecord | None) -> float:
     return float(BYTES_PER_PARAMETER * record.parameters[-1]["total"] + sum(record.memory.stored_bytes[-1].values()))
 
 
-def _cost(id: str, label: str, kind: Kind, name: str, value: Callable[[RunRecord, RunRecord | None], float]) -> Measure:
-    return Measure(id, label, kind, "lower", name, "", "", value, _always, ranked=False)
+def _cost(
+    id: str,
+    label: str,
+    kind: Kind,
+    name: str,
+    value: Callable[[RunRecord, RunRecord | None], float],
+    remark: Callable[[RunRecord, RunRecord | None], str | None] = _nothing,
+) -> Measure:
+    return Measure(id, label, kind, "lower", name, "", "", value, _nothing, ranked=False, remark=remark)
 
 
 _COSTS = (
@@ -151,6 +191,15 @@ _COSTS = (
         "flops per image",
         "FLOPs of one prediction for one image after the last task, 2 per multiply-add",
         _inference,
+    ),
+    _cost(
+        MODULES,
+        "inference, modules only",
+        "flops per image",
+        "the same, but only products with a weight: without those of two activations, such as attention's. Papers on "
+        "transformers often print this smaller count",
+        _modules,
+        _without_attention,
     ),
     _cost(
         "flops.training",

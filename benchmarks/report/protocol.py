@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
-
 from benchmarks.record import RunRecord
+from benchmarks.report.networks import model_text, network_of, said
 from benchmarks.report.runs import Runs, Settings
 from benchmarks.report.wording import grouped, ranges, spread
 from methods import Recipe
-from models import ModelSettings
 from scenarios import SETTINGS, layout_for, resolve_head
 from scenarios.setting import HEADS
 
@@ -34,7 +31,7 @@ def protocol(runs: Runs) -> Protocol:
         "pixels": _pixels(stream),
         "training": grouped({m: _training(s["training"]) for m, s in settings.items()}),
         "optimizer": grouped({m: _optimizer(s["training"]) for m, s in settings.items()}),
-        "network": grouped({m: _network(s["model"]) for m, s in settings.items()}),
+        "network": grouped({m: _network(s) for m, s in settings.items()}),
         "buffers": _buffers(settings),
         "seeds": ranges(runs.seeds),
     }
@@ -130,7 +127,7 @@ def _training(recipe: Settings) -> str:
     length = f"{recipe['epochs']} epochs a task" if recipe.get("steps") is None else f"{recipe['steps']} steps a task"
     last = ", a smaller last batch left out" if recipe.get("drop_last") else ""
     known = {"epochs", "steps", "batch_size", "drop_last", "optimizer", "optimizer_state", "schedule"}
-    others = "".join(f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and _said(Recipe, k, v))
+    others = "".join(f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and said(Recipe, k, v))
     return f"{length}, batches of {recipe['batch_size']}{last}{others}"
 
 
@@ -142,22 +139,10 @@ def _optimizer(recipe: Settings) -> str:
     return f"{name}, {values}, {recipe.get('schedule')} learning rate, {states[recipe['optimizer_state']]}"
 
 
-def _network(model: Settings) -> str:
-    settings = {
-        k: v for k, v in model.items() if k in ("hidden", "init") or (k != "head" and _said(ModelSettings, k, v))
-    }
-    settings.pop("backbone", None)
-    hidden = settings.pop("hidden", None)
-    text = str(model["backbone"])
-    if hidden and text == "mlp":
-        text += f" with hidden layers of {', '.join(map(str, hidden))}"
-    return text + "".join(f", {_assignment(k, v)}" for k, v in settings.items())
-
-
-def _said(model: type[BaseModel], name: str, value: Any) -> bool:
-    """Whether a setting is worth a word: those that most runs leave alone are named only where they do not."""
-    field = model.model_fields.get(name)
-    return value is not None and (field is None or value != to_jsonable_python(field.get_default()))
+def _network(settings: Settings) -> str:
+    """The network; what a method makes of the backbone's layers is said by its hyperparameters and its name."""
+    used = network_of(settings)
+    return model_text(settings["model"]) if used.backbone else used.text
 
 
 def _buffers(settings: Mapping[str, Settings]) -> str:

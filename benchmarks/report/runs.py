@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from benchmarks.grid import Grid
 from benchmarks.record import RunRecord
+from benchmarks.report.networks import same_network
 from benchmarks.store import Scan
 from methods import METHODS
 
@@ -40,12 +41,10 @@ class Runs:
         return [method for method, own in self.roles.items() if own == role]
 
     def joint(self, record: RunRecord) -> RunRecord | None:
-        """The upper bound's record with the seed of `record`."""
-        for method in self.named("upper bound"):
-            found = self.done(method).get(record.seed)
-            if found is not None:
-                return found
-        return None
+        """The upper bound's record with the seed of `record`: one of the same network, where there is one."""
+        found = [own[record.seed] for m in self.named("upper bound") if record.seed in (own := self.done(m))]
+        same = [joint for joint in found if same_network(joint.settings, record.settings)]
+        return next(iter([*same, *found]), None)
 
     def competitors(self) -> list[str]:
         """The methods that are ranked: no bounds, and all with the same seeds, as many as any method has.

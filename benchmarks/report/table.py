@@ -7,15 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from benchmarks.record import RunRecord
 from benchmarks.report.flags import Flag, not_a_number, suspicions
 from benchmarks.report.measures import Measure, measures_for
 from benchmarks.report.runs import BySeed, Role, Runs
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
-from benchmarks.report.wording import last_line, numbers
+from benchmarks.report.wording import last_line, numbers, spread
 from metrics import Summary, best_method, score, summarise, tied_with_best
 
 Mark = Literal["", "best", "tied"]
 DOUBT = "⚠ suspicious: "
+MEMORIES = {"distributed": "divided among them", "each": "which each rank has: does not compare with other methods"}
+"""What the budget is to a rank, by the setting `memory` of a method."""
 
 
 @dataclass(frozen=True)
@@ -106,23 +109,33 @@ class Table:
 
 def make_tables(all_runs: list[Runs], metrics: list[str] | None) -> list[Table]:
     """The tables of a suite, in its order; units are the same in all of them."""
-    bodies = [_Body(runs, measures_for(metrics, _other_view(runs))) for runs in all_runs]
+    bodies = [_Body(runs, measures_for(metrics, runs)) for runs in all_runs]
     means: dict[str, list[float]] = {}
     for body in bodies:
         for measure in body.measures:
-            means.setdefault(measure.id, []).extend(s.mean for s in body.summaries(measure))
+            means.setdefault(measure.kind, []).extend(s.mean for s in body.summaries(measure))
     return [body.table(means) for body in bodies]
-
-
-def _other_view(runs: Runs) -> str | None:
-    views = {r.matrix_other_view for method in runs.roles for r in runs.done(method).values() if r.matrix_other}
-    return min((view for view in views if view), default=None)
 
 
 # What an upper bound's costs leave unsaid.
 _COSTS_OF_PAST_DATA = dict.fromkeys(
     ("flops.training", "seconds"), "adds up the trainings on all data so far, one for every task"
 ) | {"memory": "leaves out the training data of all tasks, which this method needs again with every task"}
+
+
+def _memory_remarks(method: str, records: Iterable[RunRecord]) -> list[str]:
+    """How many exemplars a method really held, where each of several ranks has a memory of its own."""
+    held: dict[tuple[str, int, int], list[int]] = {}
+    for record in records:
+        own = record.settings["method"]["settings"]
+        sharing, ranks, last = own.get("memory", "global"), own.get("ranks", 1), record.diagnostics[-1:]
+        if sharing != "global" and ranks > 1 and last and "exemplars" in last[0]:
+            held.setdefault((sharing, ranks, own["buffer_size"]), []).append(round(last[0]["exemplars"]))
+    return [
+        f"{method}: {spread(counts)} distinct exemplars held over all {ranks} ranks after the last task, "
+        f"{'MORE than' if max(counts) > budget else 'of'} the budget of {budget:,} ({MEMORIES[sharing]})"
+        for (sharing, ranks, budget), counts in held.items()
+    ]
 
 
 class Notes:
@@ -144,6 +157,7 @@ class _Body:
         self.runs, self.measures, self.notes = runs, measures, Notes()
         self.values: dict[tuple[str, str], BySeed] = {}
         self.reasons: dict[tuple[str, str], dict[str, list[int]]] = {}
+        self.said: dict[tuple[str, str], list[str]] = {}
         for method in runs.roles:
             for measure in measures:
                 self._read(method, measure)
@@ -155,14 +169,17 @@ class _Body:
     def _read(self, method: str, measure: Measure) -> None:
         values: BySeed = {}
         reasons: dict[str, list[int]] = {}
+        remarks: list[str | None] = []
         for seed, record in self.runs.done(method).items():
             joint = self.runs.joint(record)
             reason = measure.absent(record, joint)
             if reason is None:
                 values[seed] = measure.value(record, joint)
+                remarks.append(measure.remark(record, joint))
             else:
                 reasons.setdefault(reason, []).append(seed)
         self.values[method, measure.id], self.reasons[method, measure.id] = values, reasons
+        self.said[method, measure.id] = [text for text in dict.fromkeys(remarks) if text]
 
     def summaries(self, measure: Measure) -> list[Summary]:
         return [summarise(list(v.values())) for (_, id), v in self.values.items() if id == measure.id and v]
@@ -172,7 +189,7 @@ class _Body:
         rows = [self._row(method, marks) for method in self._order()]
         columns = []
         for measure in self.measures:
-            unit = unit_for(measure.kind, means[measure.id])
+            unit = unit_for(measure.kind, means[measure.kind])
             columns.append(Column(measure, unit, decimals_for(measure.kind, unit, self.summaries(measure))))
         return Table(self.runs.scenario, self.runs.setting, tuple(columns), tuple(rows), tuple(self.notes.texts))
 
@@ -230,6 +247,7 @@ class _Body:
             remarks.append(f"{numbers(unseen, 'seed')} not run")
         if done and runs.roles[method] == "method" and method not in runs.competitors():
             remarks.append("not ranked: others have more seeds, and means over other seeds do not compare")
+        remarks += _memory_remarks(method, done.values())
         remarks += [f"{DOUBT}{method}: {flag.text}" for flag in self.flags.get((method, ""), [])]
         return remarks
 
@@ -241,6 +259,7 @@ class _Body:
             self.notes.number(f"{measure.label} of {method} leaves out {numbers(seeds, 'seed')}: {reason}")
             for reason, seeds in reasons.items()
         ]
+        notes += [self.notes.number(text) for text in self.said[method, measure.id]]
         if self.runs.roles[method] == "upper bound" and measure.id in _COSTS_OF_PAST_DATA:
             notes.append(self.notes.number(_COSTS_OF_PAST_DATA[measure.id]))
         doubts = [flag.text for flag in self.flags.get((method, measure.id), [])]

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from matplotlib.collections import QuadMesh
 
 from benchmarks.record import Flops
-from benchmarks.report.plots import buffer, cost, forgetting, matrices, tasks, write_plots
+from benchmarks.report.plots import buffer, cost, curves, forgetting, matrices, tasks, write_plots
 from benchmarks.report.plots.canvas import log_ticks, percent_limits, plot_settings, si
 from benchmarks.report.plots.labels import Box, place_labels, spread
 from benchmarks.report.plots.scene import make_scenes
@@ -233,16 +233,16 @@ def test_curves_are_means_over_seeds_with_student_intervals():
 def test_methods_of_the_same_cost_share_a_line_and_others_have_their_own():
     records = runs({"er": 0, "ewc": 1}) + runs({"gem": 2}, flops=spent(3000, 10))
     scene = scene_of(records, methods=["er", "ewc", "gem"])
-    curves = tasks._grouped(scene.entries, lambda r: np.array(r.flops.inference, dtype=float))
-    assert [[entry.method for entry in curve.entries] for curve in curves] == [["er", "ewc"], ["gem"]]
-    assert curves[0].style is tasks.SHARED
-    assert curves[1].style == style_of("gem")
+    lines = tasks._grouped(scene.entries, lambda r: np.array(r.flops.inference, dtype=float))
+    assert [[entry.method for entry in line.entries] for line in lines] == [["er", "ewc"], ["gem"]]
+    assert lines[0].style is curves.SHARED
+    assert lines[1].style == style_of("gem")
 
 
 def test_lines_that_coincide_are_found():
     scene = scene_of(runs({"er": 0, "ewc": 0, "gem": -30}), methods=["er", "ewc", "gem"])
-    curves = [tasks.Curve((e,), *e.over_seeds(tasks._accuracy)) for e in scene.entries]
-    groups = tasks.coinciding(curves, 1.0)
+    lines = [curves.Curve((e,), *e.over_seeds(tasks._accuracy)) for e in scene.entries]
+    groups = curves.coinciding(lines, 1.0)
     assert [[c.entries[0].method for c in group] for group in groups] == [["er", "ewc"], ["gem"]]
 
 

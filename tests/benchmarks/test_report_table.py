@@ -180,7 +180,7 @@ def test_costs_are_those_after_the_last_task():
 
 def test_columns_have_units_and_the_same_ones_in_all_tables_of_a_suite():
     small = runs({"er": 0}, "a/domain")
-    flops = Flops(inference=[5_000_000] * 3, inference_modules=[1] * 3, training=9, parts={})
+    flops = Flops(inference=[5_000_000] * 3, inference_modules=[5_000_000] * 3, training=9, parts={})
     large = runs({"er": 0}, "b/domain", flops=flops) + runs({"ewc": 0}, "b/domain", flops=flops)
     tables = board_of(small + large, methods=["er", "ewc"], scenarios=["a/domain", "b/domain"]).tables
     units = [{c.measure.id: c.unit.text for c in table.columns} for table in tables]

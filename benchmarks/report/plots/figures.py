@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.report.plots import buffer, cost, forgetting, matrices, tasks
+from benchmarks.report.plots import buffer, cost, forgetting, growth, matrices, tasks
 from benchmarks.report.plots.canvas import Canvas
 from benchmarks.report.plots.scene import Scene
 
@@ -30,6 +30,12 @@ FIGURES: dict[str, Plot] = {
         "After each task",
         "Mean accuracy on the tasks seen so far, FLOPs of one prediction, and parameters, after each task.",
         tasks.draw,
+    ),
+    "growth": Plot(
+        "Growth",
+        "FLOPs of one prediction and accuracy on all classes so far, after each task, where some method's network "
+        "grows. Compare slopes: a straight line grows by the same amount with every task.",
+        growth.draw,
     ),
     "matrices": Plot(
         "Accuracy matrices",
