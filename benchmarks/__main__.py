@@ -28,6 +28,12 @@ Changes = Annotated[
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", help="where the data sets lie; else $DATA_ROOT, else data/")
 ]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes; default one a core or GPU")]
+Gpus = Annotated[str | None, typer.Option("--gpus", help="CUDA devices, e.g. 0,1: one worker each")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would run, and stop")]
+SeveralCommits = Annotated[
+    bool, typer.Option("--several-commits", help="the records may come from several clean commits; the tables say so")
+]
 ResultsDir = Annotated[Path, typer.Option("--results-dir", help="where records and tables go")]
 
 
@@ -38,14 +44,12 @@ def run(
     scenarios: Scenarios = None,
     seeds: Seeds = None,
     changes: Changes = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="processes; default one a core or GPU")
-    ] = None,
-    gpus: Annotated[str | None, typer.Option("--gpus", help="CUDA devices, e.g. 0,1: one worker each")] = None,
-    ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
+    workers: Workers = None,
+    gpus: Gpus = None,
     data_root: DataRoot = None,
     results_dir: ResultsDir = Path("results"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run, and stop")] = False,
+    dry_run: DryRun = False,
+    ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     from benchmarks.grid import rehearse
@@ -166,16 +170,87 @@ def report(
 
 
 @app.command()
-def publish(suite: SuiteName, results_dir: ResultsDir = Path("results")) -> None:
+def publish(
+    suite: SuiteName,
+    results_dir: ResultsDir = Path("results"),
+    several_commits: SeveralCommits = False,
+    partial: Annotated[bool, typer.Option("--partial", help="leave cells that have not run for later")] = False,
+) -> None:
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
     from benchmarks.publish import publish_suite
     from benchmarks.report.overview import write_guide, write_index
+    from benchmarks.reproduce_render import write_ledger
 
     grid, store = _grid(suite, None, None, None, None, results_dir)
-    folder = publish_suite(grid, _scan(store), results_dir / "published")
+    folder = publish_suite(grid, _scan(store), results_dir / "published", several_commits, partial)
     write_index(results_dir, published=True)
     write_guide(results_dir, published=True)
     out.print(f"published {len(grid.cells)} records of {grid.suite.name}: {folder}", markup=False)
+    if grid.suite.kind == "protocol":
+        out.print(f"ledger: {write_ledger(results_dir, published=True)[0]}", markup=False)
+
+
+@app.command()
+def reproduce(
+    protocols: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROTOCOL...]", help="suites of kind protocol; none: all of them")
+    ] = None,
+    methods: Methods = None,
+    scenarios: Scenarios = None,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    data_root: DataRoot = None,
+    results_dir: ResultsDir = Path("results"),
+    dry_run: DryRun = False,
+    several_commits: SeveralCommits = False,
+    list_: Annotated[bool, typer.Option("--list", help="say which protocols there are and what is done")] = False,
+    render_only: Annotated[
+        bool, typer.Option("--render-only", help="write results/published/reproduction.md from the committed records")
+    ] = False,
+) -> None:
+    """Run published protocols as they were specified, publish the records, and compare ours with the published values.
+
+    Only whole protocols are published; with --methods, --scenarios or --seeds the comparison is of your own runs.
+    """
+    from benchmarks.config import SettingsError
+    from benchmarks.reproduce import load_protocols
+    from benchmarks.reproduce_command import lines_of, listing, warn_of_changes
+    from benchmarks.reproduce_render import write_ledger
+
+    loaded = load_protocols(protocols or ())
+    if list_:
+        out.print(listing(loaded, results_dir), markup=False)
+        return
+    problems: list[str] = []
+    unsuccessful = False
+    if not render_only:
+        whole = methods is None and scenarios is None and seeds is None
+        if whole and not dry_run:
+            warn_of_changes(lambda text: err.print(text, markup=False))
+        for name in loaded:
+            try:
+                run(name, methods, scenarios, seeds, None, workers, gpus, data_root, results_dir, dry_run)
+            except typer.Exit as stop:
+                if stop.exit_code != 1:  # by Ctrl-C
+                    raise
+                unsuccessful = not whole  # of a whole protocol `publish` decides: a cell may diverge, none may fail
+            if whole and not dry_run:
+                try:
+                    publish(name, results_dir, several_commits)
+                except SettingsError as error:
+                    problems += error.problems
+        if dry_run:
+            return
+    for published in (True,) if render_only else (False, True):
+        path, rows = write_ledger(results_dir, published)
+        chosen = [row for row in rows if not protocols or row.protocol in protocols]
+        for line in lines_of(chosen, path, published):
+            out.print(line, markup=False)
+    for problem in problems:
+        err.print(problem, markup=False)
+    if problems or unsuccessful:
+        raise typer.Exit(1)
 
 
 @app.command()

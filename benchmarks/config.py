@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import to_jsonable_python
 
 from methods import METHODS, Recipe, method_class
 from methods.base import explain
@@ -89,8 +90,34 @@ class CellSettings(BaseModel):
 
 
 def identity_of(settings: dict[str, Any]) -> str:
-    """sha256 of the canonical JSON of resolved settings."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """sha256 of the canonical JSON of resolved settings.
+
+    Settings that their class lists in `added_later` are left out where they have their default, which is what was done
+    before there were any: so records stay valid when a setting is added.
+    """
+    told = {part: _without_added(part, values) for part, values in settings.items()}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _without_added(part: str, values: Any) -> Any:
+    cls: Any = {"model": ModelSettings, "training": Recipe}.get(part)
+    if part == "scenario":
+        cls = SCENARIOS.get(values.get("stream"))
+    if part == "method":
+        cls = METHODS.get(values.get("name"))
+        defaults = cls().hyperparameters() if cls else {}
+        own = {k: v for k, v in values.get("settings", {}).items() if not _is_new(cls, k, v, defaults)}
+        return values | {"settings": own} if cls else values
+    if cls is None:
+        return values
+    defaults = {
+        n: f.get_default(call_default_factory=True) for n, f in cls.model_fields.items() if n in cls.added_later
+    }
+    return {k: v for k, v in values.items() if not _is_new(cls, k, v, defaults)}
+
+
+def _is_new(cls: Any, name: str, value: Any, defaults: dict[str, Any]) -> bool:
+    return cls is not None and name in cls.added_later and value == to_jsonable_python(defaults[name])
 
 
 class Override(BaseModel):
@@ -103,6 +130,7 @@ class Override(BaseModel):
     training: dict[str, Any] = {}
     model: dict[str, Any] = {}
     why: str = ""
+    not_run: str = Field("", description="instead of settings: leave these cells out, for this reason")
 
     def matches(self, scenario: str, method: str) -> bool:
         return any(fnmatchcase(scenario, p) for p in self.scenarios) and any(
@@ -140,6 +168,10 @@ class Suite(BaseModel):
         if not all(choice.strip() for choice in self.choices):
             raise ValueError("an entry of `choices` is empty: write a sentence or leave it out")
         return self
+
+    def left_out(self, scenario: str, method: str) -> str:
+        """Why the suite leaves this pair out; empty where it does not."""
+        return next((o.not_run for o in self.overrides if o.not_run and o.matches(scenario, method)), "")
 
     def seeds_of(self, scenario: str) -> list[int]:
         return self.scenario_seeds.get(scenario, self.seeds)

@@ -58,7 +58,7 @@ def make_grid(suite: Suite) -> Grid:
     for cell in resolve(suite):
         # only the setting matters here, so two tasks of one class stand for the real ones
         layout = layout_for(cell.scenario.setting, [1, 1], cell.scenario.active_outputs)
-        reason = METHODS[cell.method.name].misfit(layout)
+        reason = METHODS[cell.method.name].misfit(layout) or suite.left_out(cell.scenario_name, cell.method_name)
         if reason:
             impossible[cell.scenario_name, cell.method_name] = reason
             continue

@@ -12,21 +12,29 @@ from benchmarks.report.plots import write_plots
 from benchmarks.store import Scan, Store
 
 
-def publish_suite(grid: Grid, scan: Scan, published: Path) -> Path:
+def publish_suite(
+    grid: Grid, scan: Scan, published: Path, several_commits: bool = False, partial: bool = False
+) -> Path:
     """Writes the records and tables of `grid` to `published`/<suite>, in place of what was there.
 
-    Raises SettingsError unless every cell ran to its end at a clean commit, on one kind of hardware. A cell that
-    diverged did so by its settings and would again: it is evidence too, and the tables say so. A benchmark compares its
-    methods with each other, so one commit made them all; a protocol compares each with its own published value.
+    Raises SettingsError unless every cell ran to its end at one clean commit, on one kind of hardware. A cell that
+    diverged did so by its settings and would again: it is evidence too, and the tables say so. several_commits: clean
+    commits may differ, as after one method was mended (its version raised) and its cells alone were run anew; the
+    tables then say how many runs come from each. partial: cells that have not run are left for later; the tables show
+    how many seeds there are.
     """
-    problems = [f"{cell.label}: {status}" for cell, status in grid.statuses(scan) if status in ("missing", "failed")]
+    wrong = ("failed",) if partial else ("missing", "failed")
+    problems = [f"{cell.label}: {status}" for cell, status in grid.statuses(scan) if status in wrong]
     records = grid.records(scan)
     commits = {r.environment.get("commit") for r in records}
     for commit in sorted(str(c) for c in commits):
         if commit == "None" or commit.endswith("+dirty"):
             problems.append(f"records made at {commit}: run from a clean git checkout")
-    if len(commits) > 1 and grid.suite.kind != "protocol":
-        problems.append(f"records come from {len(commits)} commits: run the suite anew at one")
+    if len(commits) > 1 and not several_commits:
+        problems.append(
+            f"records come from {len(commits)} commits: run the suite anew at one, or, if no commit between them changed "
+            "what these cells compute, publish with --several-commits"
+        )
     if len({r.environment.get("hardware") for r in records}) > 1:
         problems.append("records come from different hardware: their times do not compare")
     if problems:

@@ -22,10 +22,14 @@ from methods.joint import Joint
 from methods.l2 import L2
 from methods.lwf import LwF
 from methods.mas import MAS
+from methods.packnet import PackNet
 from methods.pnn import PNN
 from methods.recipe import OptimizerSettings, Phase, Recipe
+from methods.rehearsal import Rehearsal
 from methods.replay import Replay
+from methods.separate import Separate
 from methods.si import SI
+from methods.xdg import XdG
 
 METHODS: dict[str, type[Method]] = {
     "finetune": Finetune,
@@ -43,11 +47,15 @@ METHODS: dict[str, type[Method]] = {
     "gdumb": GDumb,
     "a-gem": AGEM,
     "gem": GEM,
+    "rehearsal": Rehearsal,
     "pnn": PNN,
     "dytox": DyTox,
     "dne": DNE,
     "dgr": DGR,
     "generative-classifier": GenerativeClassifier,
+    "separate": Separate,
+    "xdg": XdG,
+    "packnet": PackNet,
 }
 
 
@@ -83,10 +91,14 @@ __all__ = [
     "LwF",
     "Method",
     "OptimizerSettings",
+    "PackNet",
     "Phase",
     "Recipe",
+    "Rehearsal",
     "Replay",
+    "Separate",
     "TaskView",
+    "XdG",
     "hyper",
     "method_class",
 ]

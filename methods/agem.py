@@ -1,13 +1,13 @@
 """Averaged gradient episodic memory (Chaudhry et al. 2019, Efficient lifelong learning with A-GEM)."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
 
 from methods.base import Batch, Method, TaskView, hyper
 from methods.buffer import draw
-from methods.episodic import EpisodicMemory
+from methods.episodic import EpisodicMemory, Select, Share
 from methods.gradients import flat_gradient, gradient_of, set_gradient
 from scenarios import Examples
 
@@ -23,10 +23,18 @@ class AGEM(Method):
     reference_ratio: Annotated[float, Field(gt=0)] = hyper(
         1.0, "memory examples in the reference gradient, for each new one", "mammoth, van de Ven: a batch as large"
     )
-    select: Literal["last", "random"] = hyper("random", "which examples of a task are stored", "Chaudhry et al. 2019")
+    select: Select = hyper("random", "which examples of a task are stored", "Chaudhry et al. 2019")
+
+    share: Share = hyper(
+        "all",
+        'a task\'s share of the buffer: the same of "all" tasks, or of those "seen", shrinking with each',
+        "all: Lopez-Paz & Ranzato 2017; seen: the code of Hsu et al. 2018",
+    )
 
     def build(self, scenario, model):
-        self.memory = EpisodicMemory(self.buffer_size, self.layout.n_tasks, self.select, self.generator("buffer"))
+        self.memory = EpisodicMemory(
+            self.buffer_size, self.layout.n_tasks, self.select, self.generator("buffer"), self.share
+        )
         self._draws = self.generator("replay")
         return super().build(scenario, model)
 

@@ -45,8 +45,12 @@ class Method:
     source: ClassVar[str] = ""
     version: ClassVar[int] = 1
     """Raised when the same hyperparameters give other results: old records then no longer count as done."""
+    added_later: ClassVar[frozenset[str]] = frozenset()
+    """Hyperparameters whose default is what was done before they existed: with it, older records stay valid."""
     needs_task_id: ClassVar[bool] = False
     """Cannot predict without being told the task."""
+    needs_new_classes: ClassVar[bool] = False
+    """Learns each class by itself: every task must bring new ones, and all of them compete."""
     sees_past_data: ClassVar[bool] = False
     """Is given the training data of earlier tasks again: an upper bound, not a continual method."""
     predicts_unseen: ClassVar[bool] = True
@@ -291,6 +295,11 @@ class Method:
             return (
                 f"{cls.__name__} needs the task id at test, which the {layout.setting.name}-incremental setting withholds; "
                 "use a task-incremental scenario"
+            )
+        if cls.needs_new_classes and (layout.setting.shared_labels or layout.setting.task_id_at_test):
+            return (
+                f"{cls.__name__} learns each class by itself, which the {layout.setting.name}-incremental setting has no "
+                "use for; use a class-incremental scenario"
             )
         return None
 

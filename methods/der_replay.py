@@ -1,6 +1,6 @@
 """Dark experience replay (Buzzega et al. 2020)."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,9 @@ from scenarios import OutputLayout
 class DERReplay(Method):
     """Cross-entropy on the new batch + alpha * |z - h(x)|^2 on stored ones, z being their logits when stored (eq. 5).
 
-    The square is a mean over examples and logits, as in mammoth. Examples enter a reservoir with the logits of the
-    step that first trained on them, once; mammoth offers them again in every epoch (its Split and Permuted MNIST have
-    one).
+    The square is a mean over examples and logits, as in mammoth. The paper's network has all columns from the start,
+    and so has the scenario with `active_outputs: all`: old logits then also hold down the columns of later classes. In
+    a head that grows nothing does (logit_distance), and der_replay, which has no old labels, forgets old classes.
     """
 
     about = "replays stored examples and holds the network to the logits it had for them"
@@ -30,6 +30,12 @@ class DERReplay(Method):
     )
     alpha: Annotated[float, Field(ge=0)] = hyper(
         1.0, "weight of the distance to stored logits", "Buzzega et al. 2020, Permuted MNIST with 200 and 500 stored"
+    )
+
+    offer: Literal["once", "every_epoch"] = hyper(
+        "once",
+        "when examples enter the reservoir, with their logits of that step: in their first epoch, or anew in each",
+        "once: a stream seen once; every_epoch: mammoth, also where it trains 50 epochs",
     )
 
     def build(self, scenario, model):
@@ -48,7 +54,7 @@ class DERReplay(Method):
         return new + self.alpha * logit_distance(self.network(stored.x), self.buffer.beside["logits"][rows], widths)
 
     def after_step(self, batch: Batch) -> None:
-        if batch.epoch == 0:
+        if batch.epoch == 0 or self.offer == "every_epoch":
             self.buffer.add(batch.examples, logits=to_width(self._logits, self.layout.n_outputs))
 
     def step_shape(self, batch: Batch):

@@ -1,6 +1,6 @@
 """Dark experience replay++ (Buzzega et al. 2020)."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,7 @@ from methods.der_replay import logit_distance, logit_widths, to_width
 class DERpp(Method):
     """Dark experience replay + beta * cross-entropy on a second draw of stored examples (eq. 6).
 
-    Examples enter a reservoir with the logits of the step that first trained on them, once; mammoth offers them again
-    in every epoch.
+    The paper's network has all columns from the start: `active_outputs: all` in a class-incremental scenario.
     """
 
     about = "replays stored examples, held both to the logits it had for them and to their labels"
@@ -29,6 +28,12 @@ class DERpp(Method):
     )
     beta: Annotated[float, Field(ge=0)] = hyper(
         1.0, "weight of the cross-entropy on stored labels", "Buzzega et al. 2020, Permuted MNIST with 200 stored"
+    )
+
+    offer: Literal["once", "every_epoch"] = hyper(
+        "once",
+        "when examples enter the reservoir, with their logits of that step: in their first epoch, or anew in each",
+        "once: a stream seen once; every_epoch: mammoth, also where it trains 50 epochs",
     )
 
     def build(self, scenario, model):
@@ -49,7 +54,7 @@ class DERpp(Method):
         return new + self.alpha * distance + self.beta * self.cross_entropy(self.logits(labelled), labelled)
 
     def after_step(self, batch: Batch) -> None:
-        if batch.epoch == 0:
+        if batch.epoch == 0 or self.offer == "every_epoch":
             self.buffer.add(batch.examples, logits=to_width(self._logits, self.layout.n_outputs))
 
     def step_shape(self, batch: Batch):

@@ -1,4 +1,4 @@
-"""An episodic memory with an equal share for every task, as GEM and A-GEM keep it."""
+"""An episodic memory with an equal share for every task, as GEM, A-GEM and naive rehearsal keep it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ import torch
 from methods.buffer import draw, even_quotas
 from scenarios import Examples
 
+Select = Literal["last", "random"]
+Share = Literal["all", "seen"]
+
 
 class EpisodicMemory:
-    """`budget` examples over `n_tasks` tasks: a task's share is stored when it ends and never changes."""
+    """`budget` examples over `n_tasks` tasks, each task's stored when it ends.
 
-    def __init__(self, budget: int, n_tasks: int, select: Literal["last", "random"], generator: torch.Generator):
-        self.quotas = even_quotas(budget, n_tasks)
+    share: of "all" tasks an equal one, which never changes; or of those "seen" so far budget // seen, for which the
+    earlier tasks give up the ends of their (random, hence still random) selections.
+    """
+
+    def __init__(
+        self, budget: int, n_tasks: int, select: Select, generator: torch.Generator, share: Share = "all"
+    ) -> None:
+        self.budget, self.quotas = budget, even_quotas(budget, n_tasks)
         if 0 in self.quotas:
             raise ValueError(f"buffer_size {budget} leaves some of {n_tasks} tasks without a single example")
-        self.select, self.generator = select, generator
+        self.select, self.generator, self.share = select, generator, share
         self.tasks: list[Examples] = []
 
     def __len__(self) -> int:
@@ -30,6 +39,9 @@ class EpisodicMemory:
     def store(self, examples: Examples) -> None:
         """Keeps the next task's share of `examples`: its last ones, or a random subset."""
         n, quota = len(examples), self.quotas[len(self.tasks)]
+        if self.share == "seen":
+            quota = self.budget // (len(self.tasks) + 1)
+            self.tasks = [old[torch.arange(min(len(old), quota), device=old.labels.device)] for old in self.tasks]
         rows = draw(n, quota, self.generator) if self.select == "random" else torch.arange(max(0, n - quota), n)
         self.tasks.append(examples[rows.to(examples.labels.device)])
 

@@ -1,6 +1,6 @@
 """Gradient episodic memory (Lopez-Paz & Ranzato 2017)."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import daqp
 import numpy as np
@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.episodic import EpisodicMemory
+from methods.episodic import EpisodicMemory, Select, Share
 from methods.gradients import flat_gradient, gradient_of, set_gradient
 
 
@@ -24,10 +24,18 @@ class GEM(Method):
     margin: Annotated[float, Field(ge=0)] = hyper(
         0.5, "least dual value of a constraint (gamma)", "Lopez-Paz & Ranzato's code"
     )
-    select: Literal["last", "random"] = hyper("last", "which examples of a task are stored", "Lopez-Paz & Ranzato 2017")
+    select: Select = hyper("last", "which examples of a task are stored", "Lopez-Paz & Ranzato 2017")
+
+    share: Share = hyper(
+        "all",
+        'a task\'s share of the buffer: the same of "all" tasks, or of those "seen", shrinking with each',
+        "all: Lopez-Paz & Ranzato 2017; seen: the code of Hsu et al. 2018",
+    )
 
     def build(self, scenario, model):
-        self.memory = EpisodicMemory(self.buffer_size, self.layout.n_tasks, self.select, self.generator("buffer"))
+        self.memory = EpisodicMemory(
+            self.buffer_size, self.layout.n_tasks, self.select, self.generator("buffer"), self.share
+        )
         self._flops = 0
         return super().build(scenario, model)
 

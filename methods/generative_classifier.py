@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from methods.base import Batch, Method, TaskView, hyper
 from methods.recipe import OptimizerSettings, Phase
 from models import VAE, ModelSettings
-from scenarios.setting import OutputLayout
 
 
 class GenerativeClassifier(Method):
@@ -26,6 +25,7 @@ class GenerativeClassifier(Method):
 
     about = "a variational autoencoder a class; answers with the class under which the image is likeliest"
     source = "van de Ven, Li & Tolias 2021, Class-incremental learning with generative classifiers"
+    needs_new_classes = True
     family = "expansion"
 
     units: Annotated[int, Field(ge=1)] = hyper(85, "width of the hidden layers", "van de Ven et al. 2022, Split MNIST")
@@ -35,7 +35,9 @@ class GenerativeClassifier(Method):
         "van de Ven et al. 2022, whose fc_layers 3 counts the next one too",
     )
     latent: Annotated[int, Field(ge=1)] = hyper(5, "dimensions of the latent variable", "van de Ven et al. 2022")
-    lr: Annotated[float, Field(gt=0)] = hyper(0.001, "learning rate of Adam", "van de Ven et al. 2022, Split MNIST")
+    generator_lr: Annotated[float, Field(gt=0)] = hyper(
+        0.001, "learning rate of Adam", "van de Ven et al. 2022, Split MNIST"
+    )
     samples: Annotated[int, Field(ge=1)] = hyper(
         50, "importance samples for each image and class at test", "van de Ven et al. 2022"
     )
@@ -44,15 +46,6 @@ class GenerativeClassifier(Method):
         'of pixels at test: normal with variance 1, or "bernoulli", which is what training maximises',
         "gaussian: van de Ven's code; bernoulli: Kingma & Welling 2014",
     )
-
-    @classmethod
-    def misfit(cls, layout: OutputLayout) -> str | None:
-        if layout.setting.shared_labels or layout.setting.task_id_at_test:
-            return (
-                f"{cls.__name__} learns one model for each class, which the {layout.setting.name}-incremental setting "
-                "has no use for; use a class-incremental scenario"
-            )
-        return None
 
     def build(self, scenario, model: ModelSettings) -> nn.Module:
         self._noise = self.generator("generator")
@@ -71,7 +64,7 @@ class GenerativeClassifier(Method):
                 task.train[(task.train.labels == column).nonzero().squeeze(1)],
                 parameters=list(vae.parameters()),
                 steps=None if steps is None else max(1, steps // len(classes)),
-                optimizer=OptimizerSettings(name="adam", lr=self.lr),
+                optimizer=OptimizerSettings(name="adam", lr=self.generator_lr),
                 optimizer_state="fresh",
                 loss=partial(self._class_loss, vae),
             )

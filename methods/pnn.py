@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Method, TaskView
-from models import ModelSettings, ProgressiveNetwork, xavier
+from models import ModelSettings, ProgressiveNetwork, in_columns, xavier
 
 
 class PNN(Method):
@@ -36,8 +36,4 @@ class PNN(Method):
 
     def predict(self, x: Tensor, task_id: int | None = None) -> Tensor:
         assert task_id is not None, "declared by needs_task_id"
-        own = self.network(x, task_id)
-        columns = self.layout.columns[task_id]
-        scores = own.new_full((len(x), self.layout.n_outputs), torch.finfo(own.dtype).min)
-        scores[:, columns] = own
-        return scores
+        return in_columns(self.network(x, task_id), self.layout.columns[task_id], self.layout.n_outputs)

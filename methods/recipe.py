@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -125,6 +125,27 @@ class Recipe(BaseModel):
     def _preset(cls, value: Any) -> Any:
         # the operations and not the name stand in a record: a preset that changes makes other cells
         return tuple(preset(value)) if isinstance(value, str) else value
+
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        (
+            "lr_batch",
+            "milestones",
+            "gamma",
+            "warmup_epochs",
+            "warmup_start",
+            "min_lr",
+            "clip_gradient",
+            "first",
+            "schedule_scale",
+            "augmentation",
+            "mixup",
+            "label_smoothing",
+            "precision",
+            "channels_last",
+            "compile",
+        )
+    )
+    """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
     @model_validator(mode="after")
     def _fits_together(self):

@@ -8,6 +8,8 @@ from metrics.formulas import average_accuracy_curve, mean_accuracy_curve, per_ta
 from metrics.rosetta import ROSETTA, Peer, as_printed_by
 from metrics.scores import SCORES, Score, score
 from metrics.statistics import (
+    Difference,
+    Estimate,
     PairedDifference,
     Summary,
     average_ranks,
@@ -16,14 +18,18 @@ from metrics.statistics import (
     holm,
     paired_difference,
     probability_of_improvement,
+    standard_error,
     summarise,
     tied_with_best,
+    welch_difference,
 )
 
 __all__ = [
     "ROSETTA",
     "SCORES",
     "AccuracyMatrix",
+    "Difference",
+    "Estimate",
     "PairedDifference",
     "Peer",
     "Score",
@@ -39,6 +45,8 @@ __all__ = [
     "per_task_forgetting",
     "probability_of_improvement",
     "score",
+    "standard_error",
     "summarise",
     "tied_with_best",
+    "welch_difference",
 ]

@@ -99,6 +99,51 @@ def paired_difference(a: BySeed, b: BySeed, level: float = 0.95, bootstrap_seed:
     )
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A mean of n runs and its standard error, e.g. from print. A standard error of 0: the mean is taken as exact."""
+
+    mean: float
+    standard_error: float
+    n: int
+
+
+def standard_error(spread: float, kind: Literal["std", "sem"], n: int) -> float:
+    """The standard error of a mean over n runs that is printed with this spread: "std", the standard deviation
+    of the runs (n-1 in the denominator), or "sem", the standard error itself. Raises ValueError for another kind."""
+    if kind not in ("std", "sem"):
+        raise ValueError(f"spread kind is {kind!r}: give 'std' or 'sem'")
+    return spread / math.sqrt(n) if kind == "std" else spread
+
+
+@dataclass(frozen=True)
+class Difference:
+    """a - b of two independent means: the confidence interval is mean ± half_width, by t with df degrees of freedom."""
+
+    mean: float
+    half_width: float
+    df: float
+
+
+def welch_difference(a: Estimate, b: Estimate, level: float = 0.95) -> Difference:
+    """The difference of two independent means with unequal variances (Welch 1947).
+
+    Half width t * sqrt(se_a² + se_b²), degrees of freedom (se_a² + se_b²)² / (se_a⁴/(n_a-1) + se_b⁴/(n_b-1))
+    (Welch-Satterthwaite). An exact mean adds nothing to either. With two exact means the half width is 0 and df NaN.
+    Raises ValueError for a mean of a single run whose standard error is not 0: it has none to be known.
+    """
+    for estimate in (a, b):
+        if estimate.standard_error > 0 and estimate.n < 2:
+            raise ValueError(f"a standard error of {estimate.standard_error:g} from {estimate.n} run: give at least 2")
+    parts = [(e.standard_error**2, e.n - 1) for e in (a, b) if e.standard_error > 0]
+    variance = sum(v for v, _ in parts)
+    if not parts:
+        return Difference(a.mean - b.mean, 0.0, math.nan)
+    df = variance**2 / sum(v**2 / freedom for v, freedom in parts)
+    quantile = float(_stats().t.ppf((1 + level) / 2, df))
+    return Difference(a.mean - b.mean, quantile * math.sqrt(variance), df)
+
+
 def probability_of_improvement(a: BySeed, b: BySeed, direction: Direction = "higher") -> float:
     """The share of shared seeds on which a is better than b, equal scores counting half: 0.5 is no difference.
 

@@ -6,11 +6,13 @@ import math
 
 from torch import nn
 
+from models.gated import GatedNetwork
 from models.heads import HeadLayer, LinearHead, MultiHead
 from models.mlp import MLP
 from models.network import Network
 from models.progressive import ProgressiveNetwork
 from models.ranks import divide
+from models.separate import SeparateNetworks, in_columns
 from models.settings import RESNETS, ModelSettings
 from models.timm_backbone import PREFIX, TimmBackbone
 from models.vae import VAE
@@ -68,14 +70,17 @@ def xavier(network: nn.Module) -> None:
 __all__ = [
     "MLP",
     "VAE",
+    "GatedNetwork",
     "HeadLayer",
     "LinearHead",
     "ModelSettings",
     "MultiHead",
     "Network",
     "ProgressiveNetwork",
+    "SeparateNetworks",
     "TimmBackbone",
     "build_backbone",
     "build_network",
+    "in_columns",
     "xavier",
 ]

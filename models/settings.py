@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -34,6 +34,9 @@ class ModelSettings(BaseModel):
     init: Literal["torch", "xavier"] = Field(
         "torch", description='linear layers: "torch" (its uniform default) or "xavier" uniform, biases 0'
     )
+
+    added_later: ClassVar[frozenset[str]] = frozenset(("width", "zero_init_last_bn", "last_relu", "pretrained"))
+    """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
     @field_validator("backbone")
     @classmethod

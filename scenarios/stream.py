@@ -45,6 +45,8 @@ class Stream(BaseModel):
 
     version: ClassVar[int] = 1
     """Raised when the same settings make a different stream: old records then no longer count as done."""
+    added_later: ClassVar[frozenset[str]] = frozenset()
+    """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
     def make_tasks(self, dataset: Dataset, seed: int) -> tuple[list[tuple[int, ...]], list[PixelMap | None], dict]:
         """Per task its classes and its pixel map, and what the manifest should say of them."""

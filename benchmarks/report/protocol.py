@@ -38,7 +38,7 @@ def protocol(runs: Runs) -> Protocol:
         "buffers": _buffers(settings),
         "seeds": ranges(runs.seeds),
     }
-    text |= _environment(records)
+    text |= circumstances(records)
     return {subject: line for subject, line in text.items() if line}
 
 
@@ -168,7 +168,8 @@ def _buffers(settings: Mapping[str, Settings]) -> str:
     return "; ".join(f"{size:,} examples in all ({', '.join(methods)})" for size, methods in sorted(sizes.items()))
 
 
-def _environment(records: list[RunRecord]) -> Protocol:
+def circumstances(records: list[RunRecord]) -> Protocol:
+    """Where and with what `records` were made; where they differ, each with how many say so."""
     if not records:
         return {"runs": "none yet"}
     said: Protocol = {

@@ -125,7 +125,7 @@ _COSTS_OF_PAST_DATA = dict.fromkeys(
 ) | {"memory": "leaves out the training data of all tasks, which this method needs again with every task"}
 
 
-class _Notes:
+class Notes:
     """Numbered from 1 in the order of their first use; the same text has the same number."""
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ class _Body:
     """The values of one table and the making of its rows."""
 
     def __init__(self, runs: Runs, measures: list[Measure]):
-        self.runs, self.measures, self.notes = runs, measures, _Notes()
+        self.runs, self.measures, self.notes = runs, measures, Notes()
         self.values: dict[tuple[str, str], BySeed] = {}
         self.reasons: dict[tuple[str, str], dict[str, list[int]]] = {}
         for method in runs.roles:

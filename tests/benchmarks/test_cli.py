@@ -134,21 +134,6 @@ def test_bad_seeds(seeds):
         cli.invoke(app, ["status", "digits", "--seeds", seeds], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("kind", ["benchmark", "protocol"])
-def test_records_of_several_commits_are_evidence_for_a_protocol_alone(suite, tmp_path, kind):
-    suite.write_text(suite.read_text() + f"\nkind: {kind}\nsource: a paper\n")
-    where = ("--results-dir", str(tmp_path / "results"))
-    invoke("run", str(suite), *where)
-    store = Store(tmp_path / "results/runs/tiny")
-    for commit, record in zip("ab", store.scan().records.values(), strict=True):
-        store.save(record.model_copy(update={"environment": record.environment | {"commit": commit * 7}}))
-    if kind == "protocol":
-        assert invoke("publish", str(suite), *where).exit_code == 0
-        return
-    with pytest.raises(SettingsError, match="2 commits"):
-        cli.invoke(app, ["publish", str(suite), *where], catch_exceptions=False)
-
-
 def test_publish_needs_every_cell_from_one_clean_commit(suite, tmp_path):
     where = ("--results-dir", str(tmp_path / "results"))
     with pytest.raises(SettingsError, match="missing"):

@@ -4,7 +4,8 @@ import pytest
 
 from benchmarks.config import SettingsError, identity_of, load_suite, resolve, suite_names
 from benchmarks.grid import make_grid, rehearse
-from methods import METHODS
+from methods import METHODS, Recipe
+from scenarios import SCENARIOS
 
 
 def problems(call) -> str:
@@ -100,6 +101,33 @@ def test_set_reaches_every_cell_and_changes_identities():
 def test_numbers_as_people_write_them(text):
     cell = resolve(load_suite("digits", methods=["er"], changes=[f"training.optimizer.lr={text}"]))[0]
     assert cell.training.optimizer.lr == 0.001
+
+
+def test_a_setting_added_later_leaves_older_records_valid_until_it_is_used(monkeypatch):
+    def cell(change: str | None = None):
+        return resolve(load_suite("digits", methods=["er"], seeds=[0], changes=[change] if change else []))[0]
+
+    settings = cell().identity_settings()
+    for part, name, added in (("training", "drop_last", Recipe), ("scenario", "padding", SCENARIOS["split"])):
+        older = settings | {part: {k: v for k, v in settings[part].items() if k != name}}
+        assert identity_of(older) != identity_of(settings)
+        monkeypatch.setattr(added, "added_later", frozenset({name}))
+        assert identity_of(older) == identity_of(settings) == cell().identity
+    new = frozenset(METHODS["er"]().hyperparameters()) - {"buffer_size"}
+    monkeypatch.setattr(METHODS["er"], "added_later", new)
+    assert (
+        identity_of(
+            older
+            | {
+                "method": settings["method"]
+                | {"settings": {"buffer_size": settings["method"]["settings"]["buffer_size"]}}
+            }
+        )
+        == cell().identity
+    )
+    changed = cell("training.drop_last=true")
+    assert changed.identity != cell().identity
+    assert changed.identity_settings()["training"]["drop_last"] is True
 
 
 def test_identity_ignores_names_and_covers_versions(monkeypatch):

@@ -82,6 +82,15 @@ def test_loss_is_that_of_the_paper(cls, setting):
     torch.testing.assert_close(method.loss(batch), expected)
 
 
+@pytest.mark.parametrize("cls", [DERReplay, DERpp])
+@pytest.mark.parametrize(("offer", "seen"), [("once", 40), ("every_epoch", 40 * SHORT.epochs)])
+def test_examples_are_offered_once_or_in_every_epoch(cls, offer, seen):
+    scenario, method = started(cls, "class", buffer_size=7, offer=offer)
+    train_task(method, scenario, scenario.tasks[0])
+    assert method.buffer.seen == seen
+    assert len(method.buffer) == 7
+
+
 def test_a_multi_head_network_is_held_to_finite_logits():
     scenario, method = started(DERReplay, "task", buffer_size=10)
     assert isinstance(method.network, type(build_network(SMALL_MODEL, scenario.image_shape, "multi", [2, 2], 0)))

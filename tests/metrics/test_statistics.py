@@ -5,14 +5,17 @@ import pytest
 from scipy import stats
 
 from metrics import (
+    Estimate,
     average_ranks,
     best_method,
     critical_difference,
     holm,
     paired_difference,
     probability_of_improvement,
+    standard_error,
     summarise,
     tied_with_best,
+    welch_difference,
 )
 
 
@@ -248,3 +251,34 @@ def test_equal_methods_are_rarely_told_apart():
         values = {m: by_seed(*(0.9 + seeds_effect + rng.normal(0, 0.01, size=5))) for m in "abc"}
         told_apart += len(tied_with_best(values)) < 2
     assert told_apart / 300 < 0.09  # 5% expected; three standard errors are 3.8%
+
+
+def test_welch_agrees_with_scipy():
+    a, b = [90.1, 91.4, 89.7, 92.2, 90.9], [88.0, 91.9, 85.3, 90.2, 87.1, 89.6, 93.0]
+    estimates = [Estimate(np.mean(x), standard_error(np.std(x, ddof=1), "std", len(x)), len(x)) for x in (a, b)]
+    ours = welch_difference(*estimates, level=0.9)
+    theirs = stats.ttest_ind(a, b, equal_var=False)
+    low, high = theirs.confidence_interval(0.9)
+    assert ours.df == pytest.approx(theirs.df)
+    assert (ours.mean - ours.half_width, ours.mean + ours.half_width) == pytest.approx((low, high))
+
+
+def test_welch_with_an_exact_mean_is_the_interval_of_the_other():
+    values = [90.0, 91.0, 92.0, 93.0, 94.0]
+    summary = summarise(values)
+    estimate = Estimate(summary.mean, standard_error(summary.std, "std", 5), 5)
+    for difference in (welch_difference(estimate, Estimate(90, 0, 1)), welch_difference(Estimate(90, 0, 1), estimate)):
+        assert difference.half_width == pytest.approx(summary.half_width)
+        assert difference.df == pytest.approx(4)
+    exact = welch_difference(Estimate(1, 0, 5), Estimate(2, 0, 5))
+    assert (exact.mean, exact.half_width) == (-1, 0)
+    assert math.isnan(exact.df)
+
+
+def test_a_printed_standard_error_is_taken_as_it_is():
+    assert standard_error(2.0, "std", 16) == 0.5
+    assert standard_error(2.0, "sem", 16) == 2.0
+    with pytest.raises(ValueError, match="'std' or 'sem'"):
+        standard_error(2.0, "ci", 16)
+    with pytest.raises(ValueError, match="at least 2"):
+        welch_difference(Estimate(1, 0.5, 1), Estimate(2, 0.5, 5))

@@ -1,0 +1,44 @@
+"""Naive rehearsal (Hsu et al. 2018)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from methods.base import Method, TaskView, hyper
+from methods.episodic import EpisodicMemory
+from scenarios import Examples
+
+
+class Rehearsal(Method):
+    """Trains on the task's data and the stored examples as one shuffled set.
+
+    The memory holds buffer_size // k random examples of each of k tasks seen. All of it is repeated
+    max(1, n // buffer_size) times beside the task's n examples, so that old to new is about 1 : 1.
+    """
+
+    about = "trains on the new data together with a balanced memory, repeated to the same size"
+    source = "Hsu et al. 2018, Re-evaluating continual learning scenarios"
+    family = "replay"
+
+    buffer_size: Annotated[int, Field(ge=1)] = hyper(
+        1100, "examples stored in all, an equal share of each task seen", "Hsu et al. 2018: 1,100 or 4,400, Split MNIST"
+    )
+
+    def build(self, scenario, model):
+        self.memory = EpisodicMemory(
+            self.buffer_size, self.layout.n_tasks, "random", self.generator("buffer"), share="seen"
+        )
+        return super().build(scenario, model)
+
+    def phases(self, task: TaskView):
+        if len(self.memory) == 0:
+            yield self.phase(task.train)
+            return
+        copies = max(1, len(task.train) // self.buffer_size)
+        yield self.phase(Examples.concatenate([task.train, *[self.memory.all()] * copies]))
+
+    def end_task(self, task: TaskView) -> None:
+        self.memory.store(task.train)
+
+    def footprint(self) -> dict[str, int]:
+        return {"buffer": self.memory.nbytes}
