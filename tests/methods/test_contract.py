@@ -20,7 +20,7 @@ from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
 PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
 # small buffers; a penalty that the short recipe can take; a generator that learns in the ten steps of it
 BUDGET = {"buffer_size": 10, "strength": 0.01, "generator_lr": 0.02}
-BUDGET |= {"dim": 24, "heads": 3, "depth": 1, "patch": 4, "finetune_epochs": 2}  # small transformers
+BUDGET |= {"dim": 24, "heads": 3, "depth": 1, "patch": 4, "finetune_epochs": 2, "criterion": "ce"}  # small transformers
 TRANSFORMERS = {"dytox", "dne"}
 ADAMW = SHORT.model_copy(update={"epochs": 10, "optimizer": OptimizerSettings(name="adamw", lr=3e-3)})
 """What a transformer learns from; plain gradient descent takes it nowhere in so few steps."""
