@@ -47,11 +47,11 @@ def run(
     changes: Changes = None,
     workers: Workers = None,
     gpus: Gpus = None,
-    ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
     data_root: DataRoot = None,
     results_dir: ResultsDir = Path("results"),
     dry_run: DryRun = False,
     yes: Yes = False,
+    ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     from benchmarks.cost_command import check_affordable, dry_run_text, price

@@ -131,7 +131,7 @@ class Recipe(BaseModel):
     @classmethod
     def _preset(cls, value: Any) -> Any:
         # the operations and not the name stand in a record: a preset that changes makes other cells
-        return preset(value) if isinstance(value, str) else value
+        return tuple(preset(value)) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fits_together(self):
