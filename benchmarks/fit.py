@@ -50,9 +50,6 @@ def fit(method: Method, phase: Phase, trainer: Trainer | None = None, index: int
     decoded = _decoded_ahead(method, phase, data, index, total)
     method.network.train()
     loss_sum, taken, epoch = torch.zeros((), device=method.device), 0, 0
-    decoded = _decoded_ahead(method, phase, data, index, total)
-    method.network.train()
-    loss_sum, taken, epoch = torch.zeros((), device=method.device), 0, 0
     if phase.augment:
         method.augmenter.start(method.task.id, index)
     try:
