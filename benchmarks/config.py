@@ -190,16 +190,7 @@ def load_suite(
 ) -> Suite:
     """The suite `name` (or a path to a YAML file), narrowed to the methods, scenarios and seeds named, with
     `changes` ("dotted.key=value") applied. Raises SettingsError."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
-    if not path.is_file():
-        raise SettingsError([f"unknown suite {name!r}{nearest(name, suite_names())}"])
-    try:
-        document = read_yaml(path.read_text())
-    except yaml.YAMLError as error:
-        raise SettingsError([f"{path} is not YAML: {error}"]) from None
-    if not isinstance(document, dict):
-        raise SettingsError([f"{path} should be a mapping with title, scenarios, methods, ..."])
-    document = _expand({"name": path.stem} | document)
+    document = _expand(_document(name))
     problems: list[str] = []
     if isinstance(seeds, str):
         seeds = parse_seeds(seeds, problems)
@@ -225,6 +216,26 @@ def load_suite(
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     return suite
+
+
+def _document(name: str) -> dict[str, Any]:
+    """The YAML of a suite by name or path; what it is `like` comes first, its own keys laid over it."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    if not path.is_file():
+        raise SettingsError([f"unknown suite {name!r}{nearest(name, suite_names())}"])
+    try:
+        document = read_yaml(path.read_text())
+    except yaml.YAMLError as error:
+        raise SettingsError([f"{path} is not YAML: {error}"]) from None
+    if not isinstance(document, dict):
+        raise SettingsError([f"{path} should be a mapping with title, scenarios, methods, ..."])
+    own, like = document, document.pop("like", None)
+    if like is not None:
+        base = _document(str(like))
+        merged = {key: _merge(base.get(key) or {}, document.get(key) or {}) for key in ("model", "training")}
+        overrides = [*(base.get("overrides") or []), *(document.get("overrides") or [])]
+        document = base | document | merged | {"overrides": overrides}
+    return document | {"name": own.get("name", path.stem)}
 
 
 def resolve(suite: Suite) -> list[CellSettings]:

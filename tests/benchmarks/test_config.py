@@ -103,6 +103,24 @@ def test_numbers_as_people_write_them(text):
     assert cell.training.optimizer.lr == 0.001
 
 
+def test_a_suite_like_another_says_only_what_differs(tmp_path):
+    path = tmp_path / "short.yaml"
+    path.write_text(
+        "like: mnist\ntitle: shorter\nmethods: {er: {buffer_size: 5}}\ntraining: {epochs: 1, optimizer: {lr: 0.5}}\n"
+        "overrides: [{methods: [er], training: {batch_size: 7}}]\n"
+    )
+    base, suite = load_suite("mnist", methods=["er"]), load_suite(str(path))
+    assert (suite.name, suite.title, list(suite.methods)) == ("short", "shorter", ["er"])
+    assert suite.scenarios == base.scenarios and suite.seeds == base.seeds
+    cell, old = resolve(suite)[0], resolve(base)[0]
+    assert cell.method.settings["buffer_size"] == 5
+    assert (cell.training.epochs, cell.training.batch_size, cell.training.optimizer.lr) == (1, 7, 0.5)
+    assert cell.training.optimizer.momentum == old.training.optimizer.momentum == 0.9
+    path.write_text("like: mnits\n")
+    with pytest.raises(SettingsError, match="mnist"):
+        load_suite(str(path))
+
+
 def test_a_setting_added_later_leaves_older_records_valid_until_it_is_used(monkeypatch):
     def cell(change: str | None = None):
         return resolve(load_suite("digits", methods=["er"], seeds=[0], changes=[change] if change else []))[0]
