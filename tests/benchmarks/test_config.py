@@ -111,7 +111,8 @@ def test_a_suite_like_another_says_only_what_differs(tmp_path):
     )
     base, suite = load_suite("mnist", methods=["er"]), load_suite(str(path))
     assert (suite.name, suite.title, list(suite.methods)) == ("short", "shorter", ["er"])
-    assert suite.scenarios == base.scenarios and suite.seeds == base.seeds
+    assert suite.scenarios == base.scenarios
+    assert suite.seeds == base.seeds
     cell, old = resolve(suite)[0], resolve(base)[0]
     assert cell.method.settings["buffer_size"] == 5
     assert (cell.training.epochs, cell.training.batch_size, cell.training.optimizer.lr) == (1, 7, 0.5)
