@@ -22,6 +22,7 @@ from methods.gem import GEM
 from methods.generative_classifier import GenerativeClassifier
 from methods.icarl import ICaRL
 from methods.joint import Joint
+from methods.joint_transformer import JointTransformer
 from methods.l2 import L2
 from methods.lwf import LwF
 from methods.mas import MAS
@@ -40,6 +41,7 @@ from methods.xdg import XdG
 METHODS: dict[str, type[Method]] = {
     "finetune": Finetune,
     "joint": Joint,
+    "joint-transformer": JointTransformer,
     "ewc": EWC,
     "si": SI,
     "l2": L2,
@@ -105,6 +107,7 @@ __all__ = [
     "GenerativeClassifier",
     "ICaRL",
     "Joint",
+    "JointTransformer",
     "LwF",
     "Method",
     "OptimizerSettings",

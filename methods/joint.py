@@ -4,9 +4,11 @@ import copy
 from typing import Literal
 
 import torch
+from torch import nn
 
 from methods.base import Method, TaskView, hyper
-from scenarios import Examples
+from models import ModelSettings
+from scenarios import Examples, Scenario
 
 
 class Joint(Method):
@@ -25,10 +27,13 @@ class Joint(Method):
     scale_steps: bool = hyper(True, "where a recipe counts steps: as many for each task seen", "van de Ven et al. 2022")
 
     def build(self, scenario, model):
-        network = super().build(scenario, model)
+        network = self._network(scenario, model)
         # expansion goes on drawing weights where building stopped
         self._initial = copy.deepcopy(network), torch.get_rng_state()
         return network
+
+    def _network(self, scenario: Scenario, model: ModelSettings) -> nn.Module:
+        return self.backbone_and_head(scenario, model)
 
     def begin_task(self, task: TaskView) -> None:
         if self.restart and task.id > 0 and self._trains(task.id):

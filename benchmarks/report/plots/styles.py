@@ -18,7 +18,7 @@ HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8822
 UPPER, LOWER = "#000000", "#7A7A7A"
 # Numbers of entries without a common factor: hue, marker and dashes all repeat together only after 10 x 11 x 3 methods.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
-BOUND_MARKERS = {UPPER: "h", LOWER: "d"}
+BOUND_MARKERS = {UPPER: "h8", LOWER: "d"}
 Dash = tuple[float, tuple[float, ...]]
 DASHES: tuple[Dash, ...] = (
     (0, (6, 1.5)),
@@ -53,7 +53,14 @@ def style_of(method: str, name: str | None = None) -> Style:
     cls = METHODS[method]
     if cls.family == "baseline" or cls.sees_past_data:
         colour = UPPER if cls.sees_past_data else LOWER
-        return Style(colour, BOUND_MARKERS[colour], SOLID if dash is None else DASHES[dash % len(DASHES)], filled)
+        bounds = [m for m, c in METHODS.items() if c.sees_past_data == cls.sees_past_data and c.family == "baseline"]
+        markers = BOUND_MARKERS[colour]
+        return Style(
+            colour,
+            markers[bounds.index(method) % len(markers)],
+            SOLID if dash is None else DASHES[dash % len(DASHES)],
+            filled,
+        )
     others = [m for m, c in METHODS.items() if not (c.family == "baseline" or c.sees_past_data)]
     number = others.index(method)
     return _numbered(number, number if dash is None else dash, filled)
