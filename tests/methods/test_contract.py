@@ -21,7 +21,7 @@ PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
 # small buffers; a penalty that the short recipe can take; what a method trains for itself learns in ten steps
 BUDGET = {"buffer_size": 10, "strength": 0.01, "generator_lr": 0.02, "compression_epochs": 10}
 BUDGET |= {"dim": 24, "heads": 3, "depth": 1, "patch": 4, "finetune_epochs": 2, "criterion": "ce"}  # small transformers
-TRANSFORMERS = {"dytox", "dne"}
+TRANSFORMERS = {"dytox", "dne", "joint-transformer"}
 ADAMW = SHORT.model_copy(update={"epochs": 10, "optimizer": OptimizerSettings(name="adamw", lr=3e-3)})
 """What a transformer learns from; plain gradient descent takes it nowhere in so few steps."""
 OWN_DATA = {"gdumb", "generative-classifier"}
