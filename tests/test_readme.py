@@ -42,12 +42,13 @@ def test_python_api_in_twelve_lines(capsys):
     assert float(printed.splitlines()[0]) > 0.6
 
 
-def test_commands(tmp_path):
-    for line in block("commands").splitlines():
+@pytest.mark.parametrize("name", ["commands", "images", "ledger"])
+def test_commands(name, tmp_path):
+    for line in block(name).splitlines():
         words = shlex.split(line)
         assert words[:3] == ["python", "-m", "benchmarks"]
         words[0] = sys.executable
-        if words[3] != "list":
+        if words[3] not in ("list", "cost"):
             words += ["--results-dir", str(tmp_path)]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
