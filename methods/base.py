@@ -32,6 +32,9 @@ from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
 from scenarios.image_files import Images
 from scenarios.seeding import generator_for, seed_for
 
+NOT_KEPT = ("task",)
+"""What a checkpoint between tasks leaves out."""
+
 
 @dataclass_transform(field_specifiers=(hyper, field), eq_default=False)
 class Method:
@@ -339,7 +342,7 @@ class Method:
 
     def __getstate__(self) -> dict[str, Any]:
         """For checkpoints between tasks: without the finished task, whose images are the scenario's."""
-        return {name: value for name, value in self.__dict__.items() if name != "task"}
+        return {name: value for name, value in self.__dict__.items() if name not in NOT_KEPT}
 
     # ---- hyperparameters ------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
 PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
 # small buffers; a penalty that the short recipe can take; what a method trains for itself learns in ten steps
 BUDGET = {"buffer_size": 10, "strength": 0.01, "generator_lr": 0.02, "compression_epochs": 10}
-BUDGET |= {"dim": 24, "heads": 3, "depth": 1, "patch": 4, "finetune_epochs": 2, "criterion": "ce"}  # small transformers
+SMALL = {"dim": 24, "heads": 3, "depth": 1, "patch": 4, "finetune_epochs": 2, "criterion": "ce"}  # transformers
 TRANSFORMERS = {"dytox", "dne", "joint-transformer"}
 ADAMW = SHORT.model_copy(update={"epochs": 10, "optimizer": OptimizerSettings(name="adamw", lr=3e-3)})
 """What a transformer learns from; plain gradient descent takes it nowhere in so few steps."""
@@ -30,7 +30,8 @@ OWN_DATA = {"gdumb", "generative-classifier"}
 
 def make(name: str, **settings) -> Method:
     known = METHODS[name]().hyperparameters()
-    return METHODS[name](**{k: v for k, v in (BUDGET | settings).items() if k in known})
+    small = SMALL if name in TRANSFORMERS else {}
+    return METHODS[name](**{k: v for k, v in (BUDGET | small | settings).items() if k in known})
 
 
 def possible(name: str, setting: str) -> bool:

@@ -106,7 +106,9 @@ def test_replay_passes_over_new_data_and_all_exemplars(setting):
     scenario, method = started(Replay, setting, buffer_size=12)
     sizes = []
     for task in scenario.tasks:
-        (phase,) = method.phases(task_view(scenario, task, False))
+        view = task_view(scenario, task, False)
+        method.enter(view)
+        (phase,) = method.phases(view)
         sizes.append(len(phase.data))
         train_task(method, scenario, task)
     assert sizes == [40, 52]
