@@ -107,7 +107,7 @@ def _epoch(
     decoded: Iterator[Tensor] | None,
 ) -> Iterator[Batch]:
     """One pass over the data in random order, a batch at a time, at most `most` batches."""
-    batches = [rows.to(method.device) for rows in _rows(phase, data, order)[:most]]
+    batches = _rows(phase, data, order, method.device)[:most]
     if decoded is not None or not method.augmenter.changes():
         for rows in batches:
             yield method.batch(data[rows], epoch, None if decoded is None else next(decoded))
@@ -120,9 +120,10 @@ def _epoch(
             yield method.batch(data[rows], epoch, own)
 
 
-def _rows(phase: Phase, data: Examples, order: torch.Generator) -> tuple[Tensor, ...]:
-    """Rows of one pass over the data in random order, a batch each."""
-    return torch.randperm(len(data), generator=order).split(phase.batch_size)[: phase.steps_per_epoch]
+def _rows(phase: Phase, data: Examples, order: torch.Generator, device: torch.device) -> tuple[Tensor, ...]:
+    """Rows of one pass over the data in random order, a batch each; they go to the device together."""
+    permutation = torch.randperm(len(data), generator=order).to(device)
+    return permutation.split(phase.batch_size)[: phase.steps_per_epoch]
 
 
 def _decoded_ahead(method: Method, phase: Phase, data: Examples, index: int, total: int) -> Iterator[Tensor] | None:
@@ -134,7 +135,7 @@ def _decoded_ahead(method: Method, phase: Phase, data: Examples, index: int, tot
     batches = (
         (seed_for(method.seed, "augment", method.task.id, index, epoch), rows)
         for epoch in count()
-        for rows in _rows(phase, data, order)
+        for rows in _rows(phase, data, order, torch.device("cpu"))
     )
     return decode_ahead(data.images, islice(batches, total))
 

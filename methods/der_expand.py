@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from methods.base import Batch, Method, TaskView, hyper
 from methods.exemplar_training import balanced_subset, keep_exemplars, with_exemplars
 from methods.exemplars import ExemplarMemory, Policy, Select
-from methods.features import head_logits
+from methods.features import head_logits, head_phase
 from models import LinearHead, Network
 from models.parallel import ParallelBackbones, fresh_head, widened_head
 from scenarios.seeding import seed_for
@@ -76,17 +76,14 @@ class DERExpand(Method):
             return
         torch.manual_seed(seed_for(self.seed, "finetune", task.id))
         self.network.head = fresh_head(self.network.head, self.network.backbone.features)
-        yield self.phase(
+        yield head_phase(
+            self,
             balanced_subset(everything, self.generator("balanced", task.id)),
-            name="finetune",
-            parameters=list(self.network.head.parameters()),
-            epochs=self.finetune_epochs,
-            steps=None,
-            drop_last=False,
-            optimizer=self.recipe.optimizer.model_copy(update={"lr": self.finetune_lr}),
+            self.finetune_epochs,
+            self.finetune_lr,
+            self._head_loss,
             schedule="multistep",
             milestones=(max(1, self.finetune_epochs // 2),),
-            loss=self._head_loss,
         )
 
     def loss(self, batch: Batch):

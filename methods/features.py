@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from methods.base import Batch, Method
+from methods.recipe import Phase
+from scenarios import Examples
 
 
 def still_features(method: Method, x: Tensor) -> Tensor:
@@ -25,3 +30,23 @@ def still_features(method: Method, x: Tensor) -> Tensor:
 def head_logits(method: Method, batch: Batch) -> Tensor:
     """Logits of a phase that trains only the head: the backbone stays as it is, running statistics included."""
     return method.network.classify(still_features(method, batch.x))
+
+
+def head_phase(
+    method: Method, data: Examples, epochs: int, lr: float, loss: Callable[[Batch], Tensor], **schedule: Any
+) -> Phase:
+    """A phase "finetune" in which the head alone learns from `data`, by the recipe's optimizer at `lr`.
+
+    schedule: "schedule" and its parts, constant where not given.
+    """
+    return method.phase(
+        data,
+        name="finetune",
+        parameters=list(method.network.head.parameters()),
+        epochs=epochs,
+        steps=None,
+        drop_last=False,
+        optimizer=method.recipe.optimizer.model_copy(update={"lr": lr}),
+        loss=loss,
+        **({"schedule": "constant"} | schedule),
+    )

@@ -12,7 +12,7 @@ from methods.base import Batch, Method, TaskView, hyper
 from methods.cosine import column_scales, fix_old_rows, imprint_new
 from methods.exemplar_training import keep_exemplars, with_exemplars
 from methods.exemplars import ExemplarMemory, Policy, Select
-from methods.features import head_logits
+from methods.features import head_logits, head_phase
 from methods.losses import turned
 from methods.nearest_mean import NearestMean
 from methods.teacher import module_bytes
@@ -87,17 +87,7 @@ class UCIR(Method):
         keep_exemplars(self, self.memory, task.train)
         self._fixed = None
         if task.id and self.finetune_epochs:
-            yield self.phase(
-                self.memory.examples(),
-                name="finetune",
-                parameters=list(self.network.head.parameters()),
-                epochs=self.finetune_epochs,
-                steps=None,
-                drop_last=False,
-                schedule="constant",
-                optimizer=self.recipe.optimizer.model_copy(update={"lr": self.finetune_lr}),
-                loss=self._head_loss,
-            )
+            yield head_phase(self, self.memory.examples(), self.finetune_epochs, self.finetune_lr, self._head_loss)
 
     def loss(self, batch: Batch):
         if self._old_backbone is None:
