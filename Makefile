@@ -1,18 +1,29 @@
-# Retain: `make bench` from a fresh clone. Variables: PYTHON, DATA_ROOT, WORKERS, GPUS, YES, REQUIREMENTS, VENV_FLAGS.
+# Retain: `make bench` from a fresh clone. Variables: PYTHON, DATA_ROOT, WORKERS, GPUS, DDP, LOGS, YES,
+# REQUIREMENTS, VENV_FLAGS.
 PYTHON ?= python3
 REQUIREMENTS ?= requirements.lock
 VENV_FLAGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
+OPTIONS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) $(if $(YES),--yes) $(if $(LOGS),--keep-logs)
+comma := ,
+ifdef DDP
+# one cell at a time, on as many processes as there are GPUs named (without any: WORKERS processors)
+PROCESSES := $(if $(GPUS),$(words $(subst $(comma), ,$(GPUS))),$(or $(WORKERS),2))
+RUN := $(if $(GPUS),CUDA_VISIBLE_DEVICES=$(GPUS) )$(PY) -m torch.distributed.run --standalone --nproc-per-node $(PROCESSES) -m benchmarks
+OPTIONS += --ddp
+else
 RUN := $(PY) -m benchmarks
-OPTIONS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(YES),--yes)
+OPTIONS += $(if $(WORKERS),--workers $(WORKERS)) $(if $(GPUS),--gpus $(GPUS))
+endif
 
 .PHONY: help setup bench bench-mnist bench-cifar bench-imagenet test lint types speed lock clean
 
 help:
 	@echo "make bench         run suite digits (no data needed) and print its leaderboard"
 	@echo "make bench-mnist   run suite mnist [DATA_ROOT=...]"
-	@echo "make bench-cifar   run suites cifar100-b50 and cifar100-b0 [DATA_ROOT=...] [GPUS=0,1]; on CPU, days: YES=1"
+	@echo "make bench-cifar   run suites cifar100-b50 and cifar100-b0 [DATA_ROOT=...] [GPUS=0,1]"
+	@echo "                   DDP=1: every cell on all the GPUs at once; LOGS=1: keep a log a run; on CPU, days: YES=1"
 	@echo "make bench-imagenet DATA_ROOT=... [GPUS=0,1]   run suite imagenet100 from folders of images"
 	@echo "make test          run the tests        make lint types   check style and types"
 	@echo "make speed         time a cell against a plain loop, augmented images against none"

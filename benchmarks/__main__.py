@@ -52,6 +52,10 @@ def run(
     dry_run: DryRun = False,
     yes: Yes = False,
     ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
+    logs: Annotated[
+        bool,
+        typer.Option("--keep-logs", help="keep settings, a line an epoch and the method after each task, a folder a cell"),
+    ] = False,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     from benchmarks.cost_command import check_affordable, dry_run_text, price
@@ -61,6 +65,13 @@ def run(
     from benchmarks.report import write_report
     from benchmarks.report.overview import own_file, write_index
 
+    if ddp:
+        from benchmarks.distributed import devices_of_ranks, is_first
+
+        devices = devices_of_ranks(workers, gpus)
+        out.quiet = err.quiet = not is_first()
+    else:
+        devices = _devices(workers, gpus)
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
     scan = _scan(store)
     missing = grid.missing(scan)
@@ -72,26 +83,27 @@ def run(
         for cell in missing:
             out.print(f"  {cell.label}")
         if missing:
-            devices = _devices(workers, gpus)
             priced = price(missing, Stopwatch(devices[0], data_root=_path(data_root)), _on_terminal)
             out.print(dry_run_text(priced, devices), markup=False)
         return
     failed = 0
     if missing:
         if not yes:
-            check_affordable(missing, _devices(workers, gpus), _path(data_root), _on_terminal)
+            check_affordable(missing, devices, _path(data_root), _on_terminal)
         store.check_writable(len(missing))
         rehearse(missing, str(data_root) if data_root else None)
         if ddp:
             from benchmarks.distributed import run_together
 
-            if not run_together(missing, store, _path(data_root), lambda line: out.print(line, markup=False)):
+            if not run_together(missing, store, _path(data_root), lambda line: out.print(line, markup=False), logs):
                 return  # one of the other ranks
         else:
-            failed = run_with_progress(out, missing, store.folder, _path(data_root), _devices(workers, gpus))
+            failed = run_with_progress(out, missing, store.folder, _path(data_root), devices, logs)
         scan = _scan(store)
     report = write_report(grid, scan, results_dir / "leaderboards")
     out.print(report.text, markup=False)
+    if missing and logs:
+        out.print(f"logs:        {store.folder / 'logs'}", markup=False)
     out.print(f"leaderboard: {report.markdown}", markup=False)
     out.print(f"all suites:  {write_index(results_dir, more=own_file(suite, grid, scan, changes))}", markup=False)
     unsuccessful = [cell for cell, status in grid.statuses(scan) if status in ("failed", "diverged")]

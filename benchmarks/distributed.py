@@ -15,38 +15,60 @@ import torch.distributed as dist
 
 from benchmarks.config import CellSettings, SettingsError
 from benchmarks.run import run_cell
+from benchmarks.run_log import RunLog
 from benchmarks.store import Store
 from models import ranks
 
 
+def devices_of_ranks(workers: int | None = None, gpus: str | None = None) -> list[str]:
+    """The device of each rank that torchrun started on this machine.
+
+    Raises SettingsError where it started none, and where --workers or --gpus would have a say too.
+    """
+    problems = []
+    if "RANK" not in os.environ:
+        problems.append(
+            "--ddp runs under torchrun: torchrun --nproc-per-node 2 -m benchmarks run ... --ddp (make: DDP=1)"
+        )
+    if workers is not None or gpus is not None:
+        problems.append("--ddp: torchrun's --nproc-per-node and CUDA_VISIBLE_DEVICES say what --workers and --gpus do")
+    count, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if 0 < count < here:
+        problems.append(f"--ddp: {here} processes on a machine with {count} GPUs")
+    if problems:
+        raise SettingsError(problems)
+    return [f"cuda:{n}" if count else "cpu" for n in range(here)]
+
+
+def is_first() -> bool:
+    """Whether this is rank 0, before the ranks have joined."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def process_group() -> Iterator[str]:
-    """Joins the ranks that torchrun started; gives this one's device. Raises SettingsError where there are none."""
-    if "RANK" not in os.environ:
-        raise SettingsError(
-            [
-                "--ddp runs under torchrun: python -m torch.distributed.run --nproc-per-node 2 -m benchmarks run ... --ddp"
-            ]
-        )
-    device = "cpu"
-    if torch.cuda.is_available():
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    """Joins the ranks that torchrun started; gives this one's device."""
+    device = devices_of_ranks()[int(os.environ["LOCAL_RANK"])]
+    if device != "cpu":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device != "cpu" else "gloo")
+    dist.init_process_group("gloo" if device == "cpu" else "nccl")
     try:
         yield device
     finally:
         dist.destroy_process_group()
 
 
-def run_together(cells: list[CellSettings], store: Store, data_root: str | None, say: Callable[[str], None]) -> bool:
+def run_together(
+    cells: list[CellSettings], store: Store, data_root: str | None, say: Callable[[str], None], logs: bool = False
+) -> bool:
     """Runs `cells` one after the other on all ranks. Gives whether this is rank 0, which alone says and writes things.
 
     Raises SettingsError where a cell fails: torchrun then ends the other ranks, which would wait for this one.
     """
     with process_group() as device:
         for cell in cells:
-            record = run_cell(cell, data_root, device, store.checkpoint(cell))
+            log = RunLog(store.log(cell), cell) if logs else None
+            record = run_cell(cell, data_root, device, store.checkpoint(cell), log)
             if ranks.rank() == 0 or record.status == "failed":
                 store.save(record)
             if record.status == "failed":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from benchmarks.run_log import Epoch
 from methods import Batch, Method, Phase
 from metrics.flops import FlopMeter
 from scenarios import Examples, ImageFiles
@@ -35,8 +37,14 @@ class Trainer:
     optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
 
 
-def fit(method: Method, phase: Phase, trainer: Trainer | None = None, index: int = 0) -> None:
-    """Trains `method` through `phase`, the `index`-th of its task.
+def fit(
+    method: Method,
+    phase: Phase,
+    trainer: Trainer | None = None,
+    index: int = 0,
+    epoch_ended: Callable[[Epoch], None] | None = None,
+) -> None:
+    """Trains `method` through `phase`, the `index`-th of its task. `epoch_ended` hears of each epoch.
 
     The order of the examples depends on the cell's seed, the task and `index` alone, so methods whose phases hold
     the same data see the same batches. Raises Diverged when the loss is no longer finite.
@@ -54,6 +62,7 @@ def fit(method: Method, phase: Phase, trainer: Trainer | None = None, index: int
         method.augmenter.start(method.task.id, index)
     try:
         while taken < total:
+            before, loss_before, start = taken, loss_sum.clone(), time.perf_counter()
             for batch in _epoch(method, phase, data, order, epoch, total - taken, decoded):
                 key = (method.task.id, index, method.step_shape(batch))
                 step = partial(method.observe, batch, optimizer, phase)
@@ -66,6 +75,10 @@ def fit(method: Method, phase: Phase, trainer: Trainer | None = None, index: int
             if not torch.isfinite(loss_sum):
                 where = f"task {method.task.id}, phase {phase.name!r}, epoch {epoch}"
                 raise Diverged(f"loss is {float(loss_sum)} in {where}")
+            if epoch_ended is not None:
+                mean = float(loss_sum - loss_before) / (taken - before)
+                lr, seconds = float(optimizer.param_groups[0]["lr"]), time.perf_counter() - start
+                epoch_ended(Epoch(method.task.id + 1, phase.name, epoch, taken, mean, lr, seconds))
     except Exception as error:
         if method.recipe.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise RuntimeError(f"training.compile: torch.compile failed on the backbone ({_first(error)})") from error

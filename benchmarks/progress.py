@@ -15,14 +15,19 @@ from benchmarks.executors.local import Outcome, run_local
 
 
 def run_with_progress(
-    console: Console, cells: list[CellSettings], folder: Path, data_root: str | None, devices: list[str]
+    console: Console,
+    cells: list[CellSettings],
+    folder: Path,
+    data_root: str | None,
+    devices: list[str],
+    logs: bool = False,
 ) -> int:
     """Runs `cells`, a line each as they finish and a bar with the time left. Returns how many did not succeed."""
     failed, seconds = 0, Remaining(cells, len(devices))
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("failed {task.fields[failed]}  left {task.fields[left]}"))
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("cells", total=len(cells), failed=0, left="?")
-        outcomes = run_local(cells, folder, data_root, devices)
+        outcomes = run_local(cells, folder, data_root, devices, logs=logs)
         # what a scheduler sends before it kills; and Ctrl-C also where a shell had it ignored
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _interrupt)

@@ -19,6 +19,7 @@ from benchmarks.environment import environment, peak_memory_bytes
 from benchmarks.evaluate import evaluate, evaluate_both
 from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.record import Counts, Flops, Memory, RunRecord
+from benchmarks.run_log import RunLog
 from methods import Method, Phase, TaskView, method_class
 from methods.precision import resolve_precision
 from metrics import AccuracyMatrix
@@ -44,7 +45,12 @@ class Stopwatch:
 
 
 def train_task(
-    method: Method, scenario: Scenario, task: Task, trainer: Trainer | None = None, watch: Stopwatch | None = None
+    method: Method,
+    scenario: Scenario,
+    task: Task,
+    trainer: Trainer | None = None,
+    watch: Stopwatch | None = None,
+    log: RunLog | None = None,
 ) -> None:
     """Takes `method` through `task`: begin_task, fit for each phase, end_task."""
     trainer = trainer or Trainer()
@@ -53,7 +59,7 @@ def train_task(
     with watch("train"):
         method.enter(view)
         for index, phase in enumerate(_phases(method, view, trainer)):
-            fit(method, phase, trainer, index)
+            fit(method, phase, trainer, index, log.epoch if log else None)
     with watch("end_task"):
         trainer.meter.measure((task.id, "end_task"), lambda: method.end_task(view), part="end_task")
 
@@ -77,12 +83,17 @@ def task_view(scenario: Scenario, task: Task, with_past: bool) -> TaskView:
 
 
 def run_cell(
-    cell: CellSettings, data_root: str | None = None, device: str = "cpu", checkpoint: Path | None = None
+    cell: CellSettings,
+    data_root: str | None = None,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    log: RunLog | None = None,
 ) -> RunRecord:
     """Runs `cell` and returns its record. A method that raises or diverges gives a record that says so.
 
     checkpoint: a file that is written after each task but the last; where it is there already, of this very cell and
     code, the run continues from it. The caller removes it once the record is safe.
+    log: hears of every epoch and task.
     KeyboardInterrupt and DataNotFound pass through: they are not the method's doing.
     """
     start = time.perf_counter()
@@ -99,8 +110,10 @@ def run_cell(
                 progress.method = cls.from_settings(cell.method.settings)
                 progress.method.start(scenario, cell.model, cell.training, cell.seed, device)
             _record_rows(progress, 0, scenario, watch)
+        if log:
+            log.start(progress.done)
         for task in scenario.tasks[progress.done :]:
-            _do_task(progress, scenario, task, watch)
+            _do_task(progress, scenario, task, watch, log)
             progress.seconds["total"] = before + time.perf_counter() - start
             if checkpoint and progress.done < len(scenario.tasks):
                 save_checkpoint(checkpoint, cell, progress, device)
@@ -165,16 +178,18 @@ def _names(cell: CellSettings) -> dict:
     }
 
 
-def _do_task(progress: Progress, scenario: Scenario, task: Task, watch: Stopwatch) -> None:
+def _do_task(progress: Progress, scenario: Scenario, task: Task, watch: Stopwatch, log: RunLog | None) -> None:
     method = progress.method
     assert method is not None, "started before its first task"
-    train_task(method, scenario, task, progress.trainer, watch)
+    train_task(method, scenario, task, progress.trainer, watch, log)
     _record_rows(progress, task.id + 1, scenario, watch)
     progress.parameters.append(method.parameters_report())
     progress.inference.append(inference_flops(method, scenario, task))
     progress.stored.append(method.footprint())
     progress.diagnostics.append(method.diagnostics())
     progress.done += 1
+    if log:
+        log.task(method)
 
 
 def _record_rows(progress: Progress, i: int, scenario: Scenario, watch: Stopwatch) -> None:

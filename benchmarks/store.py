@@ -57,6 +57,10 @@ class Store:
         """Where a run of `cell` keeps what it has come to, until its record is written."""
         return self.folder / "unfinished" / f"{cell.identity}.pt"
 
+    def log(self, cell: CellSettings) -> Path:
+        """The folder of what a run of `cell` leaves beside its record, where that is asked for."""
+        return self.folder / "logs" / self.path(cell).stem
+
     def scan(self) -> Scan:
         """Every record in the folder. A file that is broken, foreign or tampered with is named and left out."""
         scan = Scan()

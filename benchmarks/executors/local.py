@@ -48,11 +48,16 @@ class _Worker:
 
 
 def run_local(
-    cells: list[CellSettings], folder: Path, data_root: str | None, devices: list[str], threads: int = 1
+    cells: list[CellSettings],
+    folder: Path,
+    data_root: str | None,
+    devices: list[str],
+    threads: int = 1,
+    logs: bool = False,
 ) -> Generator[Outcome, None, None]:
     """Runs `cells` on one worker per entry of `devices` ("cpu", "cuda:0", ...), yielding each as it finishes.
 
-    A worker that is killed is replaced and its cell tried once more, then recorded as failed. Raises StorageFailed
+    logs: each cell keeps a log (benchmarks/run_log.py). A worker that is killed is replaced and its cell tried once more, then recorded as failed. Raises StorageFailed
     when a record cannot be written. Closing the generator (or Ctrl-C) stops the workers; records stay whole.
     """
     context = multiprocessing.get_context("spawn")
@@ -62,7 +67,7 @@ def run_local(
     def spawn(device: str) -> _Worker:
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=_work, args=(theirs, str(folder), data_root, device, threads), name=f"cell-{device}"
+            target=_work, args=(theirs, str(folder), data_root, device, threads, logs), name=f"cell-{device}"
         )
         process.daemon = (
             not data_workers()
@@ -140,13 +145,14 @@ def _receive(connection: Connection):
         return None
 
 
-def _work(connection: Connection, folder: str, data_root: str | None, device: str, threads: int) -> None:
+def _work(connection: Connection, folder: str, data_root: str | None, device: str, threads: int, logs: bool) -> None:
     """A worker: receives cells, runs each, stores its record, answers with an Outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     import torch
 
     from benchmarks.environment import reset_peak_memory
     from benchmarks.run import failed_record, run_cell
+    from benchmarks.run_log import RunLog
     from benchmarks.store import Store
     from scenarios import DataNotFound
 
@@ -166,7 +172,8 @@ def _work(connection: Connection, folder: str, data_root: str | None, device: st
         reset_peak_memory(device)
         try:
             try:
-                record = run_cell(cell, data_root, device, store.checkpoint(cell))
+                log = RunLog(store.log(cell), cell) if logs else None
+                record = run_cell(cell, data_root, device, store.checkpoint(cell), log)
             except DataNotFound as error:
                 connection.send(error)
                 return

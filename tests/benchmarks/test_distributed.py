@@ -1,6 +1,8 @@
 """Two processes train as one does: the same gradients, and the same state of every rank."""
 
 import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from benchmarks.__main__ import main
 from benchmarks.fit import Trainer
 from benchmarks.run import train_task
+from benchmarks.store import Store
 from methods import METHODS, OptimizerSettings, Recipe
 from models import ModelSettings
 from tests.conftest import small_split
@@ -88,3 +92,87 @@ def test_all_ranks_hold_the_same_bit_for_bit(name, results):
 
 def test_the_work_is_divided(results):
     assert results[0]["dytox"]["flops"] < 0.75 * trained("dytox")["flops"]
+
+
+def test_torchrun_trains_a_suite_together(tmp_path):
+    """The command itself: two processes, one record a cell, the matrix of one process up to rounding."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}
+    arguments = ["-m", "benchmarks", "run", str(suite_of_one(tmp_path)), "--results-dir"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    commands = {
+        "two": [*torchrun, *arguments, str(tmp_path / "two"), "--ddp", "--keep-logs"],
+        "one": [sys.executable, *arguments, str(tmp_path / "one"), "--workers", "1"],
+    }
+    records = {}
+    for name, command in commands.items():
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        if name == "two":
+            assert done.stdout.count("suite together: 2 cells") == 1  # rank 0 speaks for all
+            assert done.stdout.count("split-digits/class dytox seed 0: done") == 1
+        scan = Store(tmp_path / name / "runs/together").scan()
+        assert not scan.problems
+        records[name] = {r.method: r for r in scan.records.values()}
+        assert set(records[name]) == {"finetune", "dytox"}
+    for method, alone in records["one"].items():
+        together = records["two"][method]
+        assert together.identity == alone.identity
+        assert together.environment["processes"] == 2
+        for mine, theirs in zip(together.matrix.correct, alone.matrix.correct, strict=True):
+            assert all(a is b is None or abs(a - b) <= 2 for a, b in zip(mine, theirs, strict=True))
+    kept = records["two"]["dytox"].diagnostics[-1]["exemplars"]
+    assert kept == 12
+    logs = list((tmp_path / "two/runs/together/logs").iterdir())
+    assert len(logs) == 2
+    assert all((log / "task2.pt").exists() for log in logs)
+
+
+def suite_of_one(folder: Path) -> Path:
+    path = folder / "together.yaml"
+    path.write_text(
+        """
+title: two methods
+seeds: 1
+scenarios:
+  split-digits/class: {stream: split, data: digits, setting: class, tasks: 2, samples_per_task: 64, class_order: [0, 1, 2, 3]}
+methods:
+  finetune:
+  dytox: {dim: 24, heads: 3, depth: 1, buffer_size: 12, finetune_epochs: 1, drop_path: 0.0}
+model: {hidden: [16]}
+training: {epochs: 2, batch_size: 16}
+"""
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "message"),
+    [
+        ({}, [], "--ddp runs under torchrun"),
+        ({"RANK": "0", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}, ["--workers", "2"], "--nproc-per-node"),
+    ],
+)
+def test_what_ddp_refuses(environment, arguments, message, tmp_path, monkeypatch, capsys):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "run", str(suite_of_one(tmp_path)), "--ddp", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_makefile_starts_torchrun():
+    def said(*variables: str) -> str:
+        root = Path(__file__).parents[2]
+        return subprocess.run(
+            ["make", "-n", "bench-cifar", *variables], cwd=root, capture_output=True, text=True
+        ).stdout
+
+    together = said("GPUS=0,1", "DDP=1", "LOGS=1").splitlines()[-1]
+    assert together.startswith("CUDA_VISIBLE_DEVICES=0,1 ")
+    assert "torch.distributed.run --standalone --nproc-per-node 2 -m benchmarks run cifar100-b0" in together
+    assert "--ddp" in together
+    assert "--keep-logs" in together
+    assert "--gpus" not in together
+    assert said("GPUS=0,1").splitlines()[-1].endswith("--gpus 0,1")
