@@ -54,7 +54,9 @@ def run(
     ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
     logs: Annotated[
         bool,
-        typer.Option("--keep-logs", help="keep settings, a line an epoch and the method after each task, a folder a cell"),
+        typer.Option(
+            "--keep-logs", help="keep settings, a line an epoch and the method after each task, a folder a cell"
+        ),
     ] = False,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
@@ -187,8 +189,13 @@ def report(
     results_dir: ResultsDir = Path("results"),
     published: Annotated[bool, typer.Option("--published", help="read the committed records instead")] = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="draw the plots too")] = True,
+    count_flops: Annotated[
+        bool,
+        typer.Option("--count-flops", help="in the plot of growth also methods that have not run: minutes, no data"),
+    ] = False,
 ) -> None:
     """Write the leaderboard of SUITE, its comparison of methods and its plots from records; print the leaderboard."""
+    from benchmarks.cost_command import count_growth
     from benchmarks.grid import matched_by_name
     from benchmarks.report import write_as_tool, write_report
     from benchmarks.report.overview import own_file, write_index
@@ -211,7 +218,8 @@ def report(
     out.print(f"leaderboard: {written.markdown}", markup=False)
     out.print(f"comparison:  {written.comparison}", markup=False)
     if plots:
-        out.print(f"plots:       {write_plots(grid, scan, folder)[-1]}", markup=False)
+        counted = count_growth(grid, scan, None, _on_terminal) if count_flops else None
+        out.print(f"plots:       {write_plots(grid, scan, folder, counted)[-1]}", markup=False)
     index = write_index(results_dir, published, None if published else own_file(suite, grid, scan, changes))
     out.print(f"all suites:  {index}", markup=False)
 

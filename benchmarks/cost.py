@@ -19,11 +19,21 @@ from benchmarks.run import inference_flops, task_view
 from benchmarks.valueless import META, valueless
 from methods import Method, Phase, method_class
 from metrics.flops import FlopMeter, Flops, count_flops
-from scenarios import Examples, Scenario, Stream
+from scenarios import Examples, Scenario, Stream, Task
 from scenarios.datasets import Dataset, in_files, outline
 
 MOST_TRANSIENT = 8
 """Steps of a phase that are looked at one by one until their shape repeats."""
+A_FEW = 20
+"""Images of a class where their number does not matter."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A network. inference: FLOPs for an image."""
+
+    parameters: dict[str, int]
+    inference: Flops
 
 
 @dataclass(frozen=True)
@@ -39,13 +49,11 @@ class PhaseCost:
 
 
 @dataclass(frozen=True)
-class TaskCost:
-    """After task `task`. inference: FLOPs for an image; end_task, evaluation: FLOPs for all of the task's; stored: bytes
+class TaskCost(Size):
+    """After task `task`. end_task, evaluation: FLOPs for all of the task's; stored: bytes
     by part, as the method's `footprint` has them."""
 
     task: int
-    parameters: dict[str, int]
-    inference: Flops
     phases: list[PhaseCost]
     end_task: int
     evaluation: int
@@ -95,6 +103,21 @@ def cost_of(cell: CellSettings, data_root: str | None = None) -> CellCost:
     return CellCost(cell, tasks)
 
 
+def growth_of(cell: CellSettings, data_root: str | None = None) -> list[Size]:
+    """The network after each task, of a method that is taken through them without a step.
+
+    A network's size follows from its tasks, not from how much it learns: a few images of each class will do. Raises
+    DataNotFound as `cost_of` does, RuntimeError for a method that cannot be run without values.
+    """
+    scenario = empty_scenario(cell.scenario, cell.seed, data_root, META, most=A_FEW)
+    try:
+        with valueless():
+            method = _started(cell, scenario)
+            return [_grown(method, scenario, task) for task in scenario.tasks]
+    except Exception as error:
+        raise RuntimeError(f"{cell.label}: {type(error).__name__}: {error}") from error
+
+
 def empty_scenario(
     stream: Stream, seed: int, data_root: str | None, device: torch.device, most: int | None = None
 ) -> Scenario:
@@ -125,11 +148,24 @@ def empty_scenario(
     return replace(scenario, tasks=tasks)
 
 
-def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
-    # FLOPs do not depend on the format of numbers, and what is compiled would not be seen
-    training = cell.training.model_copy(update={"precision": "fp32", "compile": False})
+def _started(cell: CellSettings, scenario: Scenario) -> Method:
+    # FLOPs do not depend on the format of numbers, what is compiled would not be seen, and pixels cost no product
+    training = cell.training.model_copy(update={"precision": "fp32", "compile": False, "augmentation": ()})
     method = method_class(cell.method.name).from_settings(cell.method.settings)
-    method.start(scenario, cell.model, training, cell.seed, META)
+    return method.start(scenario, cell.model, training, cell.seed, META)
+
+
+def _grown(method: Method, scenario: Scenario, task: Task) -> Size:
+    view = task_view(scenario, task, method.sees_past_data)
+    method.enter(view)
+    for _ in method.phases(view):
+        pass  # what comes between phases is done
+    method.end_task(view)
+    return Size(method.parameters_report(), inference_flops(method, scenario, task))
+
+
+def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
+    method = _started(cell, scenario)
     for task in scenario.tasks:
         view = task_view(scenario, task, method.sees_past_data)
         method.enter(view)
@@ -139,9 +175,9 @@ def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
         meter.measure("end_task", lambda view=view: method.end_task(view))  # type: ignore[misc]
         inference = inference_flops(method, scenario, task)
         yield TaskCost(
-            task.id,
             method.parameters_report(),
             inference,
+            task.id,
             phases,
             meter.total,
             inference.total * _tested(method, scenario),

@@ -8,14 +8,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from tabulate import tabulate
 
 from benchmarks.config import CellSettings, SettingsError
-from benchmarks.cost import CellCost, cost_of
+from benchmarks.cost import CellCost, cost_of, growth_of
 from benchmarks.cost_time import Stopwatch
 from benchmarks.grid import Grid
 from benchmarks.report.units import PREFIXES
+from benchmarks.store import Scan
 from metrics.flops import count_flops
 from models import ModelSettings, build_network
 from scenarios.datasets import OUTLINES, in_files, outline
@@ -49,6 +51,25 @@ def price(cells: Sequence[CellSettings], watch: Stopwatch, say: Say) -> list[Pri
         say(f"[{n}/{len(pairs)}] {scenario} {method}")
         cost = cost_of(own[0], watch.data_root)
         found.append(Priced(cost, watch.seconds(cost), len(own)))
+    return found
+
+
+def count_growth(grid: Grid, scan: Scan, data_root: str | None, say: Say) -> dict[tuple[str, str], np.ndarray]:
+    """FLOPs of one prediction after each task, [T], of every scenario and method of `grid` that has no good record.
+
+    Only class-incremental scenarios: elsewhere tasks bring no classes. What cannot be counted is left out, and said.
+    """
+    known = {(r.scenario, r.method) for r in grid.records(scan) if r.status == "done"}
+    found: dict[tuple[str, str], np.ndarray] = {}
+    for cell in grid.cells:
+        pair = cell.scenario_name, cell.method_name
+        if pair in known or pair in found or cell.scenario.setting != "class":
+            continue
+        say(f"counting {' '.join(pair)}")
+        try:
+            found[pair] = np.array([size.inference.total for size in growth_of(cell, data_root)], dtype=float)
+        except RuntimeError as error:
+            say(f"not counted: {error}")
     return found
 
 

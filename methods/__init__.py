@@ -57,8 +57,6 @@ METHODS: dict[str, type[Method]] = {
     "gem": GEM,
     "rehearsal": Rehearsal,
     "pnn": PNN,
-    "dytox": DyTox,
-    "dne": DNE,
     "dgr": DGR,
     "generative-classifier": GenerativeClassifier,
     "separate": Separate,
@@ -70,6 +68,8 @@ METHODS: dict[str, type[Method]] = {
     "podnet": PODNet,
     "der_expand": DERExpand,
     "foster": FOSTER,
+    "dytox": DyTox,
+    "dne": DNE,
 }
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Method
-from methods.nearest_mean import features_of
+from methods.features import features_of
 from models import MultiHead
 from models.cosine_heads import CosineHead
 from scenarios import Examples

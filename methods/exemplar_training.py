@@ -11,7 +11,7 @@ import torch
 
 from methods.base import Method
 from methods.exemplars import ExemplarMemory
-from methods.nearest_mean import features_of
+from methods.features import features_of
 from scenarios import Examples
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -57,7 +57,7 @@ class ExemplarMemory:
     def update(self, new: Examples, features: Callable[[Examples], Tensor] | None = None) -> None:
         """Chooses exemplars of those classes of `new` that are not yet stored, and cuts the old ones to their share.
 
-        features: examples -> [n, d], a class at a time; herding needs it.
+        features: examples -> [n, d], asked once for all of them; herding needs it.
         """
         ids = torch.stack([new.task_ids, new.labels], dim=1)
         classes = [(task, label) for task, label in ids.unique(dim=0).tolist() if (task, label) not in self._groups]
@@ -66,17 +66,26 @@ class ExemplarMemory:
         for (key, old), quota in zip(list(self._groups.items()), quotas, strict=False):
             if len(old) > quota:
                 self._groups[key] = old[torch.arange(quota, device=old.labels.device)]
-        for (task, label), quota in zip(classes, quotas[len(self._groups) :], strict=True):
-            own = new[((ids[:, 0] == task) & (ids[:, 1] == label)).nonzero().flatten()]
-            rows = ranks.agreed(self._choose(own, quota, features))
-            self._groups[task, label] = own[rows.to(own.labels.device)]
+        groups = [((ids[:, 0] == task) & (ids[:, 1] == label)).nonzero().flatten() for task, label in classes]
+        chosen = self._choose(new, groups, quotas[len(self._groups) :], features) if groups else []
+        for key, own, rows in zip(classes, groups, chosen, strict=True):
+            self._groups[key] = new[own[ranks.agreed(rows).to(own.device)]]
 
-    def _choose(self, examples: Examples, n: int, features: Callable[[Examples], Tensor] | None) -> Tensor:
+    def _choose(
+        self,
+        new: Examples,
+        groups: Sequence[Tensor],
+        quotas: Sequence[int],
+        features: Callable[[Examples], Tensor] | None,
+    ) -> list[Tensor]:
+        """Rows of each of `groups`, which are rows of `new`, best first, as many as `quotas` say."""
+        sizes = [len(own) for own in groups]
         if self.select == "random":
-            return draw(len(examples), n, self.generator)
+            return [draw(size, quota, self.generator) for size, quota in zip(sizes, quotas, strict=True)]
         if features is None:
             raise ValueError("herding needs features")
-        return herd(features(examples), n)
+        every = features(new[torch.cat(list(groups))]).split(sizes)
+        return [herd(own, quota) for own, quota in zip(every, quotas, strict=True)]
 
     def examples(self) -> Examples:
         """All exemplars, class by class in order of arrival. Raises ValueError while there are none."""

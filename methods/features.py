@@ -1,4 +1,4 @@
-"""Features of a network that is not learning them at the moment."""
+"""Features of a network that is not learning them at the moment, and of stored examples."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ from torch import Tensor
 from methods.base import Batch, Method
 from methods.recipe import Phase
 from scenarios import Examples
+
+IMAGES_AT_ONCE = 512
+"""Images whose features are taken together: without gradients there is room for more than a training step's."""
+
+
+@torch.no_grad()
+def features_of(method: Method, examples: Examples, flipped: bool = False, batch_size: int = IMAGES_AT_ONCE) -> Tensor:
+    """The backbone's features [n, d] of `examples`, float32, in eval mode, in batches; `flipped`: of mirrored images."""
+    network = method.network
+    training = network.training
+    network.eval()
+    features = []
+    for rows in torch.arange(len(examples), device=examples.labels.device).split(batch_size):
+        images = examples[rows].to(method.device).images
+        with method.precision():
+            x = method.normalise(images.flip(-1) if flipped else images)
+            features.append(network.backbone(x).float())
+    network.train(training)
+    return torch.cat(features)
 
 
 def still_features(method: Method, x: Tensor) -> Tensor:

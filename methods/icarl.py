@@ -11,8 +11,9 @@ from torch import Tensor
 from methods.base import Batch, Method, TaskView, hyper
 from methods.exemplar_training import with_exemplars
 from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.features import features_of
 from methods.losses import distillation
-from methods.nearest_mean import NearestMean, features_of
+from methods.nearest_mean import NearestMean
 
 
 class ICaRL(Method):

@@ -1,4 +1,4 @@
-"""Features of stored examples, and classification by the nearest class mean (iCaRL, UCIR, PODNet)."""
+"""Classification by the nearest class mean (iCaRL, UCIR, PODNet)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,8 @@ from torch import Tensor
 
 from methods.base import Method
 from methods.exemplars import ExemplarMemory
+from methods.features import features_of
 from scenarios import Examples
-
-
-@torch.no_grad()
-def features_of(method: Method, examples: Examples, flipped: bool = False, batch_size: int = 512) -> Tensor:
-    """The backbone's features [n, d] of `examples`, float32, in eval mode, in batches; `flipped`: of mirrored images."""
-    network = method.network
-    training = network.training
-    network.eval()
-    features = []
-    for rows in torch.arange(len(examples), device=examples.labels.device).split(batch_size):
-        images = examples[rows].to(method.device).images
-        with method.precision():
-            x = method.normalise(images.flip(-1) if flipped else images)
-            features.append(network.backbone(x).float())
-    network.train(training)
-    return torch.cat(features)
 
 
 class NearestMean:
@@ -35,12 +20,11 @@ class NearestMean:
 
     def __init__(self, method: Method, memory: ExemplarMemory, flip: bool = False):
         self.labels = memory.classes
-        self.means = torch.stack([self._mean(method, memory.of(label), flip) for label in self.labels])
-
-    @staticmethod
-    def _mean(method: Method, exemplars: Examples, flip: bool) -> Tensor:
-        views = [features_of(method, exemplars, flipped) for flipped in ([False, True] if flip else [False])]
-        return F.normalize(F.normalize(torch.cat(views), dim=1).mean(0), dim=0)
+        exemplars = [memory.of(label) for label in self.labels]
+        every = Examples.concatenate(exemplars)
+        views = [features_of(method, every, flipped) for flipped in ([False, True] if flip else [False])]
+        own = F.normalize(torch.stack(views), dim=2).split([len(e) for e in exemplars], dim=1)
+        self.means = torch.stack([F.normalize(features.mean((0, 1)), dim=0) for features in own])
 
     def scores(self, features: Tensor, width: int) -> Tensor:
         """Features [N, d] -> cosines to the class means in their columns of [N, width], the lowest float elsewhere.

@@ -8,7 +8,7 @@ from pydantic import Field
 from methods.base import Method, TaskView, hyper
 from methods.exemplar_training import with_exemplars
 from methods.exemplars import ExemplarMemory, Policy, Select
-from methods.nearest_mean import features_of
+from methods.features import features_of
 
 
 class Replay(Method):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from methods import losses, sam
 from methods.base import Batch, Method, TaskView, hyper
 from methods.distributed_memory import DistributedMemory, Sharing
+from methods.features import IMAGES_AT_ONCE
 from models import ModelSettings, ranks
 from scenarios import Examples, OutputLayout, Scenario
 
@@ -207,7 +208,7 @@ class TaskTransformer(Method):
         """[N, d]: the concatenated task embeddings, by which exemplars are herded."""
         self.network.eval()
         parts = []
-        for rows in torch.arange(len(examples), device=examples.labels.device).split(self.recipe.batch_size):
+        for rows in torch.arange(len(examples), device=examples.labels.device).split(IMAGES_AT_ONCE):
             with self.precision():
                 images = self.augmenter.old(examples.images[rows].to(self.device))
                 parts.append(self.network.embed(self.normalise(images)).float())

@@ -47,9 +47,9 @@ class TaskAttention(nn.Module):
             scaled = [(a.unsqueeze(-1) * s.unsqueeze(2)).flatten(-2) for a, s in zip(shares, sources, strict=True)]
             dense = F.linear(torch.cat(scaled, dim=-1), self.value.flatten(1))  # from [N, P, k, H D]
             return self.scale * (dense + attention @ self.bias)
-        heads = [*sources[0].unbind(2), *sources[1].unbind(2)]
-        per_head = zip(heads, self.value.unbind(1), self.bias.unbind(0), strict=True)
-        values = torch.stack([F.linear(head, weight, bias) for head, weight, bias in per_head], dim=2)  # [N, P, H, D']
+        weights = self.value.split([source.shape[2] for source in sources], dim=1)
+        products = [torch.einsum("nphd,ehd->nphe", s, w) for s, w in zip(sources, weights, strict=True)]
+        values = torch.cat(products, dim=2) + self.bias  # [N, P, H, D']
         return self.scale * (attention @ values)
 
 

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.config import SettingsError, load_suite
-from benchmarks.cost import cost_of
+from benchmarks.config import SettingsError, load_suite, resolve
+from benchmarks.cost import cost_of, growth_of
 from benchmarks.cost_command import check_affordable, too_long
 from benchmarks.run import run_cell
 from tests.benchmarks.helpers import cells, suite_file
@@ -53,6 +53,58 @@ def test_flops_and_parameters_are_those_of_the_literature(
     assert int(end["inference_flops_modules"]) / GIGA == pytest.approx(modules, abs=0.0006)
     assert int(end["parameters"]) / MILLION == pytest.approx(parameters, abs=0.006)
     assert float(end["hours"]) > 0
+
+
+GROWING = """
+title: CIFAR-100 in {tasks} tasks, few images of each class
+seeds: 1
+scenarios:
+  steps: {{stream: split, data: cifar100, setting: class, tasks: {tasks}, first_task_classes: {first}, samples_per_task: 400}}
+methods: {{it: {method}}}
+model: {{backbone: resnet18}}
+training: {{epochs: 1, batch_size: 128}}
+"""
+# As above. DER: 6 ResNets, Yan et al. 2021, whose last layer is all that differs. Transformers: Table 1 of Hu et al. 2023
+# prints 1.38 G for DyTox and, for DNE with 1, 2, 4 heads, 2.68, 3.10, 4.02 G and 15.69, 16.85, 19.91 M (modules only).
+# As above, without the walk through steps. DER: 6 ResNets, Yan et al. 2021. Transformers: Table 1 of Hu et al. 2023 prints
+# 1.38 G for DyTox and, for DNE with 1, 2, 4 heads, 2.68, 3.10, 4.02 G (modules only, a decoder pass a task) and 15.69,
+# 16.85, 19.91 M (a single pass).
+GROWN = [
+    pytest.param("{method: der_expand}", 6, 50, "total", 6.666, 67.32, id="DER"),
+    pytest.param("{method: dytox}", 6, 50, "modules", 1.384, 10.73, id="DyTox, 6 tasks"),
+    pytest.param("{method: dytox}", 10, "null", "total", 1.582, 10.73, id="DyTox, 10 tasks"),
+    *(
+        pytest.param(f"{{method: dne, new_heads: {k}, passes: {p}}}", 6, 50, kind, flops, millions, id=f"DNE-{k}, {p}")
+        for k, p, kind, flops, millions in [
+            (1, "single", "total", 2.542, 15.69),
+            (2, "single", "total", 2.925, 16.85),
+            (4, "single", "total", 3.794, 19.91),
+            (1, "per-task", "modules", 2.716, None),
+            (2, "per-task", "modules", 3.088, None),
+            (4, "per-task", "modules", 3.960, None),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "tasks", "first", "kind", "flops", "parameters"), GROWN)
+def test_what_grows_ends_as_the_literature_says(method, tasks, first, kind, flops, parameters, tmp_path):
+    path = tmp_path / "grown.yaml"
+    path.write_text(GROWING.format(method=method, tasks=tasks, first=first))
+    (cell,) = resolve(load_suite(str(path)))
+    end = growth_of(cell, str(tmp_path))[-1]
+    assert getattr(end.inference, kind) / GIGA == pytest.approx(flops, abs=0.0006)
+    assert parameters is None or round(end.parameters["total"] / MILLION, 2) == parameters
+
+
+@pytest.mark.parametrize("settings", ["finetune: {}", "dne: {dim: 24, heads: 3, depth: 1}", "foster: {}", "pnn: {}"])
+def test_a_network_grows_alike_with_and_without_its_steps(settings, tmp_path):
+    setting = "task" if "pnn" in settings else "class"
+    stream = f"split: {{stream: split, data: digits, setting: {setting}, tasks: 5, samples_per_task: 30}}"
+    (cell,) = resolve(load_suite(str(suite_file(tmp_path, f"{{{settings}}}", stream))))
+    walked = cost_of(cell)
+    assert walked.error is None
+    assert [(s.parameters, s.inference) for s in growth_of(cell)] == [(t.parameters, t.inference) for t in walked.tasks]
 
 
 @pytest.mark.parametrize("method", ["finetune", "joint", "ewc", "er", "a-gem"])

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from benchmarks.__main__ import app
 from benchmarks.record import Flops
 from benchmarks.report.plots import growth, write_plots
 from benchmarks.report.plots.canvas import Canvas, plot_settings
@@ -119,6 +121,44 @@ def test_flops_need_no_training():
     (flops,) = panels(draw_growth("before any run", methods))
     assert np.array_equal(flops.lines[0].get_ydata(), [1, 2, 3])
     assert flops.get_xlabel() == "tasks learned"
+
+
+def test_what_has_not_run_is_counted_where_that_is_asked_for():
+    lost = {"status": "failed", "error": "out of memory"}
+    held = [r if r.method == "ewc" else r.model_copy(update=lost) for r in records()]
+    grid, scan = recorded(held, methods=["er", "ewc"], scenarios=[CLASS], seeds=[0, 1])
+    (scene,) = make_scenes(grid, scan, {(CLASS, "er"): np.array([1000.0, 2000.0, 3000.0])})
+    canvas = growth.draw(scene)
+    flops, accuracy = panels(canvas)
+    assert any(np.array_equal(line.get_ydata(), [1000, 2000, 3000]) for line in flops.lines)
+    assert len(accuracy.lines) == 1  # ewc's: nothing is made up for er
+    text = words(canvas.svg().decode())
+    assert "Not trained, FLOPs counted from the network: er." in text
+    assert "Not drawn" not in text
+    # a method that has run is drawn from its records
+    (ran,) = make_scenes(grid, scan, {(CLASS, "ewc"): np.array([1.0, 1.0, 1.0])})
+    assert not ran.counted
+
+
+def test_report_counts_what_has_not_run(tmp_path):
+    """Before any run, `report --count-flops` draws the growth of the networks."""
+    path = tmp_path / "grown.yaml"
+    path.write_text(
+        """
+title: two that grow
+seeds: 1
+scenarios:
+  c/class: {stream: split, data: digits, setting: class, tasks: 5}
+  c/domain: {stream: split, data: digits, setting: domain, tasks: 5}
+methods:
+  finetune:
+  dne: {dim: 24, heads: 3, depth: 1}
+"""
+    )
+    done = CliRunner().invoke(app, ["report", str(path), "--count-flops", "--results-dir", str(tmp_path / "results")])
+    assert done.exit_code == 0, done.output
+    drawn = [p.name for p in (tmp_path / "results/leaderboards/grown.plots").iterdir()]
+    assert sorted(drawn) == ["c.class.growth.png", "c.class.growth.svg"]
 
 
 def test_every_method_is_named_in_both_panels():

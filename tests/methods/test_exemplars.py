@@ -24,8 +24,9 @@ def task_of(sizes: list[int], task: int, first_label: int) -> Examples:
 
 
 def random_features(examples: Examples) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(int(examples.images.sum()))
-    return torch.randn(len(examples), 5, generator=generator)
+    """Five numbers that belong to an image, whatever it is seen with."""
+    table = torch.randn(256, 5, generator=torch.Generator().manual_seed(0))
+    return table[examples.images.flatten(1)[:, 0].long()]
 
 
 def greedy_excess(features: torch.Tensor, chosen: list[int]) -> float:

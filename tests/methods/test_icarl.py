@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from benchmarks.run import task_view, train_task
 from methods import METHODS, GDumb, ICaRL, Replay
 from methods.exemplars import herd
-from methods.nearest_mean import NearestMean, features_of
+from methods.features import features_of
+from methods.nearest_mean import NearestMean
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 
 

@@ -7,19 +7,23 @@ as they are.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.grid import Grid
 from benchmarks.report.files import replace
 from benchmarks.store import Scan
 
+if TYPE_CHECKING:
+    from benchmarks.report.plots.scene import Counted
+
 __all__ = ["write_plots"]
 
 
-def write_plots(grid: Grid, scan: Scan, folder: Path) -> list[Path]:
+def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = None) -> list[Path]:
     """Writes <suite>.plots.md and, beside it, <suite>.plots/<scenario>.<plot>.svg and .png; returns their paths.
 
     The same records give the same bytes of markdown and SVG (with the same matplotlib). A plot that has nothing to
-    show is not written: the page says why. Plots in <suite>.plots/ that this suite no longer has are removed.
+    show is not written: the page says why. `counted`: of methods without records, for the plot of growth. Plots in <suite>.plots/ that this suite no longer has are removed.
     """
     from benchmarks.report.plots.canvas import Canvas, plot_settings
     from benchmarks.report.plots.figures import FIGURES
@@ -28,7 +32,7 @@ def write_plots(grid: Grid, scan: Scan, folder: Path) -> list[Path]:
 
     name = grid.suite.name
     images = folder / f"{name}.plots"
-    scenes = make_scenes(grid, scan)
+    scenes = make_scenes(grid, scan, counted)
     written: list[Path] = []
     pictures: dict[str, list[Picture]] = {}
     with plot_settings():

@@ -19,7 +19,7 @@ from benchmarks.report.plots.curves import (
     label_height,
     same_together,
 )
-from benchmarks.report.plots.scene import Array, Scene, matrix_of
+from benchmarks.report.plots.scene import Array, Scene, matrix_of, style_in
 from benchmarks.report.plots.styles import Style
 from metrics import average_accuracy_curve
 
@@ -43,14 +43,20 @@ class Growth:
 
 def draw(scene: Scene) -> Canvas | None:
     """None where no method grows, or tasks bring no classes."""
-    if scene.runs.setting != "class" or not scene.entries:
+    if scene.runs.setting != "class":
         return None
     methods = [
         Growth(e.method, e.label, e.style, e.over_seeds(_flops)[0], e.over_seeds(_accuracy)) for e in scene.entries
     ]
+    methods += [Growth(m, m, style_in(scene.runs, m), flops) for m, flops in scene.counted.items()]
     if not any(grows(m.flops) for m in methods):
         return None
-    return draw_growth(f"{scene.heading}: growth", methods, [scene.seeds_text("bands"), scene.absent_text()])
+    notes = [scene.seeds_text("bands")] if scene.entries else []
+    if scene.counted:
+        notes.append(f"Not trained, FLOPs counted from the network: {', '.join(scene.counted)}.")
+    absent = ", ".join(f"{m} ({why})" for m, why in scene.absent.items() if m not in scene.counted)
+    notes += [f"Not drawn: {absent}."] if absent else []
+    return draw_growth(f"{scene.heading}: growth", methods, notes)
 
 
 def grows(flops: Array) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from benchmarks.store import Scan
 from metrics import AccuracyMatrix, Summary, summarise
 
 Array = NDArray[np.float64]
+Counted = Mapping[tuple[str, str], Array]
+"""FLOPs of one prediction after each task, [T], by scenario and method: known without a run (benchmarks/cost.py)."""
 MEASURES = ["acc", "fm.mean", "flops.inference", "flops.training"]
 
 
@@ -57,6 +59,7 @@ class Scene:
     absent: dict[str, str]
     notes: tuple[str, ...]
     smoke: bool
+    counted: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def scenario(self) -> str:
@@ -86,13 +89,16 @@ class Scene:
         return f"Not drawn: {named}." if named else ""
 
 
-def make_scenes(grid: Grid, scan: Scan) -> list[Scene]:
+def make_scenes(grid: Grid, scan: Scan, counted: Counted | None = None) -> list[Scene]:
     """One Scene a scenario, in the suite's order, with the same doubts and notes as the leaderboard."""
-    board = make_leaderboard(grid, scan, MEASURES)
-    return [_scene(runs, table, board.smoke) for runs, table in zip(gather(grid, scan), board.tables, strict=True)]
+    board, counted = make_leaderboard(grid, scan, MEASURES), counted or {}
+    return [
+        _scene(runs, table, board.smoke, {m: flops for (s, m), flops in counted.items() if s == runs.scenario})
+        for runs, table in zip(gather(grid, scan), board.tables, strict=True)
+    ]
 
 
-def _scene(runs: Runs, table: Table, smoke: bool) -> Scene:
+def _scene(runs: Runs, table: Table, smoke: bool, counted: Mapping[str, Array]) -> Scene:
     rows = {row.method: row for row in table.rows}
     entries = tuple(_entry(runs, table, rows[method]) for method in runs.roles if rows[method].n)
     absent = {row.method: row.cells[0].text for row in table.rows if not row.n}
@@ -101,7 +107,8 @@ def _scene(runs: Runs, table: Table, smoke: bool) -> Scene:
     not_run = [method for method, why in ordered.items() if why == "not run"]
     if entries and not_run:
         notes.append(f"not run: {', '.join(not_run)}")
-    return Scene(runs, table, entries, ordered, tuple(notes), smoke)
+    without = {method: flops for method, flops in counted.items() if method in ordered}
+    return Scene(runs, table, entries, ordered, tuple(notes), smoke, without)
 
 
 def _entry(runs: Runs, table: Table, row: Row) -> Entry:
@@ -109,10 +116,14 @@ def _entry(runs: Runs, table: Table, row: Row) -> Entry:
     doubted = row.suspicious or any(cell.suspicious for cell in cells.values())
     most = table.n
     label = ("⚠ " if doubted else "") + row.method + ("" if row.n == most else f" ({row.n} of {most} seeds)")
-    base = str(runs.settings[row.method]["method"]["name"])
     summaries = {id: cells[id].summary for id in MEASURES}
     records = tuple(runs.done(row.method).values())
-    return Entry(row.method, label, row.role, style_of(base, row.method), row.n == most, records, summaries)
+    return Entry(row.method, label, row.role, style_in(runs, row.method), row.n == most, records, summaries)
+
+
+def style_in(runs: Runs, method: str) -> Style:
+    """The style of what the suite calls `method`."""
+    return style_of(str(runs.settings[method]["method"]["name"]), method)
 
 
 def _notes(table: Table, row: Row) -> list[str]:
