@@ -27,7 +27,7 @@ class DistributedMemory:
     """The memories of `ranks` processes, together; with sharing "global" there is one.
 
     budget, policy, select, generator: of `ExemplarMemory`; "distributed" deals `budget` out over the ranks.
-    Raises ValueError where a rank would get nothing.
+    Raises ValueError where a rank would get nothing, and where it is not said how many there are to be.
     """
 
     def __init__(
@@ -41,6 +41,8 @@ class DistributedMemory:
     ):
         if sharing == "global":
             ranks = 1
+        elif ranks < 2:
+            raise ValueError(f"memory: {sharing} is that of several processes; say of how many, e.g. ranks: 2")
         if sharing == "distributed" and budget < ranks:
             raise ValueError(f"a memory of {budget} cannot be divided among {ranks} ranks")
         budgets = even_quotas(budget, ranks) if sharing == "distributed" else [budget] * ranks

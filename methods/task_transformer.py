@@ -69,7 +69,9 @@ class TaskTransformer(Method):
         "rank chooses a whole budget, up to ranks x buffer_size images (not comparable with other methods)",
         "global, distributed: erratum of Douillard et al. 2022; each: its first version, and DNE's release",
     )
-    ranks: Annotated[int, Field(ge=1)] = hyper(1, "processes whose memories are kept; none of global's business")
+    ranks: Annotated[int, Field(ge=1)] = hyper(
+        1, "processes whose memories are kept, however many the run has itself; none of global's business"
+    )
     herding: Literal["augmented", "plain"] = hyper(
         "augmented",
         "images by whose embeddings exemplars are chosen: as the recipe augments them, or as stored",

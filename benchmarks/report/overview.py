@@ -16,7 +16,11 @@ from benchmarks.store import Scan
 
 
 def write_guide(results: Path, published: bool = False) -> Path:
-    """Writes guide.md beside the tables. Smoke tests say nothing of methods and are left out."""
+    """Writes guide.md beside the tables.
+
+    Only of suites that compare methods: a smoke test says nothing of them, and the rows of a protocol, each set up as
+    its own source says, are to be compared with what was published.
+    """
     home = _home(results, published)
     evidence = [
         Evidence(
@@ -26,7 +30,7 @@ def write_guide(results: Path, published: bool = False) -> Path:
             gather(suite.grid, suite.scan),
         )
         for suite in recorded_suites(results, published)
-        if suite.grid.suite.kind != "smoke"
+        if suite.grid.suite.kind == "benchmark"
     ]
     return replace(home / "guide.md", guide(evidence))
 

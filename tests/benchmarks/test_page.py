@@ -22,7 +22,7 @@ from benchmarks.config import load_suite, parse_seeds
 from benchmarks.grid import make_grid
 from benchmarks.record import Flops, RunRecord
 from benchmarks.report.markdown import markdown
-from benchmarks.report.overview import write_index
+from benchmarks.report.overview import write_guide, write_index
 from benchmarks.report.page import PageSuite, page, write_page
 from benchmarks.report.page.pairs import pair_p_values
 from benchmarks.report.page.suite import seed_selection, selection
@@ -327,6 +327,20 @@ def test_suites_with_runs_are_those_whose_records_are_there(tmp_path):
     assert suite.board.name == "digits"
     assert [row.n for row in suite.board.tables[1].rows if row.method == "er"] == [1]
     assert "digits" in write_index(tmp_path).read_text()
+
+
+def test_the_guide_is_of_suites_that_compare_methods(tmp_path):
+    """A protocol's rows are each set up as its own source says; the page shows them, the guide does not rank them."""
+    cells = {name: make_grid(load_suite(name, [method], seeds=[0])).cells[0] for name, method in
+             {"digits": "er", "vdv2022_splitmnist": "er", "cifar-smoke": "er"}.items()}  # fmt: skip
+    for name, cell in cells.items():
+        names = {"scenario": cell.scenario_name, "settings": cell.identity_settings(), "identity": cell.identity}
+        Store(tmp_path / "runs" / name).save(planted("er", 0).model_copy(update=names))
+    text, page = write_guide(tmp_path).read_text(), write_index(tmp_path).read_text()
+    assert "digits" in text
+    for left_out in ("vdv2022_splitmnist", "cifar-smoke"):
+        assert left_out not in text
+        assert left_out in page
 
 
 def test_published_records_count_by_name(tmp_path):

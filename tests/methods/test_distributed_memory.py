@@ -41,7 +41,7 @@ def filled(stream, budget: int, sharing: str, ranks: int, select: str = "herding
     STREAMS,
     st.integers(4, 100),
     st.sampled_from(["global", "distributed"]),
-    st.integers(1, 4),
+    st.integers(2, 4),
     st.sampled_from(["herding", "random"]),
 )
 def test_the_union_never_exceeds_the_stated_budget(stream, budget, sharing, ranks, select):
@@ -92,3 +92,9 @@ def test_errors():
         DistributedMemory(2, "total", "herding", torch.Generator(), "distributed", 3)
     with pytest.raises(KeyError, match="no exemplars of label 7"):
         next(filled([[3]], 3, "distributed", 2)).of(7)
+
+
+@pytest.mark.parametrize("sharing", ["distributed", "each"])
+def test_how_many_ranks_must_be_said(sharing):
+    with pytest.raises(ValueError, match="ranks: 2"):
+        DistributedMemory(100, "total", "herding", torch.Generator(), sharing)
