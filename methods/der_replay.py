@@ -1,15 +1,11 @@
 """Dark experience replay (Buzzega et al. 2020)."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import Batch, Method, hyper
-from methods.buffer import Reservoir
-from scenarios import OutputLayout
+from methods.logit_reservoir import LogitReservoir, Offer
 
 
 class DERReplay(Method):
@@ -32,14 +28,14 @@ class DERReplay(Method):
         1.0, "weight of the distance to stored logits", "Buzzega et al. 2020, Permuted MNIST with 200 and 500 stored"
     )
 
-    offer: Literal["once", "every_epoch"] = hyper(
+    offer: Offer = hyper(
         "once",
         "when examples enter the reservoir, with their logits of that step: in their first epoch, or anew in each",
         "once: a stream seen once; every_epoch: mammoth, also where it trains 50 epochs",
     )
 
     def build(self, scenario, model):
-        self.buffer = Reservoir(self.buffer_size, self.generator("buffer"))
+        self.buffer = LogitReservoir(self.buffer_size, self.generator("buffer"), self.layout)
         return super().build(scenario, model)
 
     def loss(self, batch: Batch):
@@ -48,14 +44,11 @@ class DERReplay(Method):
         new = self.cross_entropy(logits, batch)
         if len(self.buffer) == 0:
             return new
-        rows = self.buffer.pick(self._replayed(batch))
-        stored = self.batch(self.buffer.examples[rows])
-        widths = logit_widths(self.layout, stored.examples.task_ids)
-        return new + self.alpha * logit_distance(self.network(stored.x), self.buffer.beside["logits"][rows], widths)
+        return new + self.alpha * self.buffer.distance(self, self._replayed(batch))
 
     def after_step(self, batch: Batch) -> None:
         if batch.epoch == 0 or self.offer == "every_epoch":
-            self.buffer.add(batch.examples, logits=to_width(self._logits, self.layout.n_outputs))
+            self.buffer.offer(batch.examples, self._logits)
 
     def step_shape(self, batch: Batch):
         return len(batch), min(len(self.buffer), self._replayed(batch))
@@ -64,24 +57,4 @@ class DERReplay(Method):
         return max(1, round(self.replay_ratio * len(batch)))
 
     def footprint(self) -> dict[str, int]:
-        return {"buffer": self.buffer.nbytes, "logits": 4 * len(self.buffer) * self.layout.n_outputs}
-
-
-def to_width(logits: Tensor, n: int) -> Tensor:
-    """Float32 logits [N, n]: columns that do not exist yet are 0."""
-    return F.pad(logits.float(), (0, n - logits.shape[1]))
-
-
-def logit_widths(layout: OutputLayout, tasks: Tensor) -> Tensor:
-    """Columns that existed when each example of `tasks` (int64 [N]) was learned; int64 [N]."""
-    return torch.tensor([layout.width(t) for t in range(layout.n_tasks)], device=tasks.device)[tasks]
-
-
-def logit_distance(logits: Tensor, stored: Tensor, widths: Tensor) -> Tensor:
-    """Mean squared difference of logits [N, C] and `stored` [N, >= C] over the first widths[i] columns of each row.
-
-    A head that grows has no old logits to compare its new columns with; papers have all columns from the start.
-    """
-    exists = torch.arange(logits.shape[1], device=logits.device) < widths[:, None]
-    squares = (logits - stored[:, : logits.shape[1]]).square() * exists
-    return squares.sum() / exists.sum()
+        return self.buffer.footprint()

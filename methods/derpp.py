@@ -1,12 +1,11 @@
 """Dark experience replay++ (Buzzega et al. 2020)."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from methods.base import Batch, Method, hyper
-from methods.buffer import Reservoir
-from methods.der_replay import logit_distance, logit_widths, to_width
+from methods.logit_reservoir import LogitReservoir, Offer
 
 
 class DERpp(Method):
@@ -30,14 +29,14 @@ class DERpp(Method):
         1.0, "weight of the cross-entropy on stored labels", "Buzzega et al. 2020, Permuted MNIST with 200 stored"
     )
 
-    offer: Literal["once", "every_epoch"] = hyper(
+    offer: Offer = hyper(
         "once",
         "when examples enter the reservoir, with their logits of that step: in their first epoch, or anew in each",
         "once: a stream seen once; every_epoch: mammoth, also where it trains 50 epochs",
     )
 
     def build(self, scenario, model):
-        self.buffer = Reservoir(self.buffer_size, self.generator("buffer"))
+        self.buffer = LogitReservoir(self.buffer_size, self.generator("buffer"), self.layout)
         return super().build(scenario, model)
 
     def loss(self, batch: Batch):
@@ -46,16 +45,13 @@ class DERpp(Method):
         new = self.cross_entropy(logits, batch)
         if len(self.buffer) == 0:
             return new
-        rows = self.buffer.pick(self._replayed(batch))
-        dark = self.batch(self.buffer.examples[rows])
-        widths = logit_widths(self.layout, dark.examples.task_ids)
-        distance = logit_distance(self.network(dark.x), self.buffer.beside["logits"][rows], widths)
+        distance = self.buffer.distance(self, self._replayed(batch))
         labelled = self.batch(self.buffer.sample(self._replayed(batch)))
         return new + self.alpha * distance + self.beta * self.cross_entropy(self.logits(labelled), labelled)
 
     def after_step(self, batch: Batch) -> None:
         if batch.epoch == 0 or self.offer == "every_epoch":
-            self.buffer.add(batch.examples, logits=to_width(self._logits, self.layout.n_outputs))
+            self.buffer.offer(batch.examples, self._logits)
 
     def step_shape(self, batch: Batch):
         return len(batch), min(len(self.buffer), self._replayed(batch))
@@ -64,4 +60,4 @@ class DERpp(Method):
         return max(1, round(self.replay_ratio * len(batch)))
 
     def footprint(self) -> dict[str, int]:
-        return {"buffer": self.buffer.nbytes, "logits": 4 * len(self.buffer) * self.layout.n_outputs}
+        return self.buffer.footprint()

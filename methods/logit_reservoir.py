@@ -1,0 +1,59 @@
+"""A memory of examples and of what the network said to them (Buzzega et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.base import Method
+from methods.buffer import Reservoir
+from scenarios import Examples, OutputLayout
+
+Offer = Literal["once", "every_epoch"]
+"""When a method offers an example to the reservoir: in its first epoch, or anew in each."""
+
+
+class LogitReservoir(Reservoir):
+    """A reservoir whose examples keep the logits that the network had for them when they came."""
+
+    def __init__(self, capacity: int, generator: torch.Generator, layout: OutputLayout):
+        super().__init__(capacity, generator)
+        self.layout = layout
+
+    def offer(self, examples: Examples, logits: Tensor) -> None:
+        """`add`, with the logits [n, columns so far]."""
+        self.add(examples, logits=to_width(logits, self.layout.n_outputs))
+
+    def distance(self, method: Method, n: int) -> Tensor:
+        """Mean squared distance [] of the network's logits from the stored ones, over min(n, stored) drawn examples."""
+        rows = self.pick(n)
+        stored = method.batch(self.examples[rows])
+        widths = logit_widths(self.layout, stored.examples.task_ids)
+        return logit_distance(method.network(stored.x), self.beside["logits"][rows], widths)
+
+    def footprint(self) -> dict[str, int]:
+        """Bytes of the examples, and of their logits."""
+        return {"buffer": self.nbytes, "logits": 4 * len(self) * self.layout.n_outputs}
+
+
+def to_width(logits: Tensor, n: int) -> Tensor:
+    """Float32 logits [N, n]: columns that do not exist yet are 0."""
+    return F.pad(logits.float(), (0, n - logits.shape[1]))
+
+
+def logit_widths(layout: OutputLayout, tasks: Tensor) -> Tensor:
+    """Columns that existed when each example of `tasks` (int64 [N]) was learned; int64 [N]."""
+    return torch.tensor([layout.width(t) for t in range(layout.n_tasks)], device=tasks.device)[tasks]
+
+
+def logit_distance(logits: Tensor, stored: Tensor, widths: Tensor) -> Tensor:
+    """Mean squared difference of logits [N, C] and `stored` [N, >= C] over the first widths[i] columns of each row.
+
+    A head that grows has no old logits to compare its new columns with; papers have all columns from the start.
+    """
+    exists = torch.arange(logits.shape[1], device=logits.device) < widths[:, None]
+    squares = (logits - stored[:, : logits.shape[1]]).square() * exists
+    return squares.sum() / exists.sum()
