@@ -61,7 +61,7 @@ def run(
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     from benchmarks.cost_command import check_affordable, dry_run_text, price
-    from benchmarks.cost_time import Stopwatch
+    from benchmarks.cost_time import StepTimer
     from benchmarks.grid import rehearse
     from benchmarks.progress import run_with_progress
     from benchmarks.report import write_report
@@ -85,7 +85,7 @@ def run(
         for cell in missing:
             out.print(f"  {cell.label}")
         if missing:
-            priced = price(missing, Stopwatch(devices[0], data_root=_path(data_root)), _on_terminal)
+            priced = price(missing, StepTimer(devices[0], data_root=_path(data_root)), _on_terminal)
             out.print(dry_run_text(priced, devices), markup=False)
         return
     failed = 0
@@ -128,14 +128,14 @@ def cost(
     """What SUITE costs, without training: parameters, FLOPs, stored bytes, and the hours on this machine."""
     from benchmarks.config import SettingsError, load_suite, nearest
     from benchmarks.cost_command import as_csv, price, table
-    from benchmarks.cost_time import Stopwatch
+    from benchmarks.cost_time import StepTimer
     from benchmarks.grid import make_grid
 
     formats = ["table", "csv"]
     if format_ not in formats:
         raise SettingsError([f"--format {format_}{nearest(format_, formats)}; one of {', '.join(formats)}"])
     grid = make_grid(load_suite(suite, _list(methods), _list(scenarios), None, changes))
-    priced = price(grid.cells, Stopwatch(_devices(1, gpus)[0], steps, _path(data_root)), _on_terminal)
+    priced = price(grid.cells, StepTimer(_devices(1, gpus)[0], steps, _path(data_root)), _on_terminal)
     print(as_csv(priced) if format_ == "csv" else table(priced, grid), end="" if format_ == "csv" else "\n")
 
 

@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from benchmarks.config import CellSettings, SettingsError
 from benchmarks.cost import CellCost, cost_of, growth_of
-from benchmarks.cost_time import Stopwatch
+from benchmarks.cost_time import StepTimer
 from benchmarks.grid import Grid
 from benchmarks.report.units import PREFIXES
 from benchmarks.store import Scan
@@ -41,7 +41,7 @@ class Priced:
     cells: int
 
 
-def price(cells: Sequence[CellSettings], watch: Stopwatch, say: Say) -> list[Priced]:
+def price(cells: Sequence[CellSettings], timer: StepTimer, say: Say) -> list[Priced]:
     """Counts and measures one cell of each scenario and method of `cells`; `say` hears which."""
     pairs: dict[tuple[str, str], list[CellSettings]] = {}
     for cell in cells:
@@ -49,8 +49,8 @@ def price(cells: Sequence[CellSettings], watch: Stopwatch, say: Say) -> list[Pri
     found = []
     for n, ((scenario, method), own) in enumerate(pairs.items(), 1):
         say(f"[{n}/{len(pairs)}] {scenario} {method}")
-        cost = cost_of(own[0], watch.data_root)
-        found.append(Priced(cost, watch.seconds(cost), len(own)))
+        cost = cost_of(own[0], timer.data_root)
+        found.append(Priced(cost, timer.seconds(cost), len(own)))
     return found
 
 
@@ -110,10 +110,10 @@ def check_affordable(cells: Sequence[CellSettings], devices: Sequence[str], data
     say("a long run: estimating")
     if rough > ASK_ABOVE_HOURS:  # too long in any case: one cell says how far the rough count is off
         one = cells[:1]
-        measured = total_hours(price(one, Stopwatch("cpu", data_root=data_root), say), 1)
+        measured = total_hours(price(one, StepTimer("cpu", data_root=data_root), say), 1)
         hours = rough * max(1.0, measured / rough_hours(one, 1, data_root))
     else:
-        hours = total_hours(price(cells, Stopwatch("cpu", data_root=data_root), say), workers)
+        hours = total_hours(price(cells, StepTimer("cpu", data_root=data_root), say), workers)
     if hours > ASK_ABOVE_HOURS:
         raise SettingsError([too_long(hours, len(cells), len(devices), torch.cuda.device_count())])
 

@@ -35,7 +35,7 @@ class Measured:
     flops: list[int]
 
 
-class Stopwatch:
+class StepTimer:
     """Measures cells on `device`, `steps` steps a phase; pairs that differ in the stream alone are measured once."""
 
     def __init__(self, device: str = "cpu", steps: int = 3, data_root: str | None = None):
