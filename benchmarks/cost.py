@@ -20,7 +20,8 @@ from benchmarks.valueless import META, valueless
 from methods import Method, Phase, method_class
 from metrics.flops import FlopMeter, Flops, count_flops
 from scenarios import Examples, Scenario, Stream, Task
-from scenarios.datasets import Dataset, in_files, outline
+from scenarios.dataset import Dataset
+from scenarios.datasets import in_files, outline
 
 MOST_TRANSIENT = 8
 """Steps of a phase that are looked at one by one until their shape repeats."""

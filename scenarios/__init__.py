@@ -1,6 +1,7 @@
 """Data streams and settings: data sets cut into tasks."""
 
-from scenarios.datasets import DATASETS, DataNotFound, load_dataset
+from scenarios.dataset import DataNotFound
+from scenarios.datasets import DATASETS, load_dataset
 from scenarios.examples import Examples
 from scenarios.image_files import ImageFiles
 from scenarios.image_transform import CorruptImage, ImageTransform

@@ -1,56 +1,19 @@
-"""Real data sets: where they are looked for, how they are checked, what they look like."""
+"""Real data sets by name: where they are looked for, how they are checked, what they look like."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from scenarios.image_files import ImageFiles, Images
-
-
-class DataNotFound(FileNotFoundError):
-    """A data set is neither on disk nor to be downloaded; the message names files, places and the way out."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Images uint8 [N, C, H, W], or files of them, and labels int64 [N], training and test; mean and std of
-    pixel / scale."""
-
-    name: str
-    train_images: Images
-    train_labels: Tensor
-    test_images: Images
-    test_labels: Tensor
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @property
-    def n_classes(self) -> int:
-        return int(self.train_labels.max()) + 1
-
-    @cached_property
-    def checksum(self) -> str:
-        """sha256 (16 hex digits) over all pixels and labels, to tell two copies of a data set apart.
-
-        Of files, over their names and sizes: reading all of ImageNet would take longer than many a run.
-        """
-        digest = hashlib.sha256()
-        for part in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            if isinstance(part, ImageFiles):
-                digest.update(part.files.paths[part.rows].tobytes() + part.files.sizes[part.rows].numpy().tobytes())
-            else:
-                digest.update(part.numpy().tobytes())
-        return digest.hexdigest()[:16]
+from scenarios.dataset import DataNotFound, Dataset
+from scenarios.folders import load_tree
 
 
 def data_roots(data_root: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -154,8 +117,6 @@ def _tree(name: str, folders: list[str], class_list: str | None = None) -> Calla
     """A tree of class folders in the first of `folders`, under any root, that is whole."""
 
     def load(roots: tuple[Path, ...]) -> Dataset:
-        from scenarios.folders import load_tree
-
         return load_tree(name, [root / folder for folder in folders for root in roots], class_list)
 
     return load

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scenarios.datasets import DataNotFound, Dataset
+from scenarios.dataset import DataNotFound, Dataset
 from scenarios.image_files import FileList, ImageFiles
 from scenarios.image_transform import IMAGENET_MEAN, IMAGENET_STD
 

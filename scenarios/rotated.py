@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from scenarios.datasets import Dataset
+from scenarios.dataset import Dataset
 from scenarios.seeding import generator_for
 from scenarios.stream import Stream
 

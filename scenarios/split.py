@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from scenarios.class_orders import published_order, published_orders
-from scenarios.datasets import Dataset
+from scenarios.dataset import Dataset
 from scenarios.stream import Stream, resolve_class_order
 
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from scenarios.datasets import Dataset, in_files, load_dataset
+from scenarios.dataset import Dataset
+from scenarios.datasets import in_files, load_dataset
 from scenarios.image_files import ImageFiles, Images
 from scenarios.image_transform import ImageTransform, check_transform, decoder_name
 from scenarios.scenario import Normalise, PixelMap, Scenario, Subset, Task
