@@ -108,22 +108,22 @@ def test_torchrun_trains_a_suite_together(tmp_path):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         if name == "two":
-            assert done.stdout.count("suite together: 2 cells") == 1  # rank 0 speaks for all
+            assert done.stdout.count("suite together: 3 cells") == 1  # rank 0 speaks for all
             assert done.stdout.count("split-digits/class dytox seed 0: done") == 1
         scan = Store(tmp_path / name / "runs/together").scan()
         assert not scan.problems
         records[name] = {r.method: r for r in scan.records.values()}
-        assert set(records[name]) == {"finetune", "dytox"}
+        assert set(records[name]) == {"finetune", "dytox", "apart"}
     for method, alone in records["one"].items():
         together = records["two"][method]
         assert together.identity == alone.identity
         assert together.environment["processes"] == 2
         for mine, theirs in zip(together.matrix.correct, alone.matrix.correct, strict=True):
             assert all(a is b is None or abs(a - b) <= 2 for a, b in zip(mine, theirs, strict=True))
-    kept = records["two"]["dytox"].diagnostics[-1]["exemplars"]
-    assert kept == 12
+    for method in ("dytox", "apart"):  # the budget is that of both processes together
+        assert [d["exemplars"] for d in records["two"][method].diagnostics] == [12, 12]
     logs = list((tmp_path / "two/runs/together/logs").iterdir())
-    assert len(logs) == 2
+    assert len(logs) == 3
     assert all((log / "task2.pt").exists() for log in logs)
 
 
@@ -131,13 +131,14 @@ def suite_of_one(folder: Path) -> Path:
     path = folder / "together.yaml"
     path.write_text(
         """
-title: two methods
+title: one memory, and one divided
 seeds: 1
 scenarios:
   split-digits/class: {stream: split, data: digits, setting: class, tasks: 2, samples_per_task: 64, class_order: [0, 1, 2, 3]}
 methods:
   finetune:
-  dytox: {dim: 24, heads: 3, depth: 1, buffer_size: 12, finetune_epochs: 1, drop_path: 0.0}
+  dytox: &small {dim: 24, heads: 3, depth: 1, buffer_size: 12, finetune_epochs: 1, drop_path: 0.0}
+  apart: {<<: *small, method: dytox, memory: distributed, ranks: 2}
 model: {hidden: [16]}
 training: {epochs: 2, batch_size: 16}
 """
