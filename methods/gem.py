@@ -32,6 +32,13 @@ class GEM(Method):
         "all: Lopez-Paz & Ranzato 2017; seen: the code of Hsu et al. 2018",
     )
 
+    ridge: Annotated[float, Field(ge=0)] = hyper(
+        0.0,
+        "added to the diagonal of G G^T: holds back the answer to gradients that are nearly 0",
+        "0: eq. 11 as printed; 0.001: Lopez-Paz & Ranzato's code, Hsu et al.'s and mammoth",
+    )
+    added_later = frozenset({"ridge"})
+
     def build(self, scenario, model):
         self.memory = EpisodicMemory(
             self.buffer_size, self.layout.n_tasks, self.select, self.generator("buffer"), self.share
@@ -50,7 +57,7 @@ class GEM(Method):
         constraints = torch.stack([gradient_of(super(GEM, self).loss(old), parameters) for old in self._past])
         gradient = flat_gradient(parameters)
         if (constraints @ gradient < 0).any():
-            set_gradient(parameters, project(gradient, constraints, self.margin))
+            set_gradient(parameters, project(gradient, constraints, self.margin, self.ridge))
             k, n = constraints.shape
             self._flops += 2 * k * k * n + 2 * k * n + 2 * k * n  # G G^T, G g, G^T v; the QP itself has k variables
 
@@ -65,17 +72,18 @@ class GEM(Method):
         return {"buffer": self.memory.nbytes}
 
 
-def project(gradient: Tensor, constraints: Tensor, margin: float = 0.0) -> Tensor:
+def project(gradient: Tensor, constraints: Tensor, margin: float = 0.0, ridge: float = 0.0) -> Tensor:
     """The vector nearest to `gradient` [P] whose product with every row of `constraints` [k, P] is >= 0.
 
-    Solved as the dual, min over v >= margin of 1/2 v^T G G^T v + (G g)^T v, giving g + G^T v (Lopez-Paz & Ranzato
-    2017, eq. 11-12); a margin > 0 pushes beyond the constraints, as their code does. In double precision.
+    Solved as the dual, min over v >= margin of 1/2 v^T (G G^T + ridge I) v + (G g)^T v, giving g + G^T v (Lopez-Paz &
+    Ranzato 2017, eq. 11-12); a margin > 0 pushes beyond the constraints, as their code does, and a ridge > 0 stops
+    short of them. In double precision.
     Raises RuntimeError where the solver finds no solution.
     """
     # In numpy: its products are then counted where they happen (extra_flops), not by the first step's count.
     rows = constraints.detach().cpu().numpy().astype(np.float64)
     g = gradient.detach().cpu().numpy().astype(np.float64)
-    gram = rows @ rows.T
+    gram = rows @ rows.T + ridge * np.eye(len(rows))
     scale = np.sqrt(np.maximum(gram.diagonal(), 1e-60))
     # v for rows of unit length is v * scale: the same problem, well scaled. Nearly parallel gradients make the
     # matrix singular; a ridge far below the tolerance keeps it definite.

@@ -58,6 +58,22 @@ def test_a_gradient_that_violates_nothing_is_left_alone():
     torch.testing.assert_close(project(gradient, constraints), gradient)
 
 
+def test_a_ridge_holds_back_the_answer_to_small_gradients():
+    gradient, constraint = torch.tensor([1.0, 2.0]), torch.tensor([-0.03, 0.0])
+    # one constraint: v = max(margin, -g.c / (c.c + ridge))
+    for margin, ridge, v in ((0.0, 0.0, 0.03 / 0.0009), (0.0, 0.001, 0.03 / 0.0019), (20.0, 0.001, 20.0)):
+        expected = gradient + v * constraint
+        torch.testing.assert_close(project(gradient, constraint[None], margin, ridge), expected)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.001])
+def test_gem_is_one_cell_whether_its_ridge_is_named_or_not(ridge):
+    from tests.benchmarks.helpers import cells
+
+    plain, named = (cells("gem", changes=c)[0].identity for c in ((), (f"methods.gem.ridge={ridge}",)))
+    assert (plain == named) == (ridge == 0)  # added later: records from before it stay valid
+
+
 @pytest.mark.parametrize("setting", ["task", "domain", "class"])
 def test_gem_steps_raise_no_memory_loss_to_first_order(setting):
     scenario = small_split(setting, tasks=3, class_order=(0, 1, 2, 3, 4, 5))
