@@ -33,8 +33,7 @@ class RunLog:
     """The folder of one cell.
 
     settings.yaml: all that decides its result. epochs.csv: a line an epoch, written as it ends. task1.pt, task2.pt, ...:
-    the method after each task; `torch.load(path, weights_only=False)` gives it back, to be evaluated or looked into by
-    the same version of the code. Only rank 0 writes.
+    the method after each task, for `load_method`. Only rank 0 writes.
     """
 
     def __init__(self, folder: Path, cell: CellSettings):
@@ -84,3 +83,13 @@ class RunLog:
     @property
     def _epochs(self) -> Path:
         return self.folder / "epochs.csv"
+
+
+def load_method(path: Path, device: str = "cpu") -> Method:
+    """The method as it was after a task, to be evaluated or looked into, by the version of the code that saved it.
+
+    Loads a pickle: only of a file that you trust.
+    """
+    method: Method = torch.load(path, map_location=device, weights_only=False)
+    method.device = torch.device(device)
+    return method

@@ -10,7 +10,7 @@ import benchmarks.run as module
 from benchmarks.evaluate import evaluate
 from benchmarks.executors.local import run_local
 from benchmarks.run import run_cell
-from benchmarks.run_log import RunLog
+from benchmarks.run_log import RunLog, load_method
 from benchmarks.store import Store
 from tests.benchmarks.test_resume import TASKS, cell
 
@@ -43,8 +43,7 @@ def test_the_log_of_a_run(method, tmp_path):
     # the method after the last task answers as the run's record says, and after the first as it did then
     scenario = wanted.scenario.build(wanted.seed, None, wanted.scenario_name)
     for task in (1, TASKS):
-        kept = torch.load(tmp_path / f"task{task}.pt", weights_only=False)
-        row = evaluate(kept, scenario)
+        row = evaluate(load_method(tmp_path / f"task{task}.pt"), scenario)
         assert [counts and counts[0] for counts in row] == record.matrix.correct[task]
 
 
