@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class RunLog:
             csv.writer(file, lineterminator="\n").writerow(values)
 
     def task(self, method: Method) -> None:
-        """After the method's current task."""
+        """After the method's current task. One that cannot be stored is left out, and a warning says so."""
         if ranks.rank():
             return
         path = self.folder / f"task{method.task.id + 1}.pt"
@@ -77,6 +78,8 @@ class RunLog:
         try:
             torch.save(method, temporary)
             os.replace(temporary, path)
+        except Exception as error:
+            warnings.warn(f"{path}: the method is not stored: {error}", stacklevel=2)
         finally:
             temporary.unlink(missing_ok=True)
 

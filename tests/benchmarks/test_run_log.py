@@ -12,6 +12,7 @@ from benchmarks.executors.local import run_local
 from benchmarks.run import run_cell
 from benchmarks.run_log import RunLog, load_method
 from benchmarks.store import Store
+from methods import Joint
 from tests.benchmarks.test_resume import TASKS, cell
 
 
@@ -83,3 +84,11 @@ def test_workers_keep_logs_beside_the_records(tmp_path):
         *(f"task{n}.pt" for n in range(1, TASKS + 1)),
     ]
     assert list(Store(tmp_path).scan().records) == [wanted.identity]
+
+
+def test_a_method_that_cannot_be_stored_is_logged_without(tmp_path, monkeypatch):
+    monkeypatch.setattr(Joint, "footprint", lambda self: setattr(self, "oops", lambda: None) or {})
+    wanted = cell("joint")
+    with pytest.warns(UserWarning, match="the method is not stored"):
+        assert run_cell(wanted, log=RunLog(tmp_path, wanted)).status == "done"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["epochs.csv", "settings.yaml"]
