@@ -240,7 +240,8 @@ def publish(
     folder = publish_suite(grid, _scan(store), results_dir / "published", several_commits, partial)
     write_index(results_dir, published=True)
     write_guide(results_dir, published=True)
-    out.print(f"published {len(grid.cells)} records of {grid.suite.name}: {folder}", markup=False)
+    count = len(list((folder / "records").glob("*.json")))
+    out.print(f"published {count} records of {grid.suite.name}: {folder}", markup=False)
     if grid.suite.kind == "protocol":
         out.print(f"ledger: {write_ledger(results_dir, published=True)[0]}", markup=False)
 
