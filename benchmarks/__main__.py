@@ -195,7 +195,6 @@ def report(
     ] = False,
 ) -> None:
     """Write the leaderboard of SUITE, its comparison of methods and its plots from records; print the leaderboard."""
-    from benchmarks.cost_command import count_growth
     from benchmarks.grid import matched_by_name
     from benchmarks.report import write_as_tool, write_report
     from benchmarks.report.overview import own_file, write_index
@@ -218,7 +217,11 @@ def report(
     out.print(f"leaderboard: {written.markdown}", markup=False)
     out.print(f"comparison:  {written.comparison}", markup=False)
     if plots:
-        counted = count_growth(grid, scan, None, _on_terminal) if count_flops else None
+        counted = None
+        if count_flops:
+            from benchmarks.cost_command import count_growth
+
+            counted = count_growth(grid, scan, None, _on_terminal)
         out.print(f"plots:       {write_plots(grid, scan, folder, counted)[-1]}", markup=False)
     index = write_index(results_dir, published, None if published else own_file(suite, grid, scan, changes))
     out.print(f"all suites:  {index}", markup=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import warnings
 import zipfile
@@ -16,6 +15,7 @@ import torch
 from benchmarks.config import CellSettings
 from benchmarks.environment import commit
 from benchmarks.fit import Trainer
+from benchmarks.whole_files import written_whole
 from methods import Method
 from metrics import AccuracyMatrix
 from metrics.flops import Flops
@@ -56,15 +56,12 @@ def save_checkpoint(path: Path, cell: CellSettings, progress: Progress, device: 
     document = _key(cell, device) | {"progress": progress, "generator": torch.get_rng_state()}
     if device.startswith("cuda"):
         document["device generator"] = torch.cuda.get_rng_state(device)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        torch.save(document, temporary)
-        os.replace(temporary, path)
+        with written_whole(path) as temporary:
+            torch.save(document, temporary)
     except Exception as error:
         path.unlink(missing_ok=True)
         warnings.warn(f"{cell.label}: no checkpoint after {progress.done} tasks: {error}", stacklevel=2)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, cell: CellSettings, device: str) -> Progress | None:

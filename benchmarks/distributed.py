@@ -67,7 +67,7 @@ def run_together(
     """
     with process_group() as device:
         for cell in cells:
-            log = RunLog(store.log(cell), cell) if logs else None
+            log = RunLog(store.log(cell), cell) if logs and ranks.rank() == 0 else None
             record = run_cell(cell, data_root, device, store.checkpoint(cell), log)
             if ranks.rank() == 0 or record.status == "failed":
                 store.save(record)

@@ -10,7 +10,6 @@ counts, under whatever rules:
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -23,6 +22,7 @@ from benchmarks.config import SettingsError, identity_of, load_suite, nearest
 from benchmarks.grid import make_grid
 from benchmarks.record import SCHEMA, RunRecord
 from benchmarks.store import Store
+from benchmarks.whole_files import write_whole
 
 CHAMPION_VERSION = 1
 PREVIOUS = "previous"
@@ -139,9 +139,9 @@ def promote(challenger: Entrant, path: Path) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         numbers = [int(p.stem.rpartition(".")[2]) for p in folder.glob(f"{path.stem}.*.json")]
         kept = folder / f"{path.stem}.{max(numbers, default=0) + 1}.json"
-        _write(kept, path.read_text())
+        write_whole(kept, path.read_text(), to_disk=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, challenger.to_json())
+    write_whole(path, challenger.to_json(), to_disk=True)
     return kept
 
 
@@ -226,15 +226,3 @@ def _record(document: Any, place: str, problems: list[str]) -> RunRecord | None:
         problems.append(f"{place}: its settings do not hash to its identity: edited by hand?")
         return None
     return record
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

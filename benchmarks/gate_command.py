@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from benchmarks.gate import Verdict, gate
 from benchmarks.gate_champion import find_challenger, load_champion, names_path, promote
 from benchmarks.gate_render import json_text, junit, markdown, terminal
 from benchmarks.gate_rules import Rule
+from benchmarks.whole_files import write_whole
 
 RENDERERS: dict[str, Callable[[Verdict], str]] = {"--json": json_text, "--summary": markdown, "--junit": junit}
 
@@ -71,13 +71,11 @@ def run_promote(
 def _write(option: str, path: Path, text: str) -> None:
     """A job summary is appended to, as other steps write there too; other files are replaced whole."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if option == "--summary":
+            path.parent.mkdir(parents=True, exist_ok=True)
             with open(path, "a", encoding="utf-8") as file:
                 file.write(text)
             return
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, text)
     except OSError as error:
         raise SettingsError([f"{option} {path}: {error.strerror or error}"]) from None

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks.report.files import replace
 from benchmarks.report.markdown import NO_BREAK, escape, superscript
 from benchmarks.report.protocol import circumstances
 from benchmarks.report.table import Notes
 from benchmarks.reproduce import CLOSE, WIDE, Entry, Ours, Row, Verdict, compare, entries_of, unmatched
 from benchmarks.reproduce_references import CONFIDENCE, Note, Published, Reference
+from benchmarks.whole_files import write_whole
 from metrics import SCORES
 
 FILE = "reproduction.md"
@@ -29,7 +29,7 @@ def write_ledger(results: Path, published: bool = False) -> tuple[Path, list[Row
     """Writes the ledger of the committed records into `results`/published, or of your own runs into
     `results`/leaderboards. Returns its path and every row. Raises SettingsError as `entries_of`."""
     entries = entries_of(results, published)
-    path = replace(results / ("published" if published else "leaderboards") / FILE, ledger(entries))
+    path = write_whole(results / ("published" if published else "leaderboards") / FILE, ledger(entries))
     return path, [row for entry in entries for row in compare(entry)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import warnings
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -12,8 +11,8 @@ import torch
 import yaml
 
 from benchmarks.config import CellSettings
+from benchmarks.whole_files import written_whole
 from methods import Method
-from models import ranks
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class RunLog:
     """The folder of one cell.
 
     settings.yaml: all that decides its result. epochs.csv: a line an epoch, written as it ends. task1.pt, task2.pt, ...:
-    the method after each task, for `load_method`. Only rank 0 writes.
+    the method after each task, for `load_method`.
     """
 
     def __init__(self, folder: Path, cell: CellSettings):
@@ -46,8 +45,6 @@ class RunLog:
 
     def start(self, done: int) -> None:
         """Before the first task to come, `done` tasks being finished: what a stopped run wrote of later ones goes."""
-        if ranks.rank():
-            return
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "settings.yaml").write_text(yaml.safe_dump(self.settings, sort_keys=False))
         lines = []
@@ -63,25 +60,18 @@ class RunLog:
                 path.unlink()
 
     def epoch(self, epoch: Epoch) -> None:
-        if ranks.rank():
-            return
         with open(self._epochs, "a", newline="") as file:
             values = [f"{v:.6g}" if isinstance(v, float) else v for v in astuple(epoch)]
             csv.writer(file, lineterminator="\n").writerow(values)
 
     def task(self, method: Method) -> None:
         """After the method's current task. One that cannot be stored is left out, and a warning says so."""
-        if ranks.rank():
-            return
         path = self.folder / f"task{method.task.id + 1}.pt"
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            torch.save(method, temporary)
-            os.replace(temporary, path)
+            with written_whole(path) as temporary:
+                torch.save(method, temporary)
         except Exception as error:
             warnings.warn(f"{path}: the method is not stored: {error}", stacklevel=2)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     @property
     def _epochs(self) -> Path:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from benchmarks.config import CellSettings, SettingsError, identity_of
 from benchmarks.record import SCHEMA, RunRecord
+from benchmarks.whole_files import write_whole
 
 RECORD_BYTES = 64 * 1024
 """A generous size of one record, for the check of free space."""
@@ -40,18 +41,7 @@ class Store:
 
     def save(self, record: RunRecord) -> Path:
         """Writes `record` to a temporary file, to the disk, then under its name: a file that exists is whole."""
-        path = self.path(record)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "w") as file:
-                file.write(record.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return path
+        return write_whole(self.path(record), record.to_json(), to_disk=True)
 
     def checkpoint(self, cell: CellSettings) -> Path:
         """Where a run of `cell` keeps what it has come to, until its record is written."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from benchmarks.grid import Grid
 from benchmarks.report.comparison import comparison
 from benchmarks.report.csv_ import csv_text
-from benchmarks.report.files import replace
 from benchmarks.report.latex import latex
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard, title_of
 from benchmarks.report.markdown import markdown
@@ -16,6 +15,7 @@ from benchmarks.report.peers import as_tool
 from benchmarks.report.runs import gather
 from benchmarks.report.terminal import terminal
 from benchmarks.store import Scan
+from benchmarks.whole_files import write_whole
 
 __all__ = ["Leaderboard", "Report", "make_leaderboard", "write_as_tool", "write_report"]
 
@@ -47,12 +47,12 @@ def write_report(grid: Grid, scan: Scan, folder: Path, metrics: list[str] | None
     }
     paths = {ending: folder / f"{board.name}{ending}" for ending in files}
     for ending, text in files.items():
-        replace(paths[ending], text)
+        write_whole(paths[ending], text)
     return Report(board, terminal(board), paths[".md"], paths[".csv"], paths[".tex"], paths[".comparison.md"])
 
 
 def write_as_tool(grid: Grid, scan: Scan, folder: Path, tool: str) -> Path:
     """Writes <suite>.as-<tool>.md: the records under another tool's definitions. Raises SettingsError for an unknown one."""
     path = folder / f"{grid.suite.name}.as-{tool}.md"
-    replace(path, as_tool(title_of(grid.suite), gather(grid, scan), tool))
+    write_whole(path, as_tool(title_of(grid.suite), gather(grid, scan), tool))
     return path

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from benchmarks.config import suite_names
 from benchmarks.grid import Grid
-from benchmarks.report.files import replace
 from benchmarks.report.guide import Evidence, guide
 from benchmarks.report.page import PageSuite, write_page
 from benchmarks.report.recorded import recorded_suites
 from benchmarks.report.runs import gather
 from benchmarks.store import Scan
+from benchmarks.whole_files import write_whole
 
 
 def write_guide(results: Path, published: bool = False) -> Path:
@@ -32,7 +32,7 @@ def write_guide(results: Path, published: bool = False) -> Path:
         for suite in recorded_suites(results, published)
         if suite.grid.suite.kind == "benchmark"
     ]
-    return replace(home / "guide.md", guide(evidence))
+    return write_whole(home / "guide.md", guide(evidence))
 
 
 def write_index(results: Path, published: bool = False, more: list[PageSuite] | None = None) -> Path:

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from benchmarks.report.files import replace
 from benchmarks.report.page.data import embedded, page_data
 from benchmarks.report.page.sections import SYMBOLS, contents, sections
 from benchmarks.report.page.suite import PageSuite
+from benchmarks.whole_files import write_whole
 
 HERE = Path(__file__).parent
 
 
 def write_page(folder: Path, suites: Sequence[PageSuite], title: str = "Leaderboards") -> Path:
     """Writes `folder`/index.html, the same bytes for the same records, and returns its path."""
-    return replace(folder / "index.html", page(suites, title))
+    return write_whole(folder / "index.html", page(suites, title))
 
 
 def page(suites: Sequence[PageSuite], title: str = "Leaderboards") -> str:

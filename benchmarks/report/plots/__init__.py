@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.grid import Grid
-from benchmarks.report.files import replace
 from benchmarks.store import Scan
+from benchmarks.whole_files import write_whole
 
 if TYPE_CHECKING:
     from benchmarks.report.plots.scene import Counted
@@ -44,9 +44,9 @@ def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = 
                     continue
                 stem = f"{scene.scenario.replace('/', '.')}.{kind}"
                 for ending, content in (("svg", canvas.svg()), ("png", canvas.png())):
-                    written.append(replace(images / f"{stem}.{ending}", content))
+                    written.append(write_whole(images / f"{stem}.{ending}", content))
                 shown.append(Picture(figure.title, figure.reading, f"{images.name}/{stem}"))
-    written.append(replace(folder / f"{name}.plots.md", page(grid.suite, scenes, pictures).encode()))
+    written.append(write_whole(folder / f"{name}.plots.md", page(grid.suite, scenes, pictures).encode()))
     for old in images.glob("*.*"):
         if old.suffix in (".svg", ".png") and old not in written:
             old.unlink()

@@ -54,9 +54,7 @@ def draw(scene: Scene) -> Canvas | None:
     notes = [scene.seeds_text("bands")] if scene.entries else []
     if scene.counted:
         notes.append(f"Not trained, FLOPs counted from the network: {', '.join(scene.counted)}.")
-    absent = ", ".join(f"{m} ({why})" for m, why in scene.absent.items() if m not in scene.counted)
-    notes += [f"Not drawn: {absent}."] if absent else []
-    return draw_growth(f"{scene.heading}: growth", methods, notes)
+    return draw_growth(f"{scene.heading}: growth", methods, [*notes, scene.absent_text(but=scene.counted)])
 
 
 def grows(flops: Array) -> bool:

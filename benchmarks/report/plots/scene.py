@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,9 +83,9 @@ class Scene:
         seeds = f"{most} seeds" if len(counts) == 1 else f"up to {most} seeds"
         return f"Mean over {seeds}, {interval}: 95% interval (Student t)."
 
-    def absent_text(self) -> str:
-        """ "Not drawn: pnn (n/a)."; empty where every method is."""
-        named = ", ".join(f"{method} ({why})" for method, why in self.absent.items())
+    def absent_text(self, but: Collection[str] = ()) -> str:
+        """ "Not drawn: pnn (n/a)."; empty where every method is. but: those without results that are drawn."""
+        named = ", ".join(f"{method} ({why})" for method, why in self.absent.items() if method not in but)
         return f"Not drawn: {named}." if named else ""
 
 
