@@ -37,6 +37,12 @@ class LwF(Method):
         "probability of the new ones being 0",
         "old: Li & Hoiem 2017; all: van de Ven & Tolias 2019, class-incremental",
     )
+    class_mean: bool = hyper(
+        False,
+        "divide each distillation by the student's number of columns: its mean over classes, not their sum",
+        "no: Li & Hoiem 2017 eq. 2; yes: van de Ven & Tolias' code until early 2019",
+    )
+    added_later = frozenset({"class_mean"})
 
     def begin_task(self, task: TaskView) -> None:
         self._groups = self.layout.past_groups(task.id)
@@ -57,6 +63,8 @@ class LwF(Method):
             distillation(scores[:, columns], answers[:, group], self.temperature)
             for columns, group in zip(over, self._groups, strict=True)
         ]
+        if self.class_mean:
+            terms = [term / scores[:, columns].shape[1] for term, columns in zip(terms, over, strict=True)]
         old = self.strength * torch.stack(terms).sum()
         k = self.task.id + 1
         if self.weighting == "sum":

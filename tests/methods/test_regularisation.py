@@ -146,6 +146,22 @@ def test_lwf_weightings_share_out_the_same_two_losses(setting):
     torch.testing.assert_close(losses["share", 1.0], new / 3 + 2 * old / 3)
 
 
+@pytest.mark.parametrize(("setting", "columns"), [("task", 2), ("domain", 2), ("class", 6)])
+def test_lwf_with_the_mean_over_classes_divides_the_distillation_by_the_students_columns(setting, columns):
+    scenario = small_split(setting, tasks=3, class_order=(0, 1, 2, 3, 4, 5))
+    losses = {}
+    for name, settings in {"new": {"strength": 0.0}, "summed": {}, "mean": {"class_mean": True}}.items():
+        torch.manual_seed(0)
+        method = LwF(columns="all", **settings).start(scenario, SMALL_MODEL, SHORT)
+        for task in scenario.tasks[:2]:
+            method.enter(task_view(scenario, task, False))
+            method.end_task(method.task)
+        method.enter(task_view(scenario, scenario.tasks[2], False))
+        losses[name] = method.loss(method.batch(scenario.tasks[2].train.examples()))
+    assert losses["summed"] > losses["new"]
+    torch.testing.assert_close(losses["mean"], losses["new"] + (losses["summed"] - losses["new"]) / columns)
+
+
 def test_lwf_over_all_columns_gives_the_new_ones_probability_zero():
     student, teacher = torch.randn(5, 4), torch.randn(5, 2)
     padded = torch.cat([F.softmax(teacher / 2, 1), torch.zeros(5, 2)], 1)
