@@ -52,3 +52,10 @@ class EpisodicMemory:
 
     def all(self) -> Examples:
         return Examples.concatenate(self.tasks)
+
+    def mixed_with(self, examples: Examples) -> Examples:
+        """`examples`, then all that is stored max(1, n // budget) times, so that old to new is about 1 : 1."""
+        if len(self) == 0:
+            return examples
+        copies = max(1, len(examples) // self.budget)
+        return Examples.concatenate([examples, *[self.all()] * copies])

@@ -14,7 +14,11 @@ from methods.gradients import flat_gradient, gradient_of, set_gradient
 
 
 class GEM(Method):
-    """The gradient is projected so that it raises the loss on no past task's memory (eq. 8, dual eq. 11)."""
+    """The gradient is projected so that it raises the loss on no past task's memory (eq. 8, dual eq. 11).
+
+    rehearse: that of Hsu et al. 2018. Their code derives it from naive rehearsal, whose training it keeps, and lets both
+    store each task: every selection is a constraint of its own, and the margin counts twice.
+    """
 
     about = "projects the gradient onto those that raise no past task's loss (a quadratic program)"
     source = "Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning"
@@ -37,14 +41,22 @@ class GEM(Method):
         "added to the diagonal of G G^T: holds back the answer to gradients that are nearly 0",
         "0: eq. 11 as printed; 0.001: Lopez-Paz & Ranzato's code, Hsu et al.'s and mammoth",
     )
-    added_later = frozenset({"ridge"})
+    rehearse: bool = hyper(
+        False,
+        "also train on the memory, mixed into the task's data as naive rehearsal does, and store two selections a task",
+        "no: Lopez-Paz & Ranzato 2017; yes: the code of Hsu et al. 2018",
+    )
+    added_later = frozenset({"ridge", "rehearse"})
 
     def build(self, scenario, model):
-        self.memory = EpisodicMemory(
-            self.buffer_size, self.layout.n_tasks, self.select, self.generator("buffer"), self.share
-        )
+        self._selections = 2 if self.rehearse else 1
+        n_tasks = self._selections * self.layout.n_tasks
+        self.memory = EpisodicMemory(self.buffer_size, n_tasks, self.select, self.generator("buffer"), self.share)
         self._flops = 0
         return super().build(scenario, model)
+
+    def phases(self, task: TaskView):
+        yield self.phase(self.memory.mixed_with(task.train) if self.rehearse else task.train)
 
     def begin_task(self, task: TaskView) -> None:
         # normalised once a task: every step passes over the whole memory
@@ -62,7 +74,8 @@ class GEM(Method):
             self._flops += 2 * k * k * n + 2 * k * n + 2 * k * n  # G G^T, G g, G^T v; the QP itself has k variables
 
     def end_task(self, task: TaskView) -> None:
-        self.memory.store(task.train)
+        for _ in range(self._selections):
+            self.memory.store(task.train)
 
     def extra_flops(self) -> int:
         flops, self._flops = self._flops, 0

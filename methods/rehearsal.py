@@ -6,7 +6,6 @@ from pydantic import Field
 
 from methods.base import Method, TaskView, hyper
 from methods.episodic import EpisodicMemory
-from scenarios import Examples
 
 
 class Rehearsal(Method):
@@ -31,11 +30,7 @@ class Rehearsal(Method):
         return super().build(scenario, model)
 
     def phases(self, task: TaskView):
-        if len(self.memory) == 0:
-            yield self.phase(task.train)
-            return
-        copies = max(1, len(task.train) // self.buffer_size)
-        yield self.phase(Examples.concatenate([task.train, *[self.memory.all()] * copies]))
+        yield self.phase(self.memory.mixed_with(task.train))
 
     def end_task(self, task: TaskView) -> None:
         self.memory.store(task.train)

@@ -74,3 +74,18 @@ def test_projection_methods_take_either_share(cls):
             train_task(method, scenario, task)
             sizes[share].append([len(t) for t in method.memory.tasks])
     assert sizes == {"all": [[4], [4, 4], [4, 4, 4]], "seen": [[12], [6, 6], [4, 4, 4]]}
+
+
+def test_a_gem_that_rehearses_trains_on_two_selections_a_task_within_one_budget():
+    scenario = small_split("class", tasks=3, class_order=(0, 1, 2, 3, 4, 5))
+    method = GEM(buffer_size=24, select="random", share="seen", rehearse=True).start(scenario, SMALL_MODEL, SHORT)
+    for task in scenario.tasks[:2]:
+        train_task(method, scenario, task)
+    assert [(t.labels.numel(), int(t.task_ids[0])) for t in method.memory.tasks] == [(6, 0), (6, 0), (6, 1), (6, 1)]
+    view = task_view(scenario, scenario.tasks[2], False)
+    method.enter(view)
+    (phase,) = method.phases(view)
+    assert torch.bincount(phase.data.task_ids).tolist() == [12, 12, 40]
+    assert len(method._past) == 4, "each selection is a constraint of its own"
+    with pytest.raises(ValueError, match="without a single example"):
+        GEM(buffer_size=4, rehearse=True).start(scenario, SMALL_MODEL, SHORT)
