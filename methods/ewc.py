@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.fisher import Labels, fisher_diagonal
+from methods.fisher import Labels, fisher_diagonal, squared_mean_gradient
 from methods.quadratic import QuadraticPenalty, grown
 
 
@@ -36,8 +36,16 @@ class EWC(Method):
         "Martens 2014; Kunstner 2019",
     )
     fisher_samples: Annotated[int, Field(ge=1)] | None = hyper(None, "training examples for the Fisher; none: all")
+    fisher_of: Literal["examples", "mean"] = hyper(
+        "examples",
+        "what is squared: the gradient of each of the examples, or of their mean (true labels only)",
+        "examples: Kirkpatrick et al. 2017; mean: the code of Lopez-Paz & Ranzato 2017",
+    )
+    added_later = frozenset({"fisher_of"})
 
     def build(self, scenario, model):
+        if self.fisher_of == "mean" and self.fisher_labels != "true":
+            raise ValueError(f"ewc: fisher_of: mean goes with fisher_labels: true, not {self.fisher_labels}")
         self._penalty = QuadraticPenalty()
         return super().build(scenario, model)
 
@@ -53,14 +61,17 @@ class EWC(Method):
             examples = examples[rows[: self.fisher_samples]]
         active = self.layout.active_in_training(task.id, self.seen)
         columns = active if isinstance(active, slice) else slice(0, self.layout.width(task.id))
+        batches = ((self.normalise(e.images), e.labels - columns.start) for e in _pieces(examples, 512))
+
+        def logits(x):
+            return self.network(x, task.id)[:, columns]
+
         self.network.eval()
-        fisher = fisher_diagonal(
-            self.network,
-            lambda x: self.network(x, task.id)[:, columns],
-            ((self.normalise(e.images), e.labels - columns.start) for e in _pieces(examples, 512)),
-            self.fisher_labels,
-            self.generator("fisher", task.id),
-        )
+        if self.fisher_of == "mean":
+            fisher = squared_mean_gradient(self.network, logits, batches)
+        else:
+            generator = self.generator("fisher", task.id)
+            fisher = fisher_diagonal(self.network, logits, batches, self.fisher_labels, generator)
         self.network.train()
         parameters = self._parameters()
         if self.variant == "offline":

@@ -1,4 +1,4 @@
-"""The diagonal of the Fisher information, a batch at a time."""
+"""The diagonal of the Fisher information, a batch at a time, and what one published code takes for it."""
 
 from __future__ import annotations
 
@@ -40,6 +40,30 @@ def fisher_diagonal(
     if n == 0:
         raise ValueError("no examples to estimate the Fisher information from")
     return [t / n for t in total]
+
+
+def squared_mean_gradient(
+    network: nn.Module, logits: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]
+) -> list[Tensor]:
+    """The square of the mean over examples of the gradient of log p(y | x), the true y; arguments as above.
+
+    What Lopez-Paz & Ranzato's code (2017, model/ewc.py) uses for the Fisher information: gradients of opposite sign
+    cancel before they are squared, so it is far smaller, and goes to 0 where the network fits the examples.
+    """
+    parameters = list(network.parameters())
+    total = [torch.zeros_like(p) for p in parameters]
+    n = 0
+    with torch.enable_grad():
+        for x, y in batches:
+            # the sum over examples of -log p: its sign is lost in the square
+            loss = F.cross_entropy(logits(x), y, reduction="sum")
+            for t, g in zip(total, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True):
+                if g is not None:
+                    t += g
+            n += len(x)
+    if n == 0:
+        raise ValueError("no examples to estimate the Fisher information from")
+    return [(t / n).square() for t in total]
 
 
 def _targets(

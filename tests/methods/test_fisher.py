@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from methods.fisher import fisher_diagonal
+from methods.fisher import fisher_diagonal, squared_mean_gradient
 from methods.per_example import only_linear
 from models import MLP, LinearHead, Network
 
@@ -76,3 +76,14 @@ def test_a_layer_used_twice_is_not_mistaken_for_two():
     batched = fisher_diagonal(network, network, [(X, Y)], "true")
     for a, b in zip(batched, one_at_a_time(network, "true"), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("build", [linear_network, convolutional_network])
+def test_the_square_of_the_mean_gradient_is_that_of_the_whole_loss(build):
+    network = build()
+    expected = torch.autograd.grad(F.cross_entropy(network(X), Y), list(network.parameters()))
+    pieces = squared_mean_gradient(network, network, [(X[:5], Y[:5]), (X[5:], Y[5:])])
+    each = fisher_diagonal(network, network, [(X, Y)], "true")
+    for ours, g, fisher in zip(pieces, expected, each, strict=True):
+        torch.testing.assert_close(ours, g.square(), rtol=1e-4, atol=1e-9)
+        assert (ours <= fisher + 1e-9).all(), "Jensen: the square of a mean is at most the mean of squares"

@@ -104,6 +104,22 @@ def test_si_omega_is_the_path_integral_over_distance():
         torch.testing.assert_close(ours, w / ((p.detach() - s).square() + 0.01), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("setting", ["task", "domain", "class"])
+def test_ewc_of_the_mean_gradient_squares_the_gradient_of_the_tasks_loss(setting):
+    scenario = small_split(setting, tasks=2, class_order=(0, 1, 2, 3))
+    method = EWC(fisher_of="mean", fisher_labels="true").start(scenario, SMALL_MODEL, SHORT)
+    train_task(method, scenario, scenario.tasks[0])
+    method.network.eval()
+    batch = method.batch(scenario.tasks[0].train.examples())
+    gradients = torch.autograd.grad(
+        method.cross_entropy(method.logits(batch), batch), list(method.network.parameters()), allow_unused=True
+    )
+    for ours, g in zip(method._penalty.importance, gradients, strict=True):
+        torch.testing.assert_close(ours, torch.zeros_like(ours) if g is None else g.square(), rtol=1e-3, atol=1e-9)
+    with pytest.raises(ValueError, match="fisher_of: mean goes with fisher_labels: true, not sampled"):
+        EWC(fisher_of="mean").start(scenario, SMALL_MODEL, SHORT)
+
+
 @pytest.mark.parametrize(("setting", "groups"), [("task", 2), ("domain", 1), ("class", 1)])
 def test_lwf_distils_the_old_outputs(setting, groups):
     scenario = small_split(setting, tasks=3, class_order=(0, 1, 2, 3, 4, 5))
