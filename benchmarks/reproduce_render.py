@@ -21,7 +21,7 @@ NOT_EXAMINED = "not examined yet"
 
 HOW_TO_READ = f"""\
 - *agrees*: ours − published lies within its 95% interval (Welch's t, both standard errors counted; where the source prints no spread, ours alone), or within {CLOSE:g} points. Behind the verdict stands which of the two holds; *wide*: the interval is wider than ±{WIDE:g} points, which says little.
-- *differs*: neither holds, or seeds of ours diverged; what is known of each such row stands below its table. *not run*: no records of ours, with the reason. No row is left out.
+- *differs*: neither holds, or seeds of ours diverged; what is known of each such row stands below its table, and what it took where rows agree only since. *not run*: no records of ours, with the reason. No row is left out.
 - Published: mean ± spread as printed (its kind, number of runs). Ours: mean ± half width of the 95% interval (seeds). All in percent, differences in points."""
 
 
@@ -126,7 +126,7 @@ def _circumstances(entry: Entry) -> str:
 
 
 def _comparison(rows: Sequence[Row], reference: Reference) -> list[str]:
-    """Where the published values are from, the table, its notes, and what is known of the rows that differ."""
+    """Where the published values are from, the table, its notes, and what is known of rows that differ or once did."""
     provenance = [_provenance(row.published) for row in rows]
     shared = [text for text in provenance[0] if all(text in own for own in provenance)]
     notes, lines = Notes(), []
@@ -151,6 +151,10 @@ def _comparison(rows: Sequence[Row], reference: Reference) -> list[str]:
     differing = [row for row in rows if row.verdict == "differs"]
     if differing:
         parts += ["### What differs", _explanations(differing, reference)]
+    # why a protocol is read as it is must be seen also where that made its rows agree
+    settled = [row for row in rows if row.verdict == "agrees" and reference.note(row.published)]
+    if settled:
+        parts += ["### What it took to agree", _explanations(settled, reference)]
     return parts
 
 
