@@ -136,11 +136,9 @@ def promote(challenger: Entrant, path: Path) -> Path | None:
     if path.exists():
         load_champion(path)
         folder = path.parent / PREVIOUS
-        folder.mkdir(parents=True, exist_ok=True)
         numbers = [int(p.stem.rpartition(".")[2]) for p in folder.glob(f"{path.stem}.*.json")]
         kept = folder / f"{path.stem}.{max(numbers, default=0) + 1}.json"
         write_whole(kept, path.read_text(), to_disk=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, challenger.to_json(), to_disk=True)
     return kept
 

@@ -59,12 +59,11 @@ class LwF(Method):
         if self.columns == "all":
             active = [self.layout.active_in_training(past, self.seen) for past in range(len(over))]
             over = [columns if isinstance(columns, slice) else slice(None) for columns in active]
-        terms = [
-            distillation(scores[:, columns], answers[:, group], self.temperature)
-            for columns, group in zip(over, self._groups, strict=True)
-        ]
-        if self.class_mean:
-            terms = [term / scores[:, columns].shape[1] for term, columns in zip(terms, over, strict=True)]
+        terms = []
+        for columns, group in zip(over, self._groups, strict=True):
+            student = scores[:, columns]
+            term = distillation(student, answers[:, group], self.temperature)
+            terms.append(term / student.shape[1] if self.class_mean else term)
         old = self.strength * torch.stack(terms).sum()
         k = self.task.id + 1
         if self.weighting == "sum":
