@@ -43,9 +43,12 @@ class EWC(Method):
     )
     added_later = frozenset({"fisher_of"})
 
-    def build(self, scenario, model):
+    def __post_init__(self):
+        super().__post_init__()
         if self.fisher_of == "mean" and self.fisher_labels != "true":
-            raise ValueError(f"ewc: fisher_of: mean goes with fisher_labels: true, not {self.fisher_labels}")
+            raise ValueError(f"fisher_of: mean goes with fisher_labels: true, not {self.fisher_labels}")
+
+    def build(self, scenario, model):
         self._penalty = QuadraticPenalty()
         return super().build(scenario, model)
 

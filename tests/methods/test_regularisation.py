@@ -117,7 +117,7 @@ def test_ewc_of_the_mean_gradient_squares_the_gradient_of_the_tasks_loss(setting
     for ours, g in zip(method._penalty.importance, gradients, strict=True):
         torch.testing.assert_close(ours, torch.zeros_like(ours) if g is None else g.square(), rtol=1e-3, atol=1e-9)
     with pytest.raises(ValueError, match="fisher_of: mean goes with fisher_labels: true, not sampled"):
-        EWC(fisher_of="mean").start(scenario, SMALL_MODEL, SHORT)
+        EWC(fisher_of="mean")
 
 
 @pytest.mark.parametrize(("setting", "groups"), [("task", 2), ("domain", 1), ("class", 1)])
