@@ -18,6 +18,7 @@ import torch
 
 from benchmarks.config import CellSettings
 from benchmarks.cost import CellCost, PhaseCost, empty_scenario
+from benchmarks.products import fast_products
 from benchmarks.run import task_view
 from methods import Batch, Method, Phase, method_class
 
@@ -64,7 +65,7 @@ class StepTimer:
         parts = cell.identity_settings() | {"scenario": [cell.scenario.data, cell.scenario.setting]}
         key = json.dumps(parts | {"seed": None}, sort_keys=True)
         if key not in self._known:
-            with _one_thread(self.device):
+            with _as_a_worker(self.device):
                 self._known[key] = self._measure(cell, cost)
         return self._known[key]
 
@@ -139,11 +140,12 @@ def _steps_of(phases: Sequence[PhaseCost], measured: list[Measured], first: bool
 
 
 @contextmanager
-def _one_thread(device: torch.device):
-    """A worker on a processor has one."""
+def _as_a_worker(device: torch.device):
+    """One thread, and the products of a run."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with fast_products(device.type):
+            yield
     finally:
         torch.set_num_threads(before)

@@ -53,7 +53,9 @@ def check_comparable(champion: Entrant, challenger: Entrant, rules: list[Rule]) 
             problems.append(f"{scenario}: the challenger may store more: buffer_size {room[1]}, champion {room[0]}")
         if any(rule.measure == "seconds" for rule in rules):
             machines = [
-                f"{r.environment.get('hardware')}, {r.environment.get('threads')} threads" for r in (one, other)
+                f"{r.environment.get('hardware')}, {r.environment.get('threads')} threads, float32 products by "
+                f"{r.environment.get('products', 'BLAS')}"
+                for r in (one, other)
             ]
             if machines[0] != machines[1]:
                 problems.append(f"{scenario}: seconds do not compare between {machines[0]} and {machines[1]}")

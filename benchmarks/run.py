@@ -18,6 +18,7 @@ from benchmarks.config import CellSettings
 from benchmarks.environment import environment, peak_memory_bytes
 from benchmarks.evaluate import evaluate, evaluate_both
 from benchmarks.fit import Diverged, Trainer, fit
+from benchmarks.products import fast_products
 from benchmarks.record import Counts, Flops, Memory, RunRecord
 from benchmarks.run_log import RunLog
 from methods import Method, Phase, TaskView, method_class
@@ -105,18 +106,19 @@ def run_cell(
     status, error = "done", None
     cls = method_class(cell.method.name)
     try:
-        if progress.method is None:
-            with watch("train"):
-                progress.method = cls.from_settings(cell.method.settings)
-                progress.method.start(scenario, cell.model, cell.training, cell.seed, device)
-            _record_rows(progress, 0, scenario, watch)
-        if log:
-            log.start(progress.done)
-        for task in scenario.tasks[progress.done :]:
-            _do_task(progress, scenario, task, watch, log)
-            progress.seconds["total"] = before + time.perf_counter() - start
-            if checkpoint and progress.done < len(scenario.tasks):
-                save_checkpoint(checkpoint, cell, progress, device)
+        with fast_products(device) as products:
+            if progress.method is None:
+                with watch("train"):
+                    progress.method = cls.from_settings(cell.method.settings)
+                    progress.method.start(scenario, cell.model, cell.training, cell.seed, device)
+                _record_rows(progress, 0, scenario, watch)
+            if log:
+                log.start(progress.done)
+            for task in scenario.tasks[progress.done :]:
+                _do_task(progress, scenario, task, watch, log)
+                progress.seconds["total"] = before + time.perf_counter() - start
+                if checkpoint and progress.done < len(scenario.tasks):
+                    save_checkpoint(checkpoint, cell, progress, device)
     except Diverged as diverged:
         status, error = "diverged", str(diverged)
     except Exception:
@@ -146,7 +148,7 @@ def run_cell(
         scenario_manifest=scenario.manifest,
         environment=environment(device)
         | ({"processes": ranks.world()} if ranks.world() > 1 else {})
-        | {"precision": resolve_precision(cell.training.precision, torch.device(device))},
+        | {"precision": resolve_precision(cell.training.precision, torch.device(device)), "products": products},
     )
 
 

@@ -170,6 +170,9 @@ def circumstances(records: list[RunRecord]) -> Protocol:
     # older records do not say it: they are all fp32
     if any(r.environment.get("precision", "fp32") != "fp32" for r in records):
         said["precision"] = _several(records, lambda e: e.get("precision", "fp32"), "rows differ in number format")
+    # nor this: what they had was the BLAS
+    if any(r.environment.get("products", "BLAS") != "BLAS" for r in records):
+        said["float32 products"] = _several(records, lambda e: e.get("products", "BLAS"), "times do not compare")
     return said
 
 
