@@ -60,8 +60,8 @@ def run(
     ] = False,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
-    from benchmarks.cost_command import check_affordable, dry_run_text, price
-    from benchmarks.cost_time import StepTimer
+    from benchmarks.cost.command import check_affordable, dry_run_text, price
+    from benchmarks.cost.seconds import StepTimer
     from benchmarks.grid import rehearse
     from benchmarks.progress import run_with_progress
     from benchmarks.report import write_report
@@ -127,8 +127,8 @@ def cost(
 ) -> None:
     """What SUITE costs, without training: parameters, FLOPs, stored bytes, and the hours on this machine."""
     from benchmarks.config import SettingsError, load_suite, nearest
-    from benchmarks.cost_command import as_csv, price, table
-    from benchmarks.cost_time import StepTimer
+    from benchmarks.cost.command import as_csv, price, table
+    from benchmarks.cost.seconds import StepTimer
     from benchmarks.grid import make_grid
 
     formats = ["table", "csv"]
@@ -219,7 +219,7 @@ def report(
     if plots:
         counted = None
         if count_flops:
-            from benchmarks.cost_command import count_growth
+            from benchmarks.cost.command import count_growth
 
             counted = count_growth(grid, scan, None, _on_terminal)
         out.print(f"plots:       {write_plots(grid, scan, folder, counted)[-1]}", markup=False)
@@ -235,9 +235,9 @@ def publish(
     partial: Annotated[bool, typer.Option("--partial", help="leave cells that have not run for later")] = False,
 ) -> None:
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
+    from benchmarks.ledger.render import write_ledger
     from benchmarks.publish import publish_suite
     from benchmarks.report.overview import write_guide, write_index
-    from benchmarks.reproduce_render import write_ledger
 
     grid, store = _grid(suite, None, None, None, None, results_dir)
     folder = publish_suite(grid, _scan(store), results_dir / "published", several_commits, partial)
@@ -274,9 +274,9 @@ def reproduce(
     Only whole protocols are published; with --methods, --scenarios or --seeds the comparison is of your own runs.
     """
     from benchmarks.config import SettingsError
-    from benchmarks.reproduce import load_protocols
-    from benchmarks.reproduce_command import lines_of, listing, warn_of_changes
-    from benchmarks.reproduce_render import write_ledger
+    from benchmarks.ledger.command import lines_of, listing, warn_of_changes
+    from benchmarks.ledger.compare import load_protocols
+    from benchmarks.ledger.render import write_ledger
 
     loaded = load_protocols(protocols or ())
     if list_:
@@ -369,8 +369,8 @@ def gate(
     junit: Annotated[Path | None, typer.Option("--junit", help="write it here as JUnit XML")] = None,
 ) -> None:
     """Judge a challenger against its champion: exit 0 pass, 1 fail, 2 inconclusive or not comparable."""
-    from benchmarks.gate_command import run_gate
-    from benchmarks.gate_rules import make_rules
+    from benchmarks.gate.command import run_gate
+    from benchmarks.gate.rules import make_rules
 
     rules = make_rules(max_acc_drop, max_fm, max_bwt_drop, max_flops_growth, max_seconds_growth, drops, limits, growths)
     outputs = {"--json": json, "--summary": summary, "--junit": junit}
@@ -391,7 +391,7 @@ def promote(
 ) -> None:
     """Make a challenger the champion, keeping the old one."""
     from benchmarks.config import SettingsError, parse_seeds
-    from benchmarks.gate_command import run_promote
+    from benchmarks.gate.command import run_promote
 
     problems: list[str] = []
     wanted = parse_seeds(seeds, problems) if seeds else None
@@ -403,7 +403,7 @@ def promote(
 @app.command()
 def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Python files with methods")]) -> None:
     """Prove that the methods in FILE, from anywhere, keep the contract; print what was proved. Exit 1 where one does not."""
-    from benchmarks.contract_check import check_files
+    from benchmarks.contract.check import check_files
 
     text, kept = check_files(files)
     out.print(text, markup=False)

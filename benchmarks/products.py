@@ -27,12 +27,8 @@ def fast_products(device: str) -> Iterator[Library]:
     if device != "cpu" or not onednn_is_exact():
         yield "BLAS"
         return
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-    try:
+    with _left_to_onednn():
         yield "oneDNN"
-    finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
 
 
 @lru_cache
@@ -45,10 +41,17 @@ def onednn_is_exact() -> bool:
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(128, 784, generator=generator), torch.randn(784, 256, generator=generator)
     exact = a.double() @ b.double()
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-    try:
+    with _left_to_onednn():
         error = (a @ b - exact).abs().max() / exact.abs().max()
-    finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
     return error.item() < EXACT
+
+
+@contextmanager
+def _left_to_onednn() -> Iterator[None]:
+    products = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # a module's property
+    before = products.fp32_precision
+    products.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        products.fp32_precision = before

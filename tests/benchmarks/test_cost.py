@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
 from benchmarks.config import SettingsError, load_suite, resolve
-from benchmarks.cost import cost_of, growth_of
-from benchmarks.cost_command import check_affordable, too_long
+from benchmarks.cost.command import check_affordable, too_long
+from benchmarks.cost.count import cost_of, growth_of
 from benchmarks.run import run_cell
 from tests.benchmarks.helpers import cells, suite_file
 
@@ -136,11 +136,11 @@ def test_dry_run_says_how_long(tmp_path):
 
 
 def test_days_of_cpu_want_a_yes(monkeypatch):
-    from benchmarks import cost_command
+    from benchmarks.cost import command
     from benchmarks.grid import make_grid
 
     long = make_grid(load_suite("cifar100-b50", ["finetune"], ["cifar100-b50-inc25/class"])).cells
-    monkeypatch.setattr(cost_command, "price", lambda *_: [cost_command.Priced(None, 100 * 3600.0, 1)])
+    monkeypatch.setattr(command, "price", lambda *_: [command.Priced(None, 100 * 3600.0, 1)])
     with pytest.raises(SettingsError, match=r"about 100 hours on CPU.*--yes"):
         check_affordable(long, ["cpu", "cpu"], None, lambda _: None)
     check_affordable(long, ["cuda:0"], None, lambda _: None)

@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.config import SettingsError, identity_of, load_suite
-from benchmarks.gate import gate
-from benchmarks.gate_champion import Entrant, find_challenger, load_champion, promote
-from benchmarks.gate_command import run_gate, run_promote
-from benchmarks.gate_render import junit, markdown, terminal
-from benchmarks.gate_rules import make_rules
+from benchmarks.gate.champion import Entrant, find_challenger, load_champion, promote
+from benchmarks.gate.command import run_gate, run_promote
+from benchmarks.gate.judge import gate
+from benchmarks.gate.render import junit, markdown, terminal
+from benchmarks.gate.rules import make_rules
 from benchmarks.grid import make_grid
 from benchmarks.record import Counts, Flops, RunRecord
 from benchmarks.store import Store

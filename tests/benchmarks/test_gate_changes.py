@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gate_champion import promote
-from benchmarks.gate_changes import champions_of, changed_methods, main
+from benchmarks.gate.champion import promote
+from benchmarks.gate.changes import champions_of, changed_methods, main
 from methods import METHODS
 from tests.benchmarks.test_gate import runs
 

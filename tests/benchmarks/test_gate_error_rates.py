@@ -11,9 +11,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks.gate import pose
-from benchmarks.gate_rules import Rule, make_rules
-from benchmarks.verdict import Estimate, Question, decide, overall
+from benchmarks.gate.judge import pose
+from benchmarks.gate.rules import Rule, make_rules
+from benchmarks.gate.statistics import Estimate, Question, decide, overall
 
 PAIRS = 1000
 SEEDS = 5

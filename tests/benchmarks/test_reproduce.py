@@ -15,13 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.config
-import benchmarks.reproduce as reproduce
+import benchmarks.ledger.compare as reproduce
 from benchmarks.__main__ import app
 from benchmarks.config import SettingsError, load_suite
 from benchmarks.grid import make_grid
-from benchmarks.reproduce import Entry, compare, entries_of, judge, protocol_names, unmatched
-from benchmarks.reproduce_references import REFERENCES, Published, Reference, load_reference
-from benchmarks.reproduce_render import FILE, NOT_EXAMINED, ledger, summary
+from benchmarks.ledger.compare import Entry, compare, entries_of, judge, protocol_names, unmatched
+from benchmarks.ledger.published import REFERENCES, Published, Reference, load_reference
+from benchmarks.ledger.render import FILE, NOT_EXAMINED, ledger, summary
 from benchmarks.run import run_cell
 from benchmarks.store import Scan, Store
 from metrics import Estimate, Summary, summarise

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks.contract_run import make
+from benchmarks.contract.trial import make
 from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.report.measures import score_measure
 from benchmarks.run import run_cell, task_view, train_task

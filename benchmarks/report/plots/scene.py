@@ -20,7 +20,7 @@ from metrics import AccuracyMatrix, Summary, summarise
 
 Array = NDArray[np.float64]
 Counted = Mapping[tuple[str, str], Array]
-"""FLOPs of one prediction after each task, [T], by scenario and method: known without a run (benchmarks/cost.py)."""
+"""FLOPs of one prediction after each task, [T], by scenario and method: known without a run (benchmarks/cost/count.py)."""
 MEASURES = ["acc", "fm.mean", "flops.inference", "flops.training"]
 
 

@@ -1,6 +1,6 @@
 """The gate: may this challenger take the champion's place?
 
-Both sides are run records. Each rule is judged in each scenario, from counts; `benchmarks.verdict` has the statistics.
+Both sides are run records. Each rule is judged in each scenario, from counts; `benchmarks.gate.statistics` has the statistics.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from benchmarks.config import SettingsError
-from benchmarks.gate_champion import Entrant
-from benchmarks.gate_comparable import check_comparable, remarks
-from benchmarks.gate_rules import Rule
-from benchmarks.verdict import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, mean, overall
+from benchmarks.gate.champion import Entrant
+from benchmarks.gate.comparable import check_comparable, remarks
+from benchmarks.gate.rules import Rule
+from benchmarks.gate.statistics import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, mean, overall
 
 VERDICT_VERSION = 1
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 2, "refused": 2}

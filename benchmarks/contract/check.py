@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.contract_kept import TrainingImages
-from benchmarks.contract_load import describe, load_methods
-from benchmarks.contract_run import (
+from benchmarks.contract.kept import TrainingImages
+from benchmarks.contract.load import describe, load_methods
+from benchmarks.contract.trial import (
     BUFFER,
     RECIPE,
     OffLimits,

@@ -1,4 +1,4 @@
-"""`git diff --name-only A...B | python -m benchmarks.gate_changes`: which champions a change concerns.
+"""`git diff --name-only A...B | python -m benchmarks.gate.changes`: which champions a change concerns.
 
 Prints a line for each champion whose method's code is among the changed paths: the champion's file, its method, suite,
 scenarios and seeds, separated by tabs. A file of methods/ that is no single method's own (base.py, buffer.py) concerns
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmarks.gate_champion import Entrant, load_champion
+from benchmarks.gate.champion import Entrant, load_champion
 from methods import METHODS
 
 CHAMPIONS = Path("results/champions")

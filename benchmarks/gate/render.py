@@ -6,7 +6,7 @@ import json
 import math
 from xml.etree import ElementTree
 
-from benchmarks.gate import Finding, Verdict, seeds_text
+from benchmarks.gate.judge import Finding, Verdict, seeds_text
 
 READING = (
     "pass: the 90% interval lies within the margin. fail: the estimate is beyond it and is no noise (one-sided t test, "

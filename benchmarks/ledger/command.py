@@ -8,9 +8,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.grid import Grid
-from benchmarks.reproduce import Row
-from benchmarks.reproduce_references import Reference
-from benchmarks.reproduce_render import summary
+from benchmarks.ledger.compare import Row
+from benchmarks.ledger.published import Reference
+from benchmarks.ledger.render import summary
 from benchmarks.store import Store
 
 

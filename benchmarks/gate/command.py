@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.config import SettingsError
-from benchmarks.gate import Verdict, gate
-from benchmarks.gate_champion import find_challenger, load_champion, names_path, promote
-from benchmarks.gate_render import json_text, junit, markdown, terminal
-from benchmarks.gate_rules import Rule
+from benchmarks.gate.champion import find_challenger, load_champion, names_path, promote
+from benchmarks.gate.judge import Verdict, gate
+from benchmarks.gate.render import json_text, junit, markdown, terminal
+from benchmarks.gate.rules import Rule
 from benchmarks.whole_files import write_whole
 
 RENDERERS: dict[str, Callable[[Verdict], str]] = {"--json": json_text, "--summary": markdown, "--junit": junit}
@@ -56,7 +56,7 @@ def run_promote(
     changes: list[str] | None = None,
 ) -> str:
     """Makes the challenger the champion and says so. Raises SettingsError where its records could not be a champion's."""
-    from benchmarks.gate_comparable import check_entrant
+    from benchmarks.gate.comparable import check_entrant
 
     entrant = find_challenger(challenger, suite, results_dir, scenarios, seeds, changes)
     problems = check_entrant(entrant, "challenger")

@@ -13,8 +13,8 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.config import CellSettings, SettingsError
-from benchmarks.cost import CellCost, cost_of, growth_of
-from benchmarks.cost_time import StepTimer
+from benchmarks.cost.count import CellCost, cost_of, growth_of
+from benchmarks.cost.seconds import StepTimer
 from benchmarks.grid import Grid
 from benchmarks.report.units import PREFIXES
 from benchmarks.store import Scan

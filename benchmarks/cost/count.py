@@ -1,7 +1,7 @@
 """What a cell costs, without training it: parameters, FLOPs and stored bytes after each task.
 
 The method is taken through its tasks as a run takes it, with the true number of examples of every class and the true
-batch sizes, but without values (benchmarks/valueless.py): no data is read and no product computed. Of each phase are
+batch sizes, but without values (benchmarks/cost/valueless.py): no data is read and no product computed. Of each phase are
 run, and counted, the steps whose `step_shape` is new; then the rest of the first epoch as one step, so that memories
 fill as they will; then one step of each size, which stands for all the others. What depends on values is not in it: the
 sizes of what a method selects by its answers, and solvers (`extra_flops`).
@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from benchmarks.config import CellSettings
+from benchmarks.cost.valueless import META, valueless
 from benchmarks.run import inference_flops, task_view
-from benchmarks.valueless import META, valueless
 from methods import Method, Phase, method_class
 from metrics.flops import FlopMeter, Flops, count_flops
 from scenarios import Examples, Scenario, Stream, Task

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.config import SettingsError
-from benchmarks.gate_champion import Entrant
-from benchmarks.gate_rules import Rule
+from benchmarks.gate.champion import Entrant
+from benchmarks.gate.rules import Rule
 from benchmarks.record import RunRecord
 
 SHARED = ("scenario", "model", "training")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from benchmarks.ledger.compare import CLOSE, WIDE, Entry, Ours, Row, Verdict, compare, entries_of, unmatched
+from benchmarks.ledger.published import CONFIDENCE, Note, Published, Reference
 from benchmarks.report.markdown import NO_BREAK, escape, superscript
 from benchmarks.report.protocol import circumstances
 from benchmarks.report.table import Notes
-from benchmarks.reproduce import CLOSE, WIDE, Entry, Ours, Row, Verdict, compare, entries_of, unmatched
-from benchmarks.reproduce_references import CONFIDENCE, Note, Published, Reference
 from benchmarks.whole_files import write_whole
 from metrics import SCORES
 

@@ -10,10 +10,10 @@ from typing import Literal
 
 from benchmarks.config import SettingsError, load_suite, nearest, suite_names
 from benchmarks.grid import Grid, make_grid, matched_by_name
+from benchmarks.ledger.published import REFERENCES, Published, Reference, load_reference
 from benchmarks.record import RunRecord
 from benchmarks.report.runs import Runs, gather
 from benchmarks.report.wording import numbers
-from benchmarks.reproduce_references import REFERENCES, Published, Reference, load_reference
 from benchmarks.store import Scan, Store
 from metrics import Difference, Estimate, Summary, score, summarise, welch_difference
 

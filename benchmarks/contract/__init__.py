@@ -1,0 +1,1 @@
+"""The contract of a method, put to the proof."""

@@ -1,0 +1,1 @@
+"""What a cell costs, before it is run."""

@@ -1,0 +1,1 @@
+"""Do our numbers agree with the published ones?"""
