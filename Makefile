@@ -1,11 +1,11 @@
-# Retain: `make bench` from a fresh clone. Variables: PYTHON, DATA_ROOT, WORKERS, GPUS, DDP, LOGS, YES,
+# Retain: `make bench` from a fresh clone. Variables: PYTHON, DATA_ROOT, WORKERS, GPUS, DDP, LOGS, YES, SHARD,
 # REQUIREMENTS, VENV_FLAGS.
 PYTHON ?= python3
 REQUIREMENTS ?= requirements.lock
 VENV_FLAGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
-OPTIONS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) $(if $(YES),--yes) $(if $(LOGS),--keep-logs)
+OPTIONS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) $(if $(YES),--yes) $(if $(LOGS),--keep-logs) $(if $(SHARD),--shard $(SHARD))
 comma := ,
 ifdef DDP
 # one cell at a time, on as many processes as there are GPUs named (without any: WORKERS processors)

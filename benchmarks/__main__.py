@@ -51,6 +51,9 @@ def run(
     results_dir: ResultsDir = Path("results"),
     dry_run: DryRun = False,
     yes: Yes = False,
+    shard: Annotated[
+        str | None, typer.Option("--shard", help="k/n: only the k-th of n parts of the cells, one a machine")
+    ] = None,
     ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
     logs: Annotated[
         bool,
@@ -76,9 +79,11 @@ def run(
         devices = _devices(workers, gpus)
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
     scan = _scan(store)
-    missing = grid.missing(scan)
+    own = grid.shard(shard) if shard else grid
+    missing = own.missing(scan)
     out.print(
-        f"suite {grid.suite.name}: {len(grid.cells)} cells, {len(grid.cells) - len(missing)} done, {len(missing)} to run"
+        f"suite {grid.suite.name}: {len(own.cells)} cells, {len(own.cells) - len(missing)} done, {len(missing)} to run"
+        + (f", part {shard} of {len(grid.cells)} cells" if shard else "")
         + (f", {len(grid.impossible)} pairs not applicable" if grid.impossible else "")
     )
     if dry_run:
@@ -108,7 +113,7 @@ def run(
         out.print(f"logs:        {store.folder / 'logs'}", markup=False)
     out.print(f"leaderboard: {report.markdown}", markup=False)
     out.print(f"all suites:  {write_index(results_dir, more=own_file(suite, grid, scan, changes))}", markup=False)
-    unsuccessful = [cell for cell, status in grid.statuses(scan) if status in ("failed", "diverged")]
+    unsuccessful = [cell for cell, status in own.statuses(scan) if status in ("failed", "diverged")]
     if failed or unsuccessful:
         err.print(f"{len(unsuccessful)} cells failed; `status {suite}` says which and why", markup=False)
         raise typer.Exit(1)

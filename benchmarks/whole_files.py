@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside `path` to write to; what was written there then takes the place of `path`.
 
     Where the writing raises, `path` stays as it was. The folder is made where there is none.
+    The name is this process's alone, also among machines that share the folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)

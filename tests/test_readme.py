@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.config import read_yaml
+from benchmarks.config import load_suite, read_yaml
+from benchmarks.grid import make_grid
 from benchmarks.store import Store
 from methods import METHODS
 from metrics import score
@@ -87,6 +88,20 @@ def test_make_commands_exist():
     for line in re.findall(r"^make [^#\n`]*", README, re.M):
         done = subprocess.run(["make", "-n", *shlex.split(line)[1:]], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
+def test_the_array_of_the_cluster_covers_the_grid():
+    words = shlex.split(block("cluster"))
+    first, last = re.search(r"--array=(\d+)-(\d+)", block("cluster")).groups()
+    seen = []
+    for k in range(int(first), int(last) + 1):
+        script = words[words.index("--wrap") + 1].replace("make ", "make -n ", 1)
+        environment = os.environ | {"SLURM_ARRAY_TASK_ID": str(k)}
+        done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert f"run cifar100-b50 --shard {k}/8 --gpus 0" in " ".join(done.stdout.split())
+        seen += make_grid(load_suite("cifar100-b50")).shard(f"{k}/8").cells
+    assert len({cell.identity for cell in seen}) == len(make_grid(load_suite("cifar100-b50")).cells)
 
 
 def test_the_method_shown_runs_as_it_stands(monkeypatch):

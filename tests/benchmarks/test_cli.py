@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
 from benchmarks.catalogue import CATALOGUES
-from benchmarks.config import SettingsError
+from benchmarks.config import SettingsError, load_suite
+from benchmarks.grid import make_grid
 from benchmarks.store import Store
 from tests.benchmarks.helpers import suite_file
 
@@ -51,6 +52,31 @@ def test_dry_run_runs_nothing(suite, tmp_path):
     done = invoke("run", str(suite), "--results-dir", str(tmp_path / "results"), "--dry-run", "--seeds", "2")
     assert "split er seed 1" in done.output
     assert not (tmp_path / "results").exists()
+
+
+def test_parts_of_a_grid_share_no_cell_and_leave_none_out(tmp_path):
+    whole = make_grid(load_suite("digits"))
+    parts = [whole.shard(f"{k}/4").cells for k in (1, 2, 3, 4)]
+    assert sorted(c.identity for part in parts for c in part) == sorted(c.identity for c in whole.cells)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    # dealt out in the suite's order, a method would stay in one part where its number and that of parts divide
+    for part in parts:
+        assert 3 <= sum(c.method_name == "gem" for c in part) <= 12  # of 25
+    for wrong in ("0/4", "5/4", "2", "a/b", "1/0", "-1/2"):
+        with pytest.raises(SettingsError, match=f"--shard {wrong}: say k/n"):
+            whole.shard(wrong)
+
+
+def test_two_machines_make_one_leaderboard(tmp_path):
+    suite = suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 10}}", seeds=2)
+    where = ("--results-dir", str(tmp_path / "results"), "--workers", "1")
+    first = invoke("run", str(suite), *where, "--shard", "1/2")
+    assert first.exit_code == 0, first.output
+    assert "2 cells, 0 done, 2 to run, part 1/2 of 4 cells" in first.output
+    second = invoke("run", str(suite), *where, "--shard", "2/2")
+    assert second.exit_code == 0, second.output
+    assert "4 done, 0 missing" in invoke("status", str(suite), *where[:2]).output
+    assert "2 done, 0 to run" in invoke("run", str(suite), *where, "--shard", "1/2").output
 
 
 def test_wrong_requests_say_everything_and_exit_with_2(tmp_path):
