@@ -1,5 +1,6 @@
 """Gradient episodic memory (Lopez-Paz & Ranzato 2017)."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import daqp
@@ -61,19 +62,23 @@ class GEM(Method):
     def begin_task(self, task: TaskView) -> None:
         # normalised once a task: every step passes over the whole memory
         self._past = [self.batch(examples) for examples in self.memory.tasks]
+        size = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
+        self._constraints = torch.empty(len(self._past), size, device=self.device)
 
     def adjust_gradients(self, batch: Batch) -> None:
         if not self._past:
             return
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        constraints = torch.stack([gradient_of(super(GEM, self).loss(old), parameters) for old in self._past])
+        for old, row in zip(self._past, self._constraints, strict=True):
+            gradient_of(super().loss(old), parameters, out=row)
         gradient = flat_gradient(parameters)
-        if (constraints @ gradient < 0).any():
-            set_gradient(parameters, project(gradient, constraints, self.margin, self.ridge))
-            k, n = constraints.shape
+        if (self._constraints @ gradient < 0).any():
+            set_gradient(parameters, project(gradient, self._constraints, self.margin, self.ridge))
+            k, n = self._constraints.shape
             self._flops += 2 * k * k * n + 2 * k * n + 2 * k * n  # G G^T, G g, G^T v; the QP itself has k variables
 
     def end_task(self, task: TaskView) -> None:
+        del self._constraints
         for _ in range(self._selections):
             self.memory.store(task.train)
 
@@ -94,19 +99,35 @@ def project(gradient: Tensor, constraints: Tensor, margin: float = 0.0, ridge: f
     Raises RuntimeError where the solver finds no solution.
     """
     # In numpy: its products are then counted where they happen (extra_flops), not by the first step's count.
-    rows = constraints.detach().cpu().numpy().astype(np.float64)
-    g = gradient.detach().cpu().numpy().astype(np.float64)
-    gram = rows @ rows.T + ridge * np.eye(len(rows))
+    rows, g = constraints.detach().cpu().numpy(), gradient.detach().cpu().numpy()
+    k = len(rows)
+    products = np.zeros((k + 1, k + 1))
+    for _, part in _doubled(rows, g):
+        products += part @ part.T
+    gram = products[:k, :k] + ridge * np.eye(k)
     scale = np.sqrt(np.maximum(gram.diagonal(), 1e-60))
     # v for rows of unit length is v * scale: the same problem, well scaled. Nearly parallel gradients make the
     # matrix singular; a ridge far below the tolerance keeps it definite.
-    hessian = gram / np.outer(scale, scale) + 1e-12 * np.eye(len(rows))
-    against = (rows @ g) / scale
-    free = np.eye(len(rows))
-    lower, upper = margin * scale, np.full(len(rows), 1e30)
+    hessian = gram / np.outer(scale, scale) + 1e-12 * np.eye(k)
+    against = products[:k, k] / scale
+    lower, upper = margin * scale, np.full(k, 1e30)
     v, _, status, _ = daqp.solve(
-        hessian, against, free, upper, lower, np.zeros(len(rows), dtype=np.int32), primal_tol=1e-12, dual_tol=1e-12
+        hessian, against, np.eye(k), upper, lower, np.zeros(k, dtype=np.int32), primal_tol=1e-12, dual_tol=1e-12
     )
     if status < 1:
-        raise RuntimeError(f"GEM's quadratic program of {len(rows)} constraints failed (daqp status {status})")
-    return torch.from_numpy(g + (v / scale) @ rows).to(gradient)
+        raise RuntimeError(f"GEM's quadratic program of {k} constraints failed (daqp status {status})")
+    weights, projected = np.append(v / scale, 1.0), np.empty_like(g)
+    for columns, part in _doubled(rows, g):
+        projected[columns] = weights @ part
+    return torch.from_numpy(projected).to(gradient)
+
+
+def _doubled(rows: np.ndarray, g: np.ndarray, width: int = 16384) -> Iterator[tuple[slice, np.ndarray]]:
+    """(columns, [rows; g] of these columns in double precision), in pieces that a processor's cache holds: whole, the
+    copies would cost more than the products. The array given is written over by the next."""
+    array = np.empty((len(rows) + 1, width))
+    for start in range(0, len(g), width):
+        columns = slice(start, min(start + width, len(g)))
+        part = array[:, : columns.stop - start]
+        part[:-1], part[-1] = rows[:, columns], g[columns]
+        yield columns, part

@@ -21,9 +21,8 @@ def set_gradient(parameters: list[nn.Parameter], vector: Tensor) -> None:
             p.grad.copy_(part.view_as(p))
 
 
-def gradient_of(loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
-    """d loss / d parameters as one vector [P]; the `.grad`s are left alone."""
+def gradient_of(loss: Tensor, parameters: list[nn.Parameter], out: Tensor | None = None) -> Tensor:
+    """d loss / d parameters as one vector [P], written into `out` where given; the `.grad`s are left alone."""
     grads = torch.autograd.grad(loss, parameters, allow_unused=True)
-    return torch.cat(
-        [(torch.zeros_like(p) if g is None else g).flatten() for g, p in zip(grads, parameters, strict=True)]
-    )
+    parts = [(torch.zeros_like(p) if g is None else g).flatten() for g, p in zip(grads, parameters, strict=True)]
+    return torch.cat(parts, out=out)
