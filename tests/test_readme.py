@@ -165,3 +165,9 @@ def test_the_figures_compared_are_those_of_the_published_records():
             found = [score("acc", r.matrix.matrix()) for r in records if (r.scenario, r.method) == (scenario, method)]
             assert len(found) == 5
             assert f"{100 * sum(found) / 5:.2f}" == figure
+
+
+@pytest.mark.skipif(not (ROOT / "results/published/reproduction.md").exists(), reason="no protocol is published yet")
+def test_the_ledgers_sum_is_that_of_the_committed_page():
+    shown = re.search(r"<!-- ledger -->\n> (.*)", README).group(1)
+    assert f"**{shown}**" in (ROOT / "results/published/reproduction.md").read_text().splitlines()

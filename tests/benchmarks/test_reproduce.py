@@ -24,7 +24,7 @@ from benchmarks.ledger.published import REFERENCES, Published, Reference, load_r
 from benchmarks.ledger.render import FILE, NOT_EXAMINED, ledger, summary
 from benchmarks.run import run_cell
 from benchmarks.store import Scan, Store
-from metrics import Estimate, Summary, summarise
+from metrics import Estimate, Summary, score, summarise
 from tests.benchmarks.test_report_fixtures import RecordedGrid, planted, recorded, shifted
 from tests.benchmarks.test_report_golden import GOLDEN, IMPOSSIBLE, RECORDS, SUITE
 
@@ -349,6 +349,34 @@ def committed() -> bool:
 @pytest.mark.skipif(not committed(), reason="no protocol is published yet")
 def test_the_committed_ledger_is_the_one_of_the_committed_records():
     assert ledger(entries_of(COMMITTED.parent, published=True)).encode() == (COMMITTED / FILE).read_bytes()
+
+
+@pytest.mark.skipif(not committed(), reason="no protocol is published yet")
+def test_the_committed_ledger_holds_what_is_asked_of_it():
+    rows = [row for entry in entries_of(COMMITTED.parent, published=True) for row in compare(entry)]
+    compared = [row for row in rows if row.verdict != "not run"]
+    assert len(compared) >= 40
+    assert sum(row.verdict == "agrees" for row in compared) >= 0.85 * len(compared)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "near_chance", "replay"),
+    [
+        ("hsu2018_splitmnist", ["ewc", "online-ewc", "si"], ["rehearsal-1100", "rehearsal-4400", "gem-1100"]),
+        ("vdv2022_splitmnist", ["ewc", "si"], ["er", "dgr"]),
+    ],
+)
+@pytest.mark.skipif(not committed(), reason="no protocol is published yet")
+def test_without_replay_classes_are_forgotten_and_with_it_they_are_not(protocol, near_chance, replay):
+    records = Store(COMMITTED / protocol / "records").scan().records.values()
+    accuracy = {}
+    for record in records:
+        if record.scenario == "split-mnist/class":
+            accuracy.setdefault(record.method, []).append(score("acc", record.matrix.matrix()))
+    mean = {method: sum(values) / len(values) for method, values in accuracy.items()}
+    # chance: the two classes of the last task of ten, all right
+    assert all(0.19 < mean[method] < 0.25 for method in near_chance), mean
+    assert all(mean[method] > 0.85 for method in replay), mean
 
 
 @pytest.mark.skipif(not committed(), reason="no protocol is published yet")
