@@ -167,7 +167,13 @@ def test_choices_and_source_of_the_suite_stand_on_the_page():
 
 @pytest.mark.parametrize(
     ("protocol", "values"),
-    [("hsu2018_splitmnist", 36), ("hsu2018_splitmnist_generated", 9), ("vdv2022_splitmnist", 23)],
+    [
+        ("hsu2018_splitmnist", 36),
+        ("hsu2018_splitmnist_generated", 9),
+        ("vdv2022_splitmnist", 23),
+        ("der2020_rotmnist", 20),
+        ("der2020_permmnist", 2),
+    ],
 )
 def test_shipped_values_are_whole(protocol, values):
     reference = load_reference(protocol)
