@@ -32,8 +32,8 @@ class EWC(Method):
     gamma: Annotated[float, Field(ge=0, le=1)] = hyper(1.0, "online: decay of the old Fisher", "Schwarz et al. 2018")
     fisher_labels: Labels = hyper(
         "sampled",
-        "labels of the Fisher: true (empirical), sampled, predicted or all (exact)",
-        "Martens 2014; Kunstner 2019",
+        "labels of the Fisher: true (empirical), true_weighted (by their probability), sampled, predicted or all (exact)",
+        "Martens 2014; Kunstner 2019; true_weighted: the code of Buzzega et al. 2020",
     )
     fisher_samples: Annotated[int, Field(ge=1)] | None = hyper(None, "training examples for the Fisher; none: all")
     fisher_of: Literal["examples", "mean"] = hyper(

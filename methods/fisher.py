@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from methods.per_example import summed_gradients
 
-Labels = Literal["true", "sampled", "predicted", "all"]
+Labels = Literal["true", "true_weighted", "sampled", "predicted", "all"]
 
 
 def fisher_diagonal(
@@ -27,6 +27,7 @@ def fisher_diagonal(
     logits: x -> [N, K] through `network`, over the K outputs that compete; batches of (x, y) with y in 0..K-1.
     labels: whose y: "true" (the empirical Fisher), "sampled" from the model, "predicted" (its argmax), or "all",
     each weighted by its probability (the exact Fisher: expectation over the model's own distribution).
+    "true_weighted" is the true label's term of "all" alone, as the code of Buzzega et al. 2020 has it.
 
     Call in eval mode: an example's gradient must not depend on the rest of its batch.
     """
@@ -74,6 +75,8 @@ def _targets(
     p = F.softmax(scores.detach(), dim=1)
     if labels == "true":
         return [(y, ones)]
+    if labels == "true_weighted":
+        return [(y, p.gather(1, y[:, None]).flatten())]
     if labels == "predicted":
         return [(p.argmax(1), ones)]
     if labels == "sampled":

@@ -31,6 +31,7 @@ def one_at_a_time(network, labels: str) -> list[torch.Tensor]:
         p = log_p.detach().exp()
         weights = {
             "true": F.one_hot(y, 4).float(),
+            "true_weighted": F.one_hot(y, 4) * p,
             "predicted": F.one_hot(p.argmax(), 4).float(),
             "all": p,
         }[labels]
@@ -41,7 +42,7 @@ def one_at_a_time(network, labels: str) -> list[torch.Tensor]:
     return [t / len(X) for t in total]
 
 
-@pytest.mark.parametrize("labels", ["true", "predicted", "all"])
+@pytest.mark.parametrize("labels", ["true", "true_weighted", "predicted", "all"])
 @pytest.mark.parametrize("build", [linear_network, convolutional_network])
 def test_equals_one_gradient_at_a_time(build, labels):
     network = build()
