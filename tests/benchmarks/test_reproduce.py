@@ -173,6 +173,7 @@ def test_choices_and_source_of_the_suite_stand_on_the_page():
         ("vdv2022_splitmnist", 23),
         ("der2020_rotmnist", 20),
         ("der2020_permmnist", 2),
+        ("vdv2019_splitmnist", 9),
     ],
 )
 def test_shipped_values_are_whole(protocol, values):
