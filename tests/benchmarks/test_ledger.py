@@ -2,7 +2,7 @@
 
 Where the page is meant to change, render the golden one anew and read the difference:
 
-    python -m tests.benchmarks.test_reproduce
+    python -m tests.benchmarks.test_ledger
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.config
-import benchmarks.ledger.compare as reproduce
+import benchmarks.ledger.compare
 from benchmarks.__main__ import app
 from benchmarks.config import SettingsError, load_suite
 from benchmarks.grid import make_grid
@@ -69,8 +69,10 @@ def test_the_golden_ledger_shows_every_verdict_and_drops_no_row(scan):
 
 def test_another_score_formula_gives_another_ledger(scan, monkeypatch):
     """What is shown is computed from the records' counts, not kept: compare the golden page."""
-    changed = reproduce.score
-    monkeypatch.setattr(reproduce, "score", lambda id, *matrices: changed("la" if id == "acc" else id, *matrices))
+    changed = benchmarks.ledger.compare.score
+    monkeypatch.setattr(
+        benchmarks.ledger.compare, "score", lambda id, *matrices: changed("la" if id == "acc" else id, *matrices)
+    )
     assert ledger(golden_entries(scan)) != (GOLDEN / FILE).read_text()
 
 
@@ -263,7 +265,7 @@ def where(tmp_path, monkeypatch):
     (folder / "doe2020.csv").write_text(VALUES)
     (folder / "doe2020.yaml").write_text(OURS)
     monkeypatch.setattr(benchmarks.config, "SUITES", tmp_path / "suites")
-    monkeypatch.setattr(reproduce, "load_reference", lambda name: load_reference(name, folder))
+    monkeypatch.setattr(benchmarks.ledger.compare, "load_reference", lambda name: load_reference(name, folder))
     return "--results-dir", str(tmp_path / "results")
 
 
