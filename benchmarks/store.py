@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,15 +75,7 @@ class Store:
     def check_writable(self, cells: int) -> None:
         """Raises SettingsError where `cells` records could not be written: said before training, not after."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / f".probe.{os.getpid()}.tmp"
-            try:
-                with open(probe, "w") as file:
-                    file.write("x" * 4096)
-                    file.flush()
-                    os.fsync(file.fileno())
-            finally:
-                probe.unlink(missing_ok=True)
+            write_whole(self.folder / ".probe", "x" * 4096, to_disk=True).unlink(missing_ok=True)
         except OSError as error:
             raise SettingsError([f"cannot write records to {self.folder}: {error.strerror or error}"]) from None
         free, needed = shutil.disk_usage(self.folder).free, cells * RECORD_BYTES

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from scenarios.seeding import seed_for
+from scenarios.seeding import generators_kept, seed_for
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -114,7 +113,7 @@ class _Erased:
 def check_transform(transform: ImageTransform) -> None:
     """Raises ValueError where timm does not know the policy, before anything is trained."""
     try:
-        with _generators_kept():
+        with generators_kept():
             compose(transform, True)(Image.new("RGB", (64, 48)))
     except Exception as error:
         raise ValueError(f"transform: timm cannot build it ({type(error).__name__}: {error})") from error
@@ -175,7 +174,7 @@ def pixels_in_training(
     """
     apply = compose(transform, True)
     pixels = []
-    with _generators_kept():
+    with generators_kept():
         for image, position in zip(images, positions, strict=True):
             own = seed_for(seed, int(position))
             random.seed(own)
@@ -183,15 +182,3 @@ def pixels_in_training(
             torch.default_generator.manual_seed(own)  # not torch.manual_seed, which would seed the GPUs too
             pixels.append(apply(image))
     return pixels
-
-
-@contextmanager
-def _generators_kept() -> Iterator[None]:
-    """Leaves the global generators of random, numpy and torch as they were."""
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
-        torch.set_rng_state(before[2])

@@ -5,7 +5,11 @@ batches, however much randomness either of them uses elsewhere: every purpose ha
 """
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -18,3 +22,15 @@ def seed_for(seed: int, *purpose: str | int) -> int:
 def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
     """A CPU generator that is used for `purpose` and for nothing else."""
     return torch.Generator().manual_seed(seed_for(seed, *purpose))
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Leaves the global generators of random, numpy and torch as they were."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        torch.set_rng_state(before[2])

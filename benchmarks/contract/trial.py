@@ -18,6 +18,7 @@ from benchmarks.run import train_task
 from methods import Method, OptimizerSettings, Recipe
 from models import ModelSettings
 from scenarios import Scenario, Split, Task
+from scenarios.seeding import generators_kept
 
 RECIPE = Recipe(epochs=30, schedule_scale=0.1, batch_size=10, optimizer=OptimizerSettings(lr=0.05, momentum=0.9))
 """Three epochs; phases of a method's own are a tenth of their length too."""
@@ -133,16 +134,11 @@ def make(cls: type[Method]) -> Method:
 @contextmanager
 def global_generators(seed: int) -> Iterator[None]:
     """Python's, numpy's and torch's global generators at `seed`; afterwards as they were."""
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    torch.manual_seed(seed)
-    try:
+    with generators_kept():
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.manual_seed(seed)
         yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
-        torch.set_rng_state(before[2])
 
 
 def same_state(one: dict[str, Tensor], other: dict[str, Tensor]) -> str | None:
