@@ -93,7 +93,7 @@ def identity_of(settings: dict[str, Any]) -> str:
     """sha256 of the canonical JSON of resolved settings.
 
     Settings that their class lists in `added_later` are left out where they have their default, which is what was done
-    before there were any: so records stay valid when a setting is added.
+    before there were any (or else stands in `former_values`): so records stay valid when a setting is added.
     """
     told = {part: _without_added(part, values) for part, values in settings.items()}
     return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -113,7 +113,8 @@ def _without_added(part: str, values: Any) -> Any:
     defaults = {
         n: f.get_default(call_default_factory=True) for n, f in cls.model_fields.items() if n in cls.added_later
     }
-    return {k: v for k, v in values.items() if not _is_new(cls, k, v, defaults)}
+    former = getattr(cls, "former_values", {})
+    return {k: v for k, v in values.items() if not (_is_new(cls, k, v, defaults) or (k in former and v == former[k]))}
 
 
 def _is_new(cls: Any, name: str, value: Any, defaults: dict[str, Any]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,23 +61,26 @@ def _digits(roots: tuple[Path, ...]) -> Dataset:
 
 
 def _mnist_like(kind: str, mean: float, std: float) -> Callable[[tuple[Path, ...]], Dataset]:
-    files = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-
     def load(roots: tuple[Path, ...]) -> Dataset:
         import torchvision.datasets
 
-        dataset_class = getattr(torchvision.datasets, kind)
-        root = _find(kind, [f"{kind}/raw/{file}" for file in files], roots)
+        files = [f"{kind}/raw/{file}" for file in IDX_FILES]
+        root = _find(files, roots)
         if root is None:
             root = roots[-1]
-            _download(lambda: dataset_class(root, train=True, download=True), kind, f"{kind}/raw/{files[0]}", roots)
-        train, test = (_read(lambda t=t: dataset_class(root, train=t), kind, root) for t in (True, False))
+            dataset_class = getattr(torchvision.datasets, kind)
+            _download(lambda: dataset_class(root, train=True, download=True), kind, files[0], roots)
+        parts = [
+            _read(lambda f=f, sha=sha: read_idx(root / f, sha), kind, root)
+            for f, sha in zip(files, CHECKSUMS[kind], strict=True)
+        ]
+        train_images, train_labels, test_images, test_labels = parts
         return Dataset(
             kind.lower(),
-            train.data.unsqueeze(1),
-            train.targets.long(),
-            test.data.unsqueeze(1),
-            test.targets.long(),
+            train_images.unsqueeze(1),
+            train_labels.long(),
+            test_images.unsqueeze(1),
+            test_labels.long(),
             255.0,
             (mean,),
             (std,),
@@ -84,12 +89,26 @@ def _mnist_like(kind: str, mean: float, std: float) -> Callable[[tuple[Path, ...
     return load
 
 
+def read_idx(path: Path, sha256: str) -> Tensor:
+    """uint8 tensor of an IDX file (LeCun et al. 1998), or of `path`.gz where only that is there.
+
+    Raises ValueError where the unpacked bytes are not those of the published file, whose `sha256` is given.
+    """
+    data = path.read_bytes() if path.is_file() else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path.name} is not the published file: its sha256 is {found[:12]}..., not {sha256[:12]}...")
+    n_dims = data[3]
+    shape = np.frombuffer(data, ">i4", n_dims, offset=4).tolist()
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8, offset=4 + 4 * n_dims).view(shape)
+
+
 def _cifar(kind: str, base: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Callable[..., Dataset]:
     def load(roots: tuple[Path, ...]) -> Dataset:
         import torchvision.datasets
 
         dataset_class = getattr(torchvision.datasets, kind)
-        root = _find(kind, [f"{base}/{file}" for file, _ in dataset_class.train_list + dataset_class.test_list], roots)
+        root = _find([f"{base}/{file}" for file, _ in dataset_class.train_list + dataset_class.test_list], roots)
         if root is None:
             root = roots[-1]
             _download(lambda: dataset_class(root, train=True, download=True), kind, f"{base}/", roots)
@@ -122,10 +141,10 @@ def _tree(name: str, folders: list[str], class_list: str | None = None) -> Calla
     return load
 
 
-def _find(kind: str, files: list[str], roots: tuple[Path, ...]) -> Path | None:
-    """The first root that has every file (also gzipped, which torchvision unpacks)."""
+def _find(files: list[str], roots: tuple[Path, ...]) -> Path | None:
+    """The first root that has every file, itself or gzipped."""
     for root in roots:
-        if all((root / file).is_file() for file in files):
+        if all((root / file).is_file() or (root / f"{file}.gz").is_file() for file in files):
             return root
     return None
 
@@ -176,6 +195,24 @@ def outline(name: str, data_root: str | os.PathLike[str] | None = None) -> Outli
     _, channels, height, width = d.train_images.shape
     return Outline((channels, height, width), train, test)
 
+
+IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+CHECKSUMS = {
+    "MNIST": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+    "FashionMNIST": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
+}
+"""sha256 of the unpacked IDX_FILES, whose gzipped forms have the md5 that torchvision lists."""
 
 FOLDER = "folder:"
 """folder:NAME is the tree of class folders NAME/{train,val}/CLASS/ under DATA_ROOT, whatever its classes are."""

@@ -68,10 +68,15 @@ def read_classes(root: Path, class_list: str | None = None) -> list[str]:
         if classes:
             return classes
         raise DataNotFound(f"{path} names no class")
-    train = root / PARTS[0]
-    classes = sorted(e.name for e in os.scandir(train) if e.is_dir() and e.name[0] != ".") if train.is_dir() else []
+    classes = _class_folders(root / PARTS[0])
     if not classes:
-        raise DataNotFound(f"{train} has no class folders")
+        raise DataNotFound(f"{root / PARTS[0]} has no class folders")
+    extra = sorted(set(_class_folders(root / PARTS[1])) - set(classes))
+    if extra:
+        raise DataNotFound(
+            f"{root} is not whole: {PARTS[1]}/ has classes that {PARTS[0]}/ has not: {', '.join(extra[:SHOWN])}. Add their "
+            f"folders, or name the classes that are meant in {root / 'classes.txt'}, one a line."
+        )
     return classes
 
 
@@ -88,23 +93,39 @@ def scan_tree(root: Path, classes: list[str]) -> Scan:
     return scan
 
 
+def _class_folders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+
+
 def _class_files(root: Path, folder: str, problems: list[str]) -> list[tuple[str, int]]:
     """(path relative to root, bytes) of the images in `folder` and below; what is wrong is added to `problems`."""
     if not (root / folder).is_dir():
         problems.append(f"missing class folder {root / folder}")
         return []
     files, others, folders = [], 0, [folder]
+    top = os.path.realpath(root / folder)
+    seen = {top}
     while folders:
         here = folders.pop()
         for entry in os.scandir(root / here):
+            path = f"{here}/{entry.name}"
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                folders.append(f"{here}/{entry.name}")
-            elif entry.name.lower().endswith(EXTENSIONS):
-                files.append((f"{here}/{entry.name}", entry.stat().st_size))
-            else:
+                real = os.path.realpath(entry.path)
+                if real in seen or top.startswith(real + os.sep):
+                    problems.append(f"folder that is read already, by another link or from above: {root / path}")
+                    continue
+                seen.add(real)
+                folders.append(path)
+            elif not entry.name.lower().endswith(EXTENSIONS):
                 others += 1
+            elif not entry.is_file():  # follows links
+                problems.append(f"broken link {root / path}" if entry.is_symlink() else f"no file: {root / path}")
+            else:
+                files.append((path, entry.stat().st_size))
     if not files:
         only = f" ({others} other files; images end in {', '.join(EXTENSIONS)})" if others else ""
         problems.append(f"empty class: no image in {root / folder}{only}")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -120,21 +120,44 @@ def check_transform(transform: ImageTransform) -> None:
 
 
 def read_image(path: str | os.PathLike[str]) -> Image.Image:
-    """The file as RGB, by torchcodec where it is installed and by Pillow otherwise, or where torchcodec fails.
+    """The file as RGB, turned as its EXIF orientation says; 16-bit greys are scaled by 1/257 to 8 bits.
 
-    Raises CorruptImage, which names the file.
+    By torchcodec where it is installed and reads the file, else by Pillow. Raises CorruptImage, which names the file.
     """
     decode = _torchcodec()
-    if decode is not None:
-        try:
-            return Image.fromarray(decode(path, mode="RGB").permute(1, 2, 0).numpy())
-        except Exception:
-            pass  # Pillow reads formats that torchcodec does not, and else says what is wrong
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            plain = image.mode in ("L", "RGB") and image.getexif().get(ORIENTATION, 1) == 1
+            if decode is not None and plain:
+                try:
+                    return Image.fromarray(decode(path, mode="RGB").permute(1, 2, 0).numpy())
+                except Exception:
+                    pass  # Pillow reads formats that torchcodec does not, and else says what is wrong
+            if not plain:
+                image = ImageOps.exif_transpose(image)
+            return _eight_bits(image).convert("RGB")
     except Exception as error:
         raise CorruptImage(f"{os.fspath(path)} cannot be decoded ({type(error).__name__}: {error})") from None
+
+
+ORIENTATION = 0x0112
+"""The EXIF tag of a photograph's orientation; 1 is upright."""
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """An image of more than 8 bits a channel brought to 8. `convert` would cut off everything above 255.
+
+    16-bit integers (modes I;16*, and I as Pillow reads some 16-bit PNGs) are divided by 257, so that 65535 is 255.
+    Raises ValueError for values beyond 16 bits and for floating point, whose range nothing tells.
+    """
+    if not image.mode.startswith(("I", "F")):
+        return image
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, of which the range is not known; save it with 8 or 16 bits")
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"pixels from {values.min()} to {values.max()}; 8 or 16 bits are read")
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
 @lru_cache(maxsize=1)

@@ -38,6 +38,11 @@ class Stream(BaseModel):
     setting: Literal["task", "domain", "class"] = Field(description="task-, domain- or class-incremental")
     tasks: int = Field(5, ge=1, description="number of tasks")
     samples_per_task: int | None = Field(None, ge=1, description="training images a task, drawn per seed; null: all")
+    sampling: Literal["even", "random"] | None = Field(
+        None,
+        description='how `samples_per_task` are drawn: "even", as many of each class as of another (to one), which is '
+        'the default; or "random" among all images of the task',
+    )
     padding: int = Field(0, ge=0, description="zero pixels added on every side")
     normalisation: Literal["dataset", "unit"] | MeanStd = Field(
         "dataset", description='"dataset": its mean and std; "unit": pixels in [0, 1]; or {mean, std}'
@@ -53,8 +58,19 @@ class Stream(BaseModel):
 
     version: ClassVar[int] = 1
     """Raised when the same settings make a different stream: old records then no longer count as done."""
-    added_later: ClassVar[frozenset[str]] = frozenset({"transform"})
+    added_later: ClassVar[frozenset[str]] = frozenset({"transform", "sampling"})
     """Settings whose default is what was done before they existed: with it, older records stay valid."""
+    former_values: ClassVar[dict[str, Any]] = {"sampling": "random"}
+    """Of settings that were added with another default: what was done before, with which older records stay valid."""
+
+    @model_validator(mode="after")
+    def _sampling_is_resolved(self):
+        if self.samples_per_task is None:
+            if self.sampling is not None:
+                raise ValueError("sampling says how samples_per_task are drawn, and samples_per_task is not given")
+        elif self.sampling is None:
+            object.__setattr__(self, "sampling", "even")  # resolved: it decides results
+        return self
 
     @model_validator(mode="after")
     def _transform_is_for_files(self):
@@ -96,7 +112,7 @@ class Stream(BaseModel):
             column[list(task_classes)] = torch.arange(layout.columns[i].start, layout.columns[i].stop)
             train = _subset(train_images, dataset.train_labels, column, i, pixel_map)
             if self.samples_per_task is not None and self.samples_per_task < len(train):
-                train = _sample(train, self.samples_per_task, seed)
+                train = self._sample(train, seed)
             test = _subset(test_images, dataset.test_labels, column, i, pixel_map)
             tasks.append(Task(i, task_classes, layout.columns[i], train, test))
         manifest |= {
@@ -119,6 +135,23 @@ class Stream(BaseModel):
             return replace(images, transform=self.transform or images.transform)
         return F.pad(images, (self.padding,) * 4) if self.padding else images
 
+    def _sample(self, subset: Subset, seed: int) -> Subset:
+        """`samples_per_task` rows of `subset`. Raises ValueError where a class is left without any."""
+        n = self.samples_per_task
+        order = torch.randperm(len(subset), generator=generator_for(seed, "samples", subset.task))
+        if self.sampling == "even":
+            order = _alternating(order, subset.labels)
+        chosen = order[:n].sort().values
+        labels = subset.labels[chosen]
+        without = len(subset.labels.unique()) - len(labels.unique())
+        if without:
+            raise ValueError(
+                f"samples_per_task: {n} leaves {without} of the {len(subset.labels.unique())} classes of task "
+                f"{subset.task + 1} without a training image; give more"
+                + (", or sampling: even" if self.sampling == "random" else "")
+            )
+        return Subset(subset.images, subset.rows[chosen], labels, subset.task, subset.pixel_map)
+
     def _normalise(self, dataset: Dataset) -> Normalise:
         if self.normalisation == "dataset":
             return Normalise(dataset.scale, dataset.mean, dataset.std)
@@ -134,9 +167,16 @@ def _subset(images: Images, labels: Tensor, column: Tensor, task: int, pixel_map
     return Subset(images, rows, mapped[rows], task, pixel_map)
 
 
-def _sample(subset: Subset, n: int, seed: int) -> Subset:
-    chosen = torch.randperm(len(subset), generator=generator_for(seed, "samples", subset.task))[:n].sort().values
-    return Subset(subset.images, subset.rows[chosen], subset.labels[chosen], subset.task, subset.pixel_map)
+def _alternating(order: Tensor, labels: Tensor) -> Tensor:
+    """`order` (rows, int64 [N]) rearranged so that any first n of it have each class of `labels` equally often, to one,
+    as long as the class has images left."""
+    by_class = order[labels[order].argsort(stable=True)]  # class by class, each in the order drawn
+    counts = labels.unique(return_counts=True)[1]
+    place = torch.cat([torch.arange(int(count)) for count in counts])  # of each row within its class
+    first_drawn = torch.empty_like(order)
+    first_drawn[order] = torch.arange(len(order))
+    # round by round; within a round in the order drawn, so that no class is preferred for the odd ones out
+    return by_class[(place * len(order) + first_drawn[by_class]).argsort()]
 
 
 def resolve_class_order(order: str | tuple[int, ...], n_classes: int, seed: int) -> list[int]:

@@ -225,3 +225,13 @@ def test_a_protocol_without_its_source_or_with_an_unreadable_choice_is_refused(t
     path = tmp_path / "paper.yaml"
     path.write_text(PROTOCOL.format(more=more))
     assert said in problems(lambda: load_suite(str(path)))
+
+
+def test_a_setting_whose_default_is_new_leaves_older_records_valid():
+    changes = ["scenario.samples_per_task=100"]
+    scenario, seeds = ["split-digits/class"], [0]
+    even = resolve(load_suite("digits", ["er"], scenario, seeds, changes))[0]
+    random = resolve(load_suite("digits", ["er"], scenario, seeds, [*changes, "scenario.sampling=random"]))
+    older = random[0].identity_settings()
+    del older["scenario"]["sampling"]  # as a record has it that was made before the setting existed
+    assert identity_of(older) == random[0].identity != even.identity

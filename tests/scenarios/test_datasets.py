@@ -1,11 +1,13 @@
 """Finding data, and saying so when it is not to be had."""
 
+import gzip
 import shutil
 
 import pytest
+import torch
 
 from scenarios import DataNotFound, load_dataset
-from scenarios.datasets import data_roots
+from scenarios.datasets import IDX_FILES, OUTLINES, data_roots
 
 
 def test_roots_in_order(monkeypatch, tmp_path):
@@ -42,6 +44,48 @@ def test_a_truncated_file_is_named_not_used(data_root, tmp_path):
     path.write_bytes(path.read_bytes()[:100_000])
     with pytest.raises(DataNotFound, match="MNIST"):
         load_dataset("mnist", tmp_path)
+
+
+def gzipped(data_root, folder, kind="MNIST"):
+    """A copy that has only the .gz files."""
+    (folder / kind / "raw").mkdir(parents=True)
+    for file in IDX_FILES:
+        data = (data_root / kind / "raw" / file).read_bytes()
+        (folder / kind / "raw" / f"{file}.gz").write_bytes(gzip.compress(data, compresslevel=0))
+    return folder
+
+
+def test_gzipped_files_are_read_where_only_they_are_there(data_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plain, packed = load_dataset("mnist", data_root), load_dataset("mnist", gzipped(data_root, tmp_path / "packed"))
+    assert packed.checksum == plain.checksum
+    assert packed.train_images.shape == (60_000, 1, 28, 28)
+    assert torch.bincount(packed.train_labels).tolist() == list(OUTLINES["mnist"].train)
+    assert not list((tmp_path / "packed/MNIST/raw").glob("*ubyte"))  # nothing is written beside a user's data
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "change"),
+    [
+        ("MNIST", "train-images-idx3-ubyte", "other pixels"),
+        ("MNIST", "t10k-labels-idx1-ubyte", "other labels"),
+        ("FashionMNIST", "train-labels-idx1-ubyte", "fewer"),
+    ],
+)
+def test_other_files_under_a_known_name_are_refused(data_root, tmp_path, monkeypatch, kind, file, change):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(data_root / kind, tmp_path / "root" / kind)
+    path = tmp_path / "root" / kind / "raw" / file
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    if change == "fewer":
+        data = data[:8] + data[8:5_008]
+        data[4:8] = (5_000).to_bytes(4, "big")
+    else:
+        data[-1_000:] = bytes((b + 1) % 10 for b in data[-1_000:])
+    path.write_bytes(data)
+    with pytest.raises(DataNotFound, match=f"{file} is not the published file"):
+        load_dataset(kind.lower(), tmp_path / "root")
 
 
 def test_same_data_same_checksum():

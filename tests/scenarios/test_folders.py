@@ -79,6 +79,33 @@ def test_images_in_folders_below_a_class_are_found(tree):
     assert len(load(tree).train_images) == 4 * SIZES["train"]
 
 
+def test_a_class_that_is_only_in_the_test_part_is_named(tree):
+    shutil.copytree(tree / "val/n01", tree / "val/n05")
+    with pytest.raises(DataNotFound, match=r"val/ has classes that train/ has not: n05.*classes\.txt"):
+        load(tree)
+    (tree / "classes.txt").write_text("n01\nn02\nn03\nn04\n")
+    assert load(tree).n_classes == 4
+
+
+def test_broken_links_and_loops_are_named(tree):
+    (tree / "train/n01/gone.JPEG").symlink_to(tree / "nowhere.JPEG")
+    (tree / "train/n02/again").symlink_to(tree / "train/n02")
+    (tree / "val/n03/above").symlink_to(tree)
+    with pytest.raises(DataNotFound) as error:
+        load(tree)
+    message = str(error.value)
+    assert f"broken link {tree / 'train/n01/gone.JPEG'}" in message
+    assert f"by another link or from above: {tree / 'train/n02/again'}" in message
+    assert f"by another link or from above: {tree / 'val/n03/above'}" in message
+
+
+def test_linked_files_and_class_folders_are_read(tree, tmp_path):
+    shutil.move(tree / "train/n01", tmp_path / "elsewhere")
+    (tree / "train/n01").symlink_to(tmp_path / "elsewhere")
+    (tree / "train/n02/linked.JPEG").symlink_to(tree / "train/n02/0.JPEG")
+    assert len(load(tree).train_images) == 4 * SIZES["train"] + 1
+
+
 def test_the_checksum_tells_trees_apart(tree):
     before = load(tree).checksum
     assert load(tree).checksum == before

@@ -238,3 +238,28 @@ def test_one_seed_for_many_images_gives_each_its_own_flip():
     pixels = pixels_in_training([image] * 100, flip_only, 0, range(100))
     flipped = sum(not torch.equal(p, pixels[0]) for p in pixels)
     assert 30 < flipped < 70
+
+
+def test_16_bit_greys_keep_their_values(tmp_path):
+    values = np.array([[0, 257, 1000, 32768, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "grey.png")
+    assert np.asarray(read_image(tmp_path / "grey.png"))[0, :, 0].tolist() == [0, 1, 4, 128, 255]
+    Image.fromarray(values.astype(np.int32)).save(tmp_path / "grey.tiff")
+    assert np.asarray(read_image(tmp_path / "grey.tiff"))[0, :, 2].tolist() == [0, 1, 4, 128, 255]
+    for name, wrong in (("range", values.astype(np.int32) * 2), ("float", values.astype(np.float32))):
+        Image.fromarray(wrong).save(tmp_path / f"{name}.tiff")
+        with pytest.raises(CorruptImage, match=f"{name}.tiff cannot be decoded"):
+            read_image(tmp_path / f"{name}.tiff")
+
+
+@pytest.mark.parametrize("suffix", ["jpeg", "png"])
+def test_photographs_are_turned_upright(tmp_path, suffix):
+    upright = np.zeros((8, 16, 3), dtype=np.uint8)
+    upright[:, :8] = 255  # bright on the left
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored a quarter turned: to be turned clockwise for display
+    Image.fromarray(np.rot90(upright).copy()).save(tmp_path / f"turned.{suffix}", exif=exif)
+    image = np.asarray(read_image(tmp_path / f"turned.{suffix}"))
+    assert image.shape == (8, 16, 3)
+    assert image[:, :7].min() > 200
+    assert image[:, 9:].max() < 55

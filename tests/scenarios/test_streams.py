@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from scenarios import Permuted, Rotated, Split, load_dataset
 from scenarios.scenario import Normalise
+from scenarios.stream import _alternating
 
 
 def split(**changes):
@@ -83,6 +84,37 @@ def test_samples_per_task_are_a_seeded_subset():
     assert len(a) == 20
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_samples_are_drawn_evenly_from_the_classes():
+    stream = Split(data="digits", setting="class", tasks=2, samples_per_task=23)
+    for seed in range(3):
+        for task in stream.build(seed=seed).tasks:
+            assert sorted(task.train.labels.bincount(minlength=task.outputs.stop)[task.outputs].tolist()) == [
+                4,
+                4,
+                5,
+                5,
+                5,
+            ]
+    odd_ones = {tuple(stream.build(seed=s).tasks[0].train.labels.bincount().tolist()) for s in range(12)}
+    assert len(odd_ones) > 3  # which classes get one more is drawn
+
+
+def test_a_class_that_has_too_few_gives_all_it_has():
+    order, labels = torch.tensor([5, 0, 4, 2, 3, 1]), torch.tensor([0, 0, 0, 0, 0, 1])
+    assert labels[_alternating(order, labels)[:4]].tolist().count(1) == 1
+    assert sorted(_alternating(order, labels).tolist()) == list(range(6))
+
+
+def test_classes_without_a_training_image_are_refused():
+    digits = {"data": "digits", "setting": "domain", "tasks": 1}
+    with pytest.raises(ValueError, match=r"samples_per_task: 12 leaves \d+ of the 10 classes.*sampling: even"):
+        Split(**digits, samples_per_task=12, sampling="random").build(seed=0)
+    with pytest.raises(ValueError, match="samples_per_task: 7 leaves 3 of the 10 classes of task 1 without"):
+        Split(**digits, samples_per_task=7).build(seed=0)
+    with pytest.raises(ValidationError, match="samples_per_task is not given"):
+        Split(**digits, sampling="even")
 
 
 def test_permutation_moves_pixels_and_nothing_else():
