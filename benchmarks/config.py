@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import to_jsonable_python
 
 from methods import METHODS, Recipe, method_class
-from methods.base import explain
+from methods.base import Method, explain
 from models import ModelSettings
 from scenarios import SCENARIOS, Stream
 
@@ -105,7 +105,7 @@ def _without_added(part: str, values: Any) -> Any:
         cls = SCENARIOS.get(values.get("stream"))
     if part == "method":
         cls = METHODS.get(values.get("name"))
-        defaults = cls().hyperparameters() if cls else {}
+        defaults = _method_defaults(cls) if cls else {}
         own = {k: v for k, v in values.get("settings", {}).items() if not _is_new(cls, k, v, defaults)}
         return values | {"settings": own} if cls else values
     if cls is None:
@@ -114,6 +114,11 @@ def _without_added(part: str, values: Any) -> Any:
         n: f.get_default(call_default_factory=True) for n, f in cls.model_fields.items() if n in cls.added_later
     }
     return {k: v for k, v in values.items() if not _is_new(cls, k, v, defaults)}
+
+
+@cache
+def _method_defaults(cls: type[Method]) -> dict[str, Any]:
+    return cls().hyperparameters()
 
 
 def _is_new(cls: Any, name: str, value: Any, defaults: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import MISSING, field, fields
+from functools import cache
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
@@ -28,6 +29,7 @@ def explain(error: ValidationError, known: list[str] | None = None) -> list[str]
     return lines
 
 
+@cache
 def hyperparameter_model(cls: type):
     """A strict pydantic model of the hyperparameters of `cls`."""
     hints = get_type_hints(cls, include_extras=True)
