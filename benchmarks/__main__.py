@@ -109,6 +109,8 @@ def run(
         else:
             failed = run_with_progress(out, missing, store.folder, _path(data_root), devices, logs)
         scan = _scan(store)
+    else:
+        remember(suite, store.folder)
     report = write_report(grid, scan, tables_folder(results_dir, grid.suite))
     out.print(report.text, markup=False)
     if missing and logs:
