@@ -484,7 +484,7 @@ def _name(problem: str) -> None:
 
 def _name_others(scan):
     """Names a record that is not believed, unless it was when `scan` was made."""
-    return lambda problem: problem in scan.problems or _name(problem)
+    return lambda problem: None if problem in scan.problems else _name(problem)
 
 
 def _on_terminal(text: str) -> None:

@@ -27,6 +27,7 @@ from metrics import AccuracyMatrix
 from metrics.accuracy_matrix import LARGEST_TOTAL
 
 SCHEMA = 1
+Status = Literal["done", "failed", "diverged"]
 
 LARGEST_FILE = 256 * 2**20
 """Bytes of a document that is read at all; a record of a thousand tasks has 30 million."""
@@ -98,11 +99,11 @@ class RunRecord(_Part):
     `from_document` say the first of them in a sentence.
     """
 
-    record_version: Literal[1] = SCHEMA
+    record_version: Literal[1] = 1
     scenario: Annotated[str, AfterValidator(check_scenario_name)]
     method: Annotated[str, AfterValidator(lambda name: check_name(name, "method"))]
     seed: Count
-    status: Literal["done", "failed", "diverged"]
+    status: Status
     error: Annotated[str, BeforeValidator(_encodable)] | None = None
     identity: str
     settings: Annotated[dict[str, Any], _checked_by(check_settings)]

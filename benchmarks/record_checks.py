@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -140,7 +141,7 @@ def check_tasks(record: RunRecord) -> None:
             raise ValueError(f"scenario_manifest.{name} is missing")
         if listed is not None and len(listed) != tasks:
             raise ValueError(f"scenario_manifest.{name} has {len(listed)} entries, its settings say {tasks} tasks")
-    lists = {
+    lists: dict[str, Sequence[object]] = {
         "flops.inference": record.flops.inference,
         "flops.inference_modules": record.flops.inference_modules,
         "parameters": record.parameters,

@@ -29,9 +29,13 @@ def explain(error: ValidationError, known: list[str] | None = None) -> list[str]
     return lines
 
 
-@cache
 def hyperparameter_model(cls: type):
-    """A strict pydantic model of the hyperparameters of `cls`."""
+    """A strict pydantic model of the hyperparameters of `cls`, made once."""
+    return _model(cls)
+
+
+@cache
+def _model(cls: Any):
     hints = get_type_hints(cls, include_extras=True)
     definitions: dict[str, Any] = {
         f.name: (hints[f.name], ... if f.default is MISSING else f.default) for f in fields(cls)
