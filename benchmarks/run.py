@@ -19,7 +19,7 @@ from benchmarks.environment import environment, peak_memory_bytes
 from benchmarks.evaluate import evaluate, evaluate_both
 from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.products import fast_products
-from benchmarks.record import Counts, Flops, Memory, RunRecord
+from benchmarks.record import Counts, Flops, Memory, RunRecord, Status
 from benchmarks.run_log import RunLog
 from methods import Method, Phase, TaskView, method_class
 from methods.precision import resolve_precision
@@ -103,7 +103,8 @@ def run_cell(
     before, watch = progress.seconds["total"], Stopwatch(progress.seconds)
     with watch("data"):
         scenario = cell.scenario.build(cell.seed, data_root, cell.scenario_name)
-    status, error = "done", None
+    status: Status = "done"
+    error = None
     cls = method_class(cell.method.name)
     try:
         with fast_products(device) as products:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from benchmarks.config import CellSettings, SettingsError, identity_of
-from benchmarks.record import SCHEMA, RunRecord
+from benchmarks.config import CellSettings, SettingsError
+from benchmarks.names import file_name
+from benchmarks.record import RecordError, RunRecord, read_json
 from benchmarks.whole_files import write_whole
 
 RECORD_BYTES = 64 * 1024
@@ -36,7 +34,7 @@ class Store:
             scenario, method = record.scenario_name, record.method_name
         else:
             scenario, method = record.scenario, record.method
-        return self.folder / f"{scenario.replace('/', '.')}.{method}.seed{record.seed}.{record.identity[:12]}.json"
+        return self.folder / f"{file_name(scenario)}.{method}.seed{record.seed}.{record.identity[:12]}.json"
 
     def save(self, record: RunRecord) -> Path:
         """Writes `record` to a temporary file, to the disk, then under its name: a file that exists is whole."""
@@ -55,17 +53,9 @@ class Store:
         scan = Scan()
         for path in sorted(self.folder.glob("*.json")):
             try:
-                document = json.loads(path.read_text())
-                version = document.get("record_version") if isinstance(document, dict) else None
-                if version != SCHEMA:
-                    raise ValueError(f"not a record of version {SCHEMA} (record_version {version!r})")
-                record = RunRecord.model_validate(document)
-                if identity_of(record.settings) != record.identity:
-                    raise ValueError("its settings do not hash to its identity: edited by hand?")
-                record.matrix.matrix()
-            except (OSError, ValueError, ValidationError) as error:
-                reason = str(error).splitlines()[0] if not isinstance(error, ValidationError) else _first(error)
-                scan.problems.append(f"skipped {path}: {reason}")
+                record = RunRecord.from_document(read_json(path))
+            except (OSError, RecordError) as error:
+                scan.problems.append(f"skipped {path}: {error}")
                 continue
             known = scan.records.get(record.identity)
             if known is None or known.status != "done":
@@ -83,8 +73,3 @@ class Store:
             raise SettingsError(
                 [f"{self.folder}: {free / 2**20:.0f} MiB free, {cells} records may need {needed / 2**20:.0f} MiB"]
             )
-
-
-def _first(error: ValidationError) -> str:
-    e = error.errors()[0]
-    return f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import MISSING, field, fields
+from functools import cache
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
@@ -29,7 +30,12 @@ def explain(error: ValidationError, known: list[str] | None = None) -> list[str]
 
 
 def hyperparameter_model(cls: type):
-    """A strict pydantic model of the hyperparameters of `cls`."""
+    """A strict pydantic model of the hyperparameters of `cls`, made once."""
+    return _model(cls)
+
+
+@cache
+def _model(cls: Any):
     hints = get_type_hints(cls, include_extras=True)
     definitions: dict[str, Any] = {
         f.name: (hints[f.name], ... if f.default is MISSING else f.default) for f in fields(cls)

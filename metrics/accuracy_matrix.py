@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST_TOTAL = 2**53
+"""Test images of a task: exact as a float, and those of a thousand tasks add up in 64 bits."""
+
 Cell = tuple[int, int] | None
 Counts = list[list[int | None]]
 
@@ -76,7 +79,7 @@ class AccuracyMatrix:
 
         cells: one (correct, total) a task, or None for a task that was not evaluated.
         Raises ValueError, naming row and task, for a row out of 0..T or recorded before, a wrong number of
-        cells, counts that are not whole numbers, and anything but 0 <= correct <= total with total >= 1.
+        cells, counts that are not whole numbers, and anything but 0 <= correct <= total with 1 <= total <= 2**53.
         Nothing is stored then.
         """
         row = _whole_number(i, "the row")
@@ -167,6 +170,8 @@ def _checked(cell: Any, place: str) -> Cell:
         raise ValueError(f"{place}: a total of {total}; give None for a task that was not evaluated")
     if not 0 <= correct <= total:
         raise ValueError(f"{place}: {correct} correct of {total}")
+    if total > LARGEST_TOTAL:
+        raise ValueError(f"{place}: a total of {total}, more than the {LARGEST_TOTAL} that can be added up")
     return correct, total
 
 

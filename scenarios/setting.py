@@ -118,7 +118,7 @@ class OutputLayout:
         return self.columns[task]
 
     @property
-    def other_view_name(self) -> str | None:
+    def other_view_name(self) -> Literal["masked", "unmasked"] | None:
         if self.setting.shared_labels:
             return None
         return "unmasked" if self.setting.task_id_at_test else "masked"

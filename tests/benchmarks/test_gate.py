@@ -17,7 +17,7 @@ from benchmarks.gate.rules import make_rules
 from benchmarks.grid import make_grid
 from benchmarks.record import Counts, Flops, RunRecord
 from benchmarks.store import Store
-from tests.benchmarks.test_report_fixtures import planted
+from tests.benchmarks.test_report_fixtures import planted, planted_cell
 
 DOMAIN, CLASS = "split-digits/domain", "split-digits/class"
 TOTAL = 1000
@@ -38,7 +38,9 @@ def run_of(
     counts = Counts(correct=rows, total=[[None if n is None else TOTAL for n in row] for row in rows])
     reason = {"unseen tasks": "class-incremental"} if scenario == CLASS else {}
     record = planted(method, seed, scenario=scenario)
-    return record.model_copy(update={"matrix": counts, "not_evaluated": reason} | changes)
+    manifest = record.scenario_manifest | {"test_sizes": [TOTAL] * 3}
+    own = {"matrix": counts, "not_evaluated": reason, "scenario_manifest": manifest}
+    return record.model_copy(update=own | changes)
 
 
 def side(records, name: str = "er") -> Entrant:
@@ -318,13 +320,8 @@ def test_a_method_is_judged_on_the_champion_s_scenarios_and_seeds(tmp_path):
     """Its records are found by what the suite settles now, and of those only the cells that the champion has."""
     cells = make_grid(load_suite("digits", ["er"], [DOMAIN, CLASS], [0, 1, 2])).cells
     store = Store(tmp_path / "runs" / "digits")
-
-    def stored(cell) -> RunRecord:
-        own = {"settings": cell.identity_settings(), "identity": cell.identity}
-        return run_of(cell.seed, scenario=cell.scenario_name).model_copy(update=own)
-
     # the champion has two seeds of one scenario and three of the other
-    held = [stored(c) for c in cells if c.scenario_name == DOMAIN or c.seed < 2]
+    held = [planted_cell(c) for c in cells if c.scenario_name == DOMAIN or c.seed < 2]
     promote(side(held), tmp_path / "er.json")
     for record in held[1:]:
         store.save(record)
