@@ -82,7 +82,7 @@ def test_a_disk_that_fills_up_stops_the_grid_with_the_reason(tmp_path):
         list(run_local(cells("finetune"), folder, None, ["cpu"]))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_leaves_whole_records_and_the_rest_runs_later(tmp_path, number):
     suite = suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 5}, si: {}, gem: {buffer_size: 10}}", seeds=4)
     results = tmp_path / "results"
@@ -94,7 +94,7 @@ def test_interrupt_leaves_whole_records_and_the_rest_runs_later(tmp_path, number
         time.sleep(0.05)
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
-    assert process.returncode == 130, out
+    assert process.returncode == 128 + number, out
     assert "the same command continues" in out
     scan = Store(folder).scan()
     assert scan.problems == []
