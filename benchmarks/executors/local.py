@@ -231,11 +231,11 @@ def _work(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGHUP))
     _end_with_runner(by_main)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        os.dup2(output.fileno(), stream.fileno())
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    faulthandler.enable()
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
+    faulthandler.enable(all_threads=False)
     import torch
 
     from benchmarks.environment import reset_peak_memory
@@ -364,8 +364,10 @@ def _version(path: Path) -> tuple[int, int] | None:
     return state.st_ino, state.st_mtime_ns
 
 
-def _end_of(file: IO[bytes], lines: int = 20) -> str:
-    """The last lines of what was printed to `file`, at most 4 KiB."""
+def _end_of(file: IO[bytes], lines: int = 30) -> str:
+    """The last lines of what was printed to `file`, of its last 16 KiB."""
     size = os.fstat(file.fileno()).st_size
-    text = os.pread(file.fileno(), 4096, max(0, size - 4096)).decode(errors="replace")
-    return "\n".join(text.rstrip().splitlines()[-lines:])
+    text = os.pread(file.fileno(), 2**14, max(0, size - 2**14)).decode(errors="replace")
+    # after a crash Python also lists hundreds of modules
+    printed = [line[:500] for line in text.rstrip().splitlines() if not line.startswith("Extension modules:")]
+    return "\n".join(printed[-lines:]).strip()

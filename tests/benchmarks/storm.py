@@ -29,11 +29,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # forks cannot use the threads of their parent
+# forks cannot use the threads of their parent
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import benchmarks.report.overview
 import benchmarks.run  # noqa: F401
 from benchmarks.__main__ import main
+from benchmarks.executors.local import _warm_up
 from benchmarks.store import Store
 from tests.benchmarks.helpers import suite_file
 
@@ -87,7 +90,16 @@ class Storm:
         self.faults: list[str] = []
 
     def arguments(self, results: Path) -> list[str]:
-        return ["run", str(self.suite), "--results-dir", str(results), "--workers", self.workers, "--yes", "--keep-logs"]
+        return [
+            "run",
+            str(self.suite),
+            "--results-dir",
+            str(results),
+            "--workers",
+            self.workers,
+            "--yes",
+            "--keep-logs",
+        ]
 
     def start(self, results: Path, as_command: bool) -> Runner:
         self.runs += 1
@@ -235,6 +247,7 @@ def storm(kills: int, commands: int, seed: int, seeds: int, workers: int) -> int
     start = time.monotonic()
     multiprocessing.get_context = lambda method=None: multiprocessing.context._concrete_contexts["fork"]  # type: ignore
     lay_fuse()
+    _warm_up()  # forks need not
     with tempfile.TemporaryDirectory(prefix="storm") as folder:
         it = Storm(Path(folder), seed, seeds, workers)
         reference = Path(folder) / "reference"
