@@ -321,7 +321,7 @@ def _record_death(cell: CellSettings, store: Store, worker: _Worker, causes: lis
     from benchmarks.run import failed_record
 
     # what is printed of an error is its last line
-    printed = _end_of(worker.output)
+    printed = _end_of(worker.output, lines=100)
     error = f"the worker died {len(causes)} times: {'; '.join(causes)}"
     seconds = time.perf_counter() - worker.started
     text = f"the last that it printed:\n{printed}\n{error}" if printed else error
@@ -364,10 +364,10 @@ def _version(path: Path) -> tuple[int, int] | None:
     return state.st_ino, state.st_mtime_ns
 
 
-def _end_of(file: IO[bytes], lines: int = 30) -> str:
+def _end_of(file: IO[bytes], lines: int = 20) -> str:
     """The last lines of what was printed to `file`, of its last 16 KiB."""
     size = os.fstat(file.fileno()).st_size
     text = os.pread(file.fileno(), 2**14, max(0, size - 2**14)).decode(errors="replace")
     # after a crash Python also lists hundreds of modules
     printed = [line[:500] for line in text.rstrip().splitlines() if not line.startswith("Extension modules:")]
-    return "\n".join(printed[-lines:]).strip()
+    return "\n".join(printed[-lines:]).strip("\n")

@@ -96,7 +96,7 @@ def test_a_worker_that_dies_once_its_record_is_written_has_done_its_cell(tmp_pat
     outcomes = list(run_local(grid, tmp_path, None, ["cpu"]))
     assert [o.status for o in outcomes] == ["done", "done"]
     assert {r.status for r in Store(tmp_path).scan().records.values()} == {"done"}
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == sorted(Store(tmp_path).path(cell) for cell in grid)
+    assert sorted(p for p in tmp_path.rglob("*") if p.is_file()) == sorted(Store(tmp_path).path(cell) for cell in grid)
 
 
 def test_a_record_of_before_does_not_count_as_that_of_a_worker_that_died(tmp_path, monkeypatch):
