@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.signals import Stopped, stopped_by_signals
+
 app = typer.Typer(
     help="Continual-learning benchmarks: run a grid, read an honest table.",
     no_args_is_help=True,
@@ -94,6 +96,8 @@ def run(
             priced = price(missing, StepTimer(devices[0], data_root=_path(data_root)), _on_terminal)
             out.print(dry_run_text(priced, devices), markup=False)
         return
+    waiting = {cell.identity for cell in missing}
+    store.sweep(finished=[cell for cell in own.cells if cell.identity not in waiting])
     failed = 0
     if missing:
         if not yes:
@@ -318,9 +322,7 @@ def reproduce(
                     dry_run=dry_run,
                     yes=yes,
                 )
-            except typer.Exit as stop:
-                if stop.exit_code != 1:  # by Ctrl-C
-                    raise
+            except typer.Exit:
                 unsuccessful = not whole  # of a whole protocol `publish` decides: a cell may diverge, none may fail
             if whole and not dry_run:
                 try:
@@ -520,6 +522,15 @@ def _devices(workers: int | None, gpus: str | None) -> list[str]:
 
 def main() -> None:
     """Runs the command line; what is wrong with a request is said in full and exits with 2."""
+    with stopped_by_signals():
+        try:
+            _main()
+        except Stopped as stop:
+            err.print(f"stopped by {stop.name}")
+            raise
+
+
+def _main() -> None:
     from benchmarks.config import SettingsError
     from benchmarks.executors.local import StorageFailed
     from scenarios import DataNotFound

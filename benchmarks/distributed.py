@@ -7,6 +7,7 @@ of all ranks together. Rank 0 writes records and checkpoints.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,8 +17,12 @@ import torch.distributed as dist
 from benchmarks.config import CellSettings, SettingsError
 from benchmarks.run import run_cell
 from benchmarks.run_log import RunLog
+from benchmarks.signals import SIGNALS
 from benchmarks.store import Store
 from models import ranks
+from scenarios.child_process import end_with
+
+_PARENT = os.getppid()  # early: in a rank, torchrun
 
 
 def devices_of_ranks(workers: int | None = None, gpus: str | None = None) -> list[str]:
@@ -47,7 +52,10 @@ def is_first() -> bool:
 
 @contextmanager
 def process_group() -> Iterator[str]:
-    """Joins the ranks that torchrun started; gives this one's device."""
+    """Joins the ranks that torchrun started; gives this one's device. From then on they end with torchrun."""
+    end_with(_PARENT)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)  # at once: Python would wait for the other ranks first
     device = devices_of_ranks()[int(os.environ["LOCAL_RANK"])]
     if device != "cpu":
         torch.cuda.set_device(device)

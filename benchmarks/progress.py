@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from collections import defaultdict
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from benchmarks.config import CellSettings
 from benchmarks.executors.local import Outcome, run_local
+from benchmarks.signals import Stopped
 
 
 def run_with_progress(
@@ -22,15 +21,15 @@ def run_with_progress(
     devices: list[str],
     logs: bool = False,
 ) -> int:
-    """Runs `cells`, a line each as they finish and a bar with the time left. Returns how many did not succeed."""
+    """Runs `cells`, a line each as they finish and a bar with the time left. Returns how many did not succeed.
+
+    The end of what a cell printed stands below its line.
+    """
     failed, seconds = 0, Remaining(cells, len(devices))
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("failed {task.fields[failed]}  left {task.fields[left]}"))
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("cells", total=len(cells), failed=0, left="?")
         outcomes = run_local(cells, folder, data_root, devices, logs=logs)
-        # what a scheduler sends before it kills; and Ctrl-C also where a shell had it ignored
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _interrupt)
         try:
             for n, outcome in enumerate(outcomes, 1):
                 failed += outcome.status != "done"
@@ -38,15 +37,13 @@ def run_with_progress(
                 left = clock(seconds.left())
                 bar.update(task, advance=1, failed=failed, left=left)
                 bar.console.print(_line(n, len(cells), outcome, left), markup=False)
-        except KeyboardInterrupt:
+                for printed in outcome.output.splitlines():
+                    bar.console.print(f"    | {printed}", markup=False)
+        except Stopped:
             outcomes.close()
-            console.print("stopped; finished cells are kept, the same command continues with the rest")
-            raise typer.Exit(130) from None
+            console.print("finished cells are kept, the same command continues with the rest")
+            raise
     return failed
-
-
-def _interrupt(*_) -> None:
-    raise KeyboardInterrupt
 
 
 def _line(n: int, total: int, outcome: Outcome, left: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.config import CellSettings, SettingsError
 from benchmarks.names import file_name
 from benchmarks.record import RecordError, RunRecord, read_json
-from benchmarks.whole_files import write_whole
+from benchmarks.whole_files import sweep, temporary_file, write_whole
 
 RECORD_BYTES = 64 * 1024
 """A generous size of one record, for the check of free space."""
@@ -37,8 +40,27 @@ class Store:
         return self.folder / f"{file_name(scenario)}.{method}.seed{record.seed}.{record.identity[:12]}.json"
 
     def save(self, record: RunRecord) -> Path:
-        """Writes `record` to a temporary file, to the disk, then under its name: a file that exists is whole."""
-        return write_whole(self.path(record), record.to_json(), to_disk=True)
+        """Writes `record` to a temporary file, to the disk, then under its name: a file that exists is whole.
+
+        The record of a run that failed never takes the place of one that came to its end.
+        """
+        path = self.path(record)
+        if record.status == "failed":
+            there = self.find(record)
+            if there is not None and there.status != "failed":
+                return path
+        return write_whole(path, record.to_json(), to_disk=True)
+
+    def find(self, cell: RunRecord | CellSettings) -> RunRecord | None:
+        """The record stored under the name of `cell`; None where there is none, or none that `scan` would take."""
+        return self.scan(glob.escape(self.path(cell).name)).records.get(cell.identity)
+
+    def sweep(self, finished: Iterable[CellSettings] = ()) -> None:
+        """Removes what killed processes left: files half written, and the checkpoints of `finished` cells."""
+        for folder in (self.folder, self.folder / "unfinished", *self.folder.glob("logs/*")):
+            sweep(folder)
+        for cell in finished:
+            self.checkpoint(cell).unlink(missing_ok=True)
 
     def checkpoint(self, cell: CellSettings) -> Path:
         """Where a run of `cell` keeps what it has come to, until its record is written."""
@@ -48,10 +70,13 @@ class Store:
         """The folder of what a run of `cell` leaves beside its record, where that is asked for."""
         return self.folder / "logs" / self.path(cell).stem
 
-    def scan(self) -> Scan:
-        """Every record in the folder. A file that is broken, foreign or tampered with is named and left out."""
+    def scan(self, pattern: str = "*.json") -> Scan:
+        """Every record in the folder whose file name matches `pattern`.
+
+        A file that is broken, foreign or tampered with is named and left out.
+        """
         scan = Scan()
-        for path in sorted(self.folder.glob("*.json")):
+        for path in sorted(self.folder.glob(pattern)):
             try:
                 record = RunRecord.from_document(read_json(path))
             except (OSError, RecordError) as error:
@@ -65,7 +90,10 @@ class Store:
     def check_writable(self, cells: int) -> None:
         """Raises SettingsError where `cells` records could not be written: said before training, not after."""
         try:
-            write_whole(self.folder / ".probe", "x" * 4096, to_disk=True).unlink(missing_ok=True)
+            with temporary_file(self.folder) as path, open(path, "wb") as file:
+                file.write(bytes(4096))
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise SettingsError([f"cannot write records to {self.folder}: {error.strerror or error}"]) from None
         free, needed = shutil.disk_usage(self.folder).free, cells * RECORD_BYTES

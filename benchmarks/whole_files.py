@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
+
+ABANDONED = 24 * 3600.0
+"""Seconds without a change after which a temporary file of another machine counts as left behind."""
+
+_numbers = count()
+_TEMPORARY = re.compile(r"\.\d+@(?P<machine>.+-\d+)-(?P<pid>\d+)-(?P<started>\d+)\.tmp")
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside `path` to write to; what was written there then takes the place of `path`.
 
-    Where the writing raises, `path` stays as it was. The folder is made where there is none.
-    The name is this process's alone, also among machines that share the folder.
+    Where the writing raises, `path` stays as it was. The folder is made where there is none. Where the writer is
+    killed, its temporary file goes when a later process writes to the folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
-    try:
+    with temporary_file(path.parent) as temporary:
         yield temporary
         os.replace(temporary, path)
+
+
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[Path]:
+    """A name in `folder` that is this call's alone, also among machines that share the folder; gone at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep_once(folder, os.getpid())
+    # not after the file to come: its name may be as long as names can be
+    temporary = folder / f".{next(_numbers)}@{_machine()}-{os.getpid()}-{_started(os.getpid())}.tmp"
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -33,3 +52,54 @@ def write_whole(path: Path, content: str | bytes, to_disk: bool = False) -> Path
             file.flush()
             os.fsync(file.fileno())
     return path
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary files in `folder` whose writers live no more; those of other machines after a day."""
+    try:
+        paths = [path for path in folder.iterdir() if path.name.endswith(".tmp")]
+        for path in paths:
+            if (written := _TEMPORARY.fullmatch(path.name)) and _is_abandoned(path, written):
+                path.unlink(missing_ok=True)
+    except OSError:
+        pass  # no such folder, or one that is not ours to tidy
+
+
+@lru_cache(maxsize=1024)
+def _sweep_once(folder: Path, process: int) -> None:
+    sweep(folder)
+
+
+def _is_abandoned(path: Path, written: re.Match[str]) -> bool:
+    if written["machine"] == _machine():
+        return _started(int(written["pid"])) != written["started"]
+    return path.stat().st_mtime < time.time() - ABANDONED
+
+
+def _machine() -> str:
+    """This machine, and what of it sees the same process numbers: containers may share a host name."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        namespace = 0
+    return f"{platform.node()}-{namespace}"
+
+
+def _started(pid: int) -> str | None:
+    """When process `pid` started, as the system counts: a number may be given again. None where it lives no more.
+
+    "0" where the system does not say.
+    """
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in "ZX" else fields[18]
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass  # another user's
+    return "0"

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scenarios.child_process import end_with_parent
 from scenarios.image_transform import ImageTransform, compose, pixels_at_test, pixels_in_training, read_image
 
 CPU = torch.device("cpu")
@@ -150,6 +151,7 @@ def decode_ahead(
         batch_size=None,
         sampler=_Once(batches),
         num_workers=workers,
+        worker_init_fn=end_with_parent,
         pin_memory=images.device.type == "cuda",
         generator=torch.Generator(),  # without its own, it would draw from the generator that methods use
         **settings,

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import time
 from pathlib import Path
 
+import pytest
+
 from benchmarks.config import CellSettings, load_suite
+from benchmarks.executors.local import _warm_up
 from benchmarks.grid import Grid, make_grid
+from benchmarks.whole_files import written_whole
 
 QUICK = ["training.epochs=1", "scenario.samples_per_task=60", "model.hidden=[16]"]
 
@@ -34,3 +41,45 @@ training: {{epochs: 1, batch_size: 10}}
 """
     )
     return path
+
+
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers start as copies of this process, at once and with what is patched here; without, they import for seconds."""
+    _warm_up()
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: fork)
+
+
+def lives(pid: int) -> bool:
+    """Whether process `pid` has not ended; one that has and was not asked for its exit code has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def ends(pid: int, seconds: float = 60) -> bool:
+    """Whether process `pid` ends in time; it is killed where it does not."""
+    deadline = time.monotonic() + seconds
+    while lives(pid):
+        if time.monotonic() > deadline:
+            os.kill(pid, 9)
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def left_by_a_killed_process(folder: Path) -> Path:
+    """The temporary file of a process that was killed while it wrote to `folder`."""
+
+    def write():
+        with written_whole(folder / "whole") as temporary:
+            temporary.write_bytes(b"half")
+            os.kill(os.getpid(), 9)
+
+    before = set(folder.iterdir())
+    writer = multiprocessing.get_context("fork").Process(target=write)
+    writer.start()
+    writer.join()
+    (left,) = set(folder.iterdir()) - before
+    return left

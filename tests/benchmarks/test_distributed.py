@@ -1,6 +1,8 @@
 """Two processes train as one does: the same gradients, and the same state of every rank."""
 
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from datetime import timedelta
@@ -11,12 +13,15 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from benchmarks import distributed
 from benchmarks.__main__ import main
+from benchmarks.distributed import process_group
 from benchmarks.fit import Trainer
 from benchmarks.run import train_task
 from benchmarks.store import Store
 from methods import METHODS, OptimizerSettings, Recipe
 from models import ModelSettings
+from tests.benchmarks.helpers import ends
 from tests.conftest import small_split
 
 SMALL = {"dim": 24, "heads": 3, "depth": 1, "buffer_size": 12, "finetune_epochs": 1, "drop_path": 0.0}
@@ -144,6 +149,37 @@ training: {epochs: 2, batch_size: 16}
 """
     )
     return path
+
+
+def test_a_rank_ends_with_the_torchrun_that_started_it():
+    """Also where it is stopped, or waits for other ranks."""
+    ours, theirs = multiprocessing.Pipe()
+    fork = multiprocessing.get_context("fork")
+
+    def one_rank():
+        os.environ |= {
+            "RANK": "0",
+            "LOCAL_RANK": "0",
+            "WORLD_SIZE": "1",
+            "MASTER_ADDR": "localhost",
+            "MASTER_PORT": "0",
+        }
+        with process_group():
+            theirs.send(os.getpid())
+            signal.pause()
+
+    def torchrun():
+        distributed._PARENT = os.getpid()  # as read in the new process
+        fork.Process(target=one_rank).start()
+        signal.pause()
+
+    started_by = fork.Process(target=torchrun)
+    started_by.start()
+    pid = ours.recv()
+    os.kill(pid, signal.SIGSTOP)
+    started_by.kill()
+    started_by.join()
+    assert ends(pid)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Records on disk: whole or absent, checked when read."""
 
 import json
+import multiprocessing
 import os
 
 import pytest
@@ -87,3 +88,30 @@ def test_a_done_record_beats_a_failed_one_of_the_same_cell(tmp_path, record):
     failed = record.model_copy(update={"status": "failed", "error": "boom"})
     (tmp_path / "zz.json").write_text(failed.to_json())
     assert store.scan().records[record.identity].status == "done"
+
+
+def test_a_failed_record_never_replaces_one_of_a_run_that_ended(tmp_path, record):
+    store = Store(tmp_path)
+    failed = record.model_copy(update={"status": "failed", "error": "boom"})
+    diverged = record.model_copy(update={"status": "diverged", "error": "loss nan"})
+    store.save(failed)
+    assert store.find(record) == failed
+    for ended in (diverged, record):
+        store.save(ended)
+        store.save(failed)
+        assert store.find(record) == ended
+    store.path(record).write_text("{")  # one that is broken does not count
+    store.save(failed)
+    assert store.find(record) == failed
+
+
+def test_a_test_of_writing_leaves_nothing_even_where_it_is_killed(tmp_path, monkeypatch):
+    Store(tmp_path).check_writable(1)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), 9))
+    process = multiprocessing.get_context("fork").Process(target=lambda: Store(tmp_path).check_writable(1))
+    process.start()
+    process.join()
+    assert len(list(tmp_path.iterdir())) == 1
+    Store(tmp_path).sweep()
+    assert list(tmp_path.iterdir()) == []
