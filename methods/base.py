@@ -71,6 +71,9 @@ class Method:
     """The nn.Module that is trained, of the kind that `build` makes."""
     layout: OutputLayout
     recipe: Recipe
+    """The current task's, so without `first`: that of the first task until the second is entered."""
+    whole_recipe: Recipe
+    """As the suite gives it, for all tasks: `at(task)` is a task's."""
     number_format: Precision
     """In which forward passes run: the recipe's precision, resolved."""
     scaler: torch.amp.GradScaler | None
@@ -181,11 +184,10 @@ class Method:
     def phase(self, data: Examples, **changes: Any) -> Phase:
         """A phase over `data` by the recipe, with `changes`, e.g. name="finetune", epochs=2, parameters=[...].
 
-        The recipe is the task's (its `first` for the first task). epochs in place of the recipe's steps, and the
-        other way round; naming `schedule` leaves the recipe's milestones and warm-up out. `schedule_scale` then
-        scales what results, also lengths that are the method's own.
+        epochs in place of the recipe's steps, and the other way round; naming `schedule` leaves the recipe's
+        milestones and warm-up out. `schedule_scale` then scales what results, also lengths that are the method's own.
         """
-        r = self.recipe.at(self.task.id)
+        r = self.recipe
         settings: dict[str, Any] = {
             "parameters": [p for p in self.network.parameters() if p.requires_grad],
             "epochs": r.epochs if changes.get("steps") is None else None,
@@ -288,7 +290,9 @@ class Method:
         if reason:
             raise ValueError(reason)
         model = model or ModelSettings()
-        self.layout, self.recipe, self.seed = scenario.layout.with_head(model.head), recipe or Recipe(), seed
+        self.layout, self.seed = scenario.layout.with_head(model.head), seed
+        self.whole_recipe = recipe or Recipe()
+        self.recipe = self.whole_recipe.at(0)
         self.device, self.normalise = torch.device(device), scenario.normalise
         r = self.recipe
         self.number_format = resolve_precision(r.precision, self.device)
@@ -303,6 +307,7 @@ class Method:
     def enter(self, task: TaskView) -> None:
         """Grows the network for `task`, with initial weights that depend on seed and task alone; then `begin_task`."""
         self.task, self.seen = task, task.id + 1
+        self.recipe = self.whole_recipe.at(task.id)
         self._decoded = 0  # batches of files decoded on demand in this task: each has draws of its own
         torch.manual_seed(seed_for(self.seed, "task", task.id))
         self.grow(task)
