@@ -45,7 +45,7 @@ class AGEM(Method):
         if self._past is None:
             return
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        old = self.batch(self._past[draw(len(self._past), self._referenced(batch), self._draws).to(self.device)])
+        old = self.batch(self._past[draw(len(self._past), self._referenced(batch), self._draws)])
         reference = gradient_of(super().loss(old), parameters)
         gradient = flat_gradient(parameters)
         # both products whether needed or not: what a step costs must not depend on the data (see step_shape)
