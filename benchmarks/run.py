@@ -151,6 +151,7 @@ def run_cell(
         scenario_manifest=scenario.manifest,
         environment=environment(device)
         | ({"processes": ranks.world()} if ranks.world() > 1 else {})
+        | ({"memory_format": progress.method.memory_format} if cell.training.channels_last and progress.method else {})
         | {"precision": resolve_precision(cell.training.precision, torch.device(device)), "products": products},
     )
 
