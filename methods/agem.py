@@ -23,7 +23,12 @@ class AGEM(Method):
     reference_ratio: Annotated[float, Field(gt=0)] = hyper(
         1.0, "memory examples in the reference gradient, for each new one", "mammoth, van de Ven: a batch as large"
     )
-    select: Select = hyper("random", "which examples of a task are stored", "Chaudhry et al. 2019")
+    select: Select = hyper(
+        "random",
+        'which examples of a task are stored: "random" ones, or the "last" as the data set has them (shuffled first where '
+        "that is class by class)",
+        "Chaudhry et al. 2019",
+    )
 
     share: Share = hyper(
         "all",

@@ -219,8 +219,16 @@ def _record_death(cell: CellSettings, folder: Path, worker: _Worker) -> Outcome:
     from benchmarks.store import Store
 
     code = worker.process.exitcode
-    how = f"signal {-code} ({signal.Signals(-code).name})" if code is not None and code < 0 else f"exit code {code}"
-    error = f"the worker process was ended by {how}, {MAX_TRIES} times; out of memory is the usual cause"
+    error = f"the worker process was ended by {_ending(code)}, {MAX_TRIES} times"
     seconds = time.perf_counter() - worker.started
     Store(folder).save(failed_record(cell, error, seconds))
     return Outcome(cell, "failed", error, seconds, float("nan"))
+
+
+def _ending(code: int | None) -> str:
+    """How a process ended, and what usually makes it end so."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    causes = {signal.SIGKILL: "out of memory is the usual cause", signal.SIGTERM: "somebody ended it"}
+    cause = causes.get(signal.Signals(-code), "a fault in compiled code, of torch or another library")
+    return f"signal {-code} ({signal.Signals(-code).name}: {cause})"

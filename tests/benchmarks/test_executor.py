@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from benchmarks.executors.local import StorageFailed, run_local
+from benchmarks.executors.local import StorageFailed, _ending, run_local
 from benchmarks.progress import Remaining, clock
 from benchmarks.store import Store
 from tests.benchmarks.helpers import cells, suite_file
@@ -24,6 +24,12 @@ def deadly(self, task):
         os.kill(os.getpid(), signal.SIGKILL)
 METHODS["si"].end_task = deadly
 """
+
+
+def test_only_a_killed_worker_is_called_out_of_memory():
+    assert _ending(-signal.SIGKILL) == "signal 9 (SIGKILL: out of memory is the usual cause)"
+    assert _ending(-signal.SIGSEGV) == "signal 11 (SIGSEGV: a fault in compiled code, of torch or another library)"
+    assert _ending(3) == "exit code 3"
 
 
 def run_patched(tmp_path, always: bool):
