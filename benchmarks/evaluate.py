@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from benchmarks.fit import Diverged
 from methods import Method
 from scenarios import ImageFiles, Scenario
 
@@ -15,7 +16,10 @@ FILES_AT_ONCE = 128
 
 
 def evaluate(method: Method, scenario: Scenario) -> list[Counts]:
-    """Test counts of `method` on every task of `scenario`, as far as it has learned them."""
+    """Test counts of `method` on every task of `scenario`, as far as it has learned them.
+
+    Raises Diverged where a score that competes is NaN or infinite.
+    """
     return evaluate_both(method, scenario)[0]
 
 
@@ -24,6 +28,7 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
     """The row under the scenario's setting, and the same answers under its other reading (`other_view`).
 
     The method is told the task only where the setting grants it; which columns compete is the layout's business.
+    Raises Diverged where a score that competes is NaN or infinite: an argmax would answer all the same.
     """
     layout, seen = scenario.layout, method.seen
     method.network.eval()
@@ -39,16 +44,21 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
         # a method that answers only for the task it is told has no other reading
         other = None if method.needs_task_id else layout.other_view(task.id, seen)
         test = task.test.kept_on(method.device)
-        right = torch.zeros(2, dtype=torch.int64, device=method.device)
+        # right answers under either reading, and scores that are not finite: one look a task, not one a batch
+        counts = torch.zeros(3, dtype=torch.int64, device=method.device)
         size = FILES_AT_ONCE if isinstance(test.images, ImageFiles) else batch_size
         for start in range(0, len(test), size):
             x, y = scenario.normalise(test.images[start : start + size]), test.labels[start : start + size]
             with method.precision():
                 scores = method.predict(x, task_id) if task_id is not None else method.predict(x)
-            right[0] += _correct(scores, y, own)
+            counts[0] += _correct(scores, y, own)
+            counts[2] += (~scores[:, own].isfinite()).sum()
             if other is not None:
-                right[1] += _correct(scores, y, other)
-        correct, other_correct = right.tolist()
+                counts[1] += _correct(scores, y, other)
+        correct, other_correct, not_finite = counts.tolist()
+        if not_finite:
+            trained = f"after {seen} tasks" if seen else "before training"
+            raise Diverged(f"{not_finite} predicted scores of task {task.id} {trained} are NaN or infinite")
         row.append((correct, len(test)))
         other_row.append((other_correct, len(test)) if other is not None else None)
     method.network.train()
@@ -56,6 +66,6 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
 
 
 def _correct(scores: torch.Tensor, labels: torch.Tensor, active: slice) -> torch.Tensor:
-    """How many are right, int64 [], left on the device: one look a task, not one a batch."""
+    """How many are right, int64 [], left on the device."""
     answers = scores[:, active].argmax(1) + active.start
     return (answers == labels).sum()

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import count, islice
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from benchmarks.run_log import Epoch
@@ -25,7 +25,7 @@ it is a batch at a time, which stays in its cache."""
 
 
 class Diverged(RuntimeError):
-    """The training loss is no longer finite."""
+    """The loss, the weights or the predictions are no longer finite."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ def fit(
     """Trains `method` through `phase`, the `index`-th of its task. `epoch_ended` hears of each epoch.
 
     The order of the examples depends on the cell's seed, the task and `index` alone, so methods whose phases hold
-    the same data see the same batches. Raises Diverged when the loss is no longer finite.
+    the same data see the same batches. Raises Diverged when the loss, or at the end a weight, is no longer finite.
     """
     trainer = trainer or Trainer()
     optimizer = _optimizer(phase, trainer)
@@ -85,10 +85,25 @@ def fit(
         raise
     finally:
         method.augmenter.stop()
+    broken = _not_finite(method.network)
+    if broken:
+        raise Diverged(f"{broken} is not finite after task {method.task.id}, phase {phase.name!r}")
     trainer.steps += taken
     extra = method.extra_flops()
     if extra:
         trainer.meter.add("solver", extra)
+
+
+def _not_finite(network: nn.Module) -> str:
+    """The first of the network's parameters and running statistics that holds NaN or infinity; empty where none does.
+
+    No loss tells of what the very last step did.
+    """
+    tensors = {n: t for n, t in (*network.named_parameters(), *network.named_buffers()) if t.is_floating_point()}
+    if not tensors:
+        return ""
+    finite = torch.stack([t.detach().isfinite().all() for t in tensors.values()])
+    return "" if finite.all() else next(n for n, ok in zip(tensors, finite.tolist(), strict=True) if not ok)
 
 
 def _optimizer(phase: Phase, trainer: Trainer) -> torch.optim.Optimizer:

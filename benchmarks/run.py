@@ -56,7 +56,7 @@ def train_task(
     """Takes `method` through `task`: begin_task, fit for each phase, end_task."""
     trainer = trainer or Trainer()
     watch = watch or Stopwatch(defaultdict(float))
-    view = task_view(scenario, task, method.sees_past_data)
+    view = task_view(scenario, task, method.sees_past_data, method.device)
     with watch("train"):
         method.enter(view)
         for index, phase in enumerate(_phases(method, view, trainer)):
@@ -77,10 +77,13 @@ def _phases(method: Method, view: TaskView, trainer: Trainer) -> Iterator[Phase]
         yield phase
 
 
-def task_view(scenario: Scenario, task: Task, with_past: bool) -> TaskView:
-    """What the method may see of `task`: its training data, and that of earlier tasks only `with_past`."""
-    past = tuple(task_view(scenario, t, False) for t in scenario.tasks[: task.id]) if with_past else ()
-    return TaskView(task.id, task.outputs, task.train.examples(), past)
+def task_view(scenario: Scenario, task: Task, with_past: bool, device: torch.device | str = "cpu") -> TaskView:
+    """What the method may see of `task`: its training data, and that of earlier tasks only `with_past`.
+
+    All of it on `device`, the method's: what a method selects from it and stores is there too.
+    """
+    past = tuple(task_view(scenario, t, False, device) for t in scenario.tasks[: task.id]) if with_past else ()
+    return TaskView(task.id, task.outputs, task.train.examples().to(device), past)
 
 
 def run_cell(
@@ -149,6 +152,7 @@ def run_cell(
         scenario_manifest=scenario.manifest,
         environment=environment(device)
         | ({"processes": ranks.world()} if ranks.world() > 1 else {})
+        | ({"memory_format": progress.method.memory_format} if cell.training.channels_last and progress.method else {})
         | {"precision": resolve_precision(cell.training.precision, torch.device(device)), "products": products},
     )
 

@@ -23,7 +23,12 @@ class AGEM(Method):
     reference_ratio: Annotated[float, Field(gt=0)] = hyper(
         1.0, "memory examples in the reference gradient, for each new one", "mammoth, van de Ven: a batch as large"
     )
-    select: Select = hyper("random", "which examples of a task are stored", "Chaudhry et al. 2019")
+    select: Select = hyper(
+        "random",
+        'which examples of a task are stored: "random" ones, or the "last" as the data set has them (shuffled first where '
+        "that is class by class)",
+        "Chaudhry et al. 2019",
+    )
 
     share: Share = hyper(
         "all",
@@ -45,7 +50,7 @@ class AGEM(Method):
         if self._past is None:
             return
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        old = self.batch(self._past[draw(len(self._past), self._referenced(batch), self._draws).to(self.device)])
+        old = self.batch(self._past[draw(len(self._past), self._referenced(batch), self._draws)])
         reference = gradient_of(super().loss(old), parameters)
         gradient = flat_gradient(parameters)
         # both products whether needed or not: what a step costs must not depend on the data (see step_shape)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self, dataclass_transform
@@ -28,6 +29,7 @@ from methods.hyperparameters import explain, hyper, hyperparameter_model
 from methods.precision import Precision, autocast, gradient_scaler, resolve_precision
 from methods.recipe import SCHEDULE_PARTS, Phase, Recipe
 from models import HeadLayer, ModelSettings, Network, build_network, ranks
+from models.memory_format import why_contiguous
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
 from scenarios.image_files import Images
 from scenarios.seeding import generator_for, seed_for
@@ -71,10 +73,15 @@ class Method:
     """The nn.Module that is trained, of the kind that `build` makes."""
     layout: OutputLayout
     recipe: Recipe
+    """The current task's, so without `first`: that of the first task until the second is entered."""
+    whole_recipe: Recipe
+    """As the suite gives it, for all tasks: `at(task)` is a task's."""
     number_format: Precision
     """In which forward passes run: the recipe's precision, resolved."""
     scaler: torch.amp.GradScaler | None
     """fp16 alone needs one; `observe` unscales before `adjust_gradients`."""
+    memory_format: str
+    """Of images and convolutions: "channels last", or "contiguous" and why, where the recipe asked for the other."""
     augmenter: Augmenter
     seed: int
     device: torch.device
@@ -181,11 +188,10 @@ class Method:
     def phase(self, data: Examples, **changes: Any) -> Phase:
         """A phase over `data` by the recipe, with `changes`, e.g. name="finetune", epochs=2, parameters=[...].
 
-        The recipe is the task's (its `first` for the first task). epochs in place of the recipe's steps, and the
-        other way round; naming `schedule` leaves the recipe's milestones and warm-up out. `schedule_scale` then
-        scales what results, also lengths that are the method's own.
+        epochs in place of the recipe's steps, and the other way round; naming `schedule` leaves the recipe's
+        milestones and warm-up out. `schedule_scale` then scales what results, also lengths that are the method's own.
         """
-        r = self.recipe.at(self.task.id)
+        r = self.recipe
         settings: dict[str, Any] = {
             "parameters": [p for p in self.network.parameters() if p.requires_grad],
             "epochs": r.epochs if changes.get("steps") is None else None,
@@ -212,7 +218,7 @@ class Method:
         """
         own = pixels is None
         x = self.normalise(self._augmented(examples.images) if pixels is None else pixels)
-        if self.recipe.channels_last:
+        if self.memory_format == "channels last":
             x = x.contiguous(memory_format=torch.channels_last)
         active = self.layout.active_in_training(examples.tasks, self.seen)
         batch = Batch(x, examples.labels, examples.tasks, active, examples, epoch)
@@ -288,13 +294,15 @@ class Method:
         if reason:
             raise ValueError(reason)
         model = model or ModelSettings()
-        self.layout, self.recipe, self.seed = scenario.layout.with_head(model.head), recipe or Recipe(), seed
+        self.layout, self.seed = scenario.layout.with_head(model.head), seed
+        self.whole_recipe = recipe or Recipe()
+        self.recipe = self.whole_recipe.at(0)
         self.device, self.normalise = torch.device(device), scenario.normalise
         r = self.recipe
         self.number_format = resolve_precision(r.precision, self.device)
         self.scaler = gradient_scaler(self.number_format, self.device)
         self.augmenter = Augmenter(r.augmentation, r.mixup, seed, scenario.normalise.scale)
-        self.seen = 0
+        self.seen, self.memory_format = 0, "contiguous"
         torch.manual_seed(seed_for(seed, "init"))
         self.network = self.build(scenario, model)
         self._settle_network()
@@ -303,6 +311,7 @@ class Method:
     def enter(self, task: TaskView) -> None:
         """Grows the network for `task`, with initial weights that depend on seed and task alone; then `begin_task`."""
         self.task, self.seen = task, task.id + 1
+        self.recipe = self.whole_recipe.at(task.id)
         self._decoded = 0  # batches of files decoded on demand in this task: each has draws of its own
         torch.manual_seed(seed_for(self.seed, "task", task.id))
         self.grow(task)
@@ -314,12 +323,20 @@ class Method:
         """The network, old or just replaced, on its device and as the recipe wants it run. Keeps all values."""
         self.network = ranks.synchronised(self.network.to(self.device))
         if self.recipe.channels_last:
-            self.network.to(memory_format=torch.channels_last)
+            self._arrange(why_contiguous(self.network, self.device))
         if self.recipe.compile:
             # the backbone alone: heads grow, and the call of a head is not worth compiling
             part = getattr(self.network, "backbone", self.network)
             if part._compiled_call_impl is None:
                 part.compile()
+
+    def _arrange(self, why_not: str | None) -> None:
+        """Puts the network in channels-last order, or with a reason against it in contiguous order, and says so once."""
+        order = f"contiguous: {why_not}" if why_not else "channels last"
+        if why_not and order != self.memory_format:
+            warnings.warn(f"training.channels_last: contiguous memory instead, {why_not}", stacklevel=2)
+        self.memory_format = order
+        self.network.to(memory_format=torch.contiguous_format if why_not else torch.channels_last)
 
     @classmethod
     def misfit(cls, layout: OutputLayout) -> str | None:

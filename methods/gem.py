@@ -29,7 +29,12 @@ class GEM(Method):
     margin: Annotated[float, Field(ge=0)] = hyper(
         0.5, "least dual value of a constraint (gamma)", "Lopez-Paz & Ranzato's code"
     )
-    select: Select = hyper("last", "which examples of a task are stored", "Lopez-Paz & Ranzato 2017")
+    select: Select = hyper(
+        "last",
+        'which examples of a task are stored: "random" ones, or the "last" as the data set has them (shuffled first where '
+        "that is class by class)",
+        "Lopez-Paz & Ranzato 2017",
+    )
 
     share: Share = hyper(
         "all",

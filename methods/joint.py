@@ -49,7 +49,7 @@ class Joint(Method):
         everything = Examples.concatenate([t.train for t in (*task.past, task)])
         steps = self.recipe.steps
         if steps is not None and self.scale_steps:
-            steps *= task.id + 1
+            steps = sum(self.whole_recipe.at(seen).steps or steps for seen in range(task.id + 1))
         yield self.phase(everything, steps=steps)
 
     def answers(self, task_id: int) -> bool:

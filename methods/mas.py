@@ -68,7 +68,7 @@ class MAS(Method):
         return [t / len(batches) for t in total]
 
     def _inputs(self, task: TaskView, rows: Tensor) -> Tensor:
-        return self.normalise(task.train[rows].images.to(self.device))
+        return self.normalise(task.train[rows].images)
 
     def _outputs(self, x: Tensor) -> Tensor:
         """The columns [N, K] that competed in the task's training."""

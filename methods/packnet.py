@@ -49,7 +49,7 @@ class PackNet(Method):
         yield self.phase(task.train)
         self._prune(task.id)
         self._train_only(task.id)
-        r = self.recipe
+        r = self.recipe  # phase() scales what it says
         length = {
             "epochs": None if r.epochs is None else max(1, round(self.retrain * r.epochs)),
             "steps": None if r.steps is None else max(1, round(self.retrain * r.steps)),

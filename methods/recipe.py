@@ -118,7 +118,9 @@ class Recipe(BaseModel):
     precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
         "fp32", description='of forward passes; "auto": bf16 where the hardware multiplies it, else fp32'
     )
-    channels_last: bool = Field(False, description="images and convolutions in channels-last memory order")
+    channels_last: bool = Field(
+        False, description="images and convolutions in channels-last memory order, where that is safe"
+    )
     compile: bool = Field(False, description="the backbone through torch.compile")
 
     added_later: ClassVar[frozenset[str]] = frozenset(

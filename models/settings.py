@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -23,7 +23,7 @@ class ModelSettings(BaseModel):
         "mlp",
         description="feature extractor: mlp; resnet18 or resnet32 (32x32 images); imagenet_resnet18; timm:NAME",
     )
-    hidden: tuple[int, ...] = Field((256, 256), description="widths of the MLP's layers")
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((256, 256), description="widths of the MLP's layers")
     width: float = Field(1.0, gt=0, description="ResNets: multiplies the channels")
     zero_init_last_bn: bool = Field(False, description="ResNets: blocks start as their shortcuts (Goyal et al. 2017)")
     last_relu: bool = Field(

@@ -65,6 +65,49 @@ def test_a_diverging_cell_is_called_that():
     assert "loss is nan" in record.error
 
 
+@pytest.mark.parametrize("scenario", ["split-digits/task", "split-digits/class"])
+def test_predictions_that_are_not_finite_after_the_last_step_diverged(scenario):
+    """The loss of that step was still finite, and so may be the weights: only what they predict tells."""
+    first = "{epochs: 2, batch_size: 32, optimizer: {name: sgd, lr: 0.05}}"
+    changes = ["training.batch_size=2000", "training.optimizer={name: sgd, lr: 1.0e+38}", f"training.first={first}"]
+    (cell,) = cells("finetune", scenarios=(scenario,), changes=["scenario.tasks=2", *changes])
+    record = run_cell(cell)
+    assert record.status == "diverged"
+    assert "predicted scores of task" in record.error
+    assert record.matrix.correct[1][0] is not None
+    assert record.matrix.correct[2] == [None, None]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_after_a_phase_diverged(value, monkeypatch):
+    """Also those that no prediction so far depends on."""
+
+    def break_one(method, batch):
+        if method.task.id == 1:
+            method.network.head.layers[4].weight[0, 0] = value
+
+    monkeypatch.setattr(METHODS["finetune"], "after_step", break_one)
+    record = run_cell(cells("finetune", scenarios=("split-digits/task",))[0])
+    assert (record.status, record.matrix.correct[2][0]) == ("diverged", None)
+    assert record.error == "head.layers.4.weight is not finite after task 1, phase 'train'"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_one_prediction_that_is_not_finite_diverged(value, monkeypatch):
+    def predict(method, x, task_id=None):
+        scores = method.network(x)
+        if method.seen == 5:
+            scores[-1, 7] = value
+        return scores
+
+    monkeypatch.setattr(METHODS["finetune"], "predict", predict)
+    record = run_cell(cells("finetune")[0])
+    assert (record.status, record.error) == (
+        "diverged",
+        "1 predicted scores of task 0 after 5 tasks are NaN or infinite",
+    )
+
+
 def test_training_flops_by_hand():
     """6 N P for a linear network's step: 2 forward, 4 backward, less the first layer's input gradient; plus the head."""
     cell = cells("finetune", scenarios=("permuted-digits/domain",))[0]

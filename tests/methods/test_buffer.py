@@ -111,3 +111,23 @@ def test_episodic_memory_keeps_a_share_of_each_task(select):
 def test_a_budget_below_one_example_a_task_is_refused():
     with pytest.raises(ValueError, match="without a single example"):
         EpisodicMemory(2, 3, "last", torch.Generator())
+
+
+@pytest.mark.parametrize("data", ["folders", "shuffled"])
+def test_the_last_of_data_stored_class_by_class_are_not_all_of_one_class(data):
+    """As a tree of folders is; data that is mixed as it stands keeps its own last ones."""
+    labels = torch.arange(2).repeat_interleave(100)
+    if data == "shuffled":
+        labels = labels[torch.randperm(200, generator=torch.Generator().manual_seed(0))]
+    memory = EpisodicMemory(60, 2, "last", torch.Generator().manual_seed(0))
+    memory.store(Examples(torch.arange(200).view(200, 1, 1, 1), labels, 0))
+    stored = memory.all()
+    assert torch.equal(stored.labels, labels[stored.images.flatten()])
+    assert 9 <= int(stored.labels.sum()) <= 21  # of 30
+    assert (stored.images.flatten().tolist() == list(range(170, 200))) == (data == "shuffled")
+
+
+def test_one_class_is_in_no_order():
+    memory = EpisodicMemory(4, 2, "last", torch.Generator().manual_seed(0))
+    memory.store(Examples(torch.arange(9).view(9, 1, 1, 1), torch.zeros(9, dtype=torch.int64), 0))
+    assert memory.all().images.flatten().tolist() == [7, 8]

@@ -11,7 +11,8 @@ from benchmarks.run import task_view
 from methods import METHODS, Recipe
 from methods.recipe import ClipGradient
 from methods.schedule import lr_factor
-from tests.conftest import SMALL_MODEL, small_split
+from tests.conftest import SETTINGS, SMALL_MODEL, small_split
+from tests.methods.test_contract import make, possible
 
 
 def recipe(**settings) -> Recipe:
@@ -61,6 +62,37 @@ def test_the_first_task_may_differ():
     assert (first.epochs, first.milestones, first.optimizer.weight_decay) == (20, (6, 12, 17), 5e-4)
     assert first.optimizer.lr == second.optimizer.lr == 0.1
     assert (second.epochs, second.milestones, second.optimizer.weight_decay) == (17, (8, 12), 2e-4)
+
+
+@pytest.mark.parametrize("length", ["epochs", "steps"])
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_trains_the_first_task_as_first_says(name, length):
+    """Also where it reads the recipe itself: retraining, steps a class, an optimizer with another rate."""
+    setting = next(s for s in SETTINGS if possible(name, s))
+    scenario = small_split(setting, tasks=2, class_order=(0, 1, 2, 3))
+    plain = {"epochs": None, length: 1, "batch_size": 20}
+    own = {"epochs": None, length: 8, "batch_size": 5, "optimizer": {"lr": 0.002, "momentum": 0.5}}
+    found = []
+    for settings in (plain | {"first": {k: v for k, v in own.items() if v}}, own):
+        method = make(name).start(scenario, SMALL_MODEL, recipe(**settings))
+        view = task_view(scenario, scenario.tasks[0], False)
+        method.enter(view)
+        found.append([(p.name, p.total_steps, p.batch_size, p.optimizer) for p in method.phases(view)])
+        assert method.recipe.batch_size == 5
+        method.enter(task_view(scenario, scenario.tasks[1], method.sees_past_data))
+        assert method.recipe.batch_size == settings["batch_size"]
+    assert found[0] == found[1]
+
+
+def test_joint_takes_the_steps_of_each_task_seen():
+    scenario = small_split("class", tasks=2, class_order=(0, 1, 2, 3))
+    method = METHODS["joint"]().start(scenario, SMALL_MODEL, recipe(epochs=None, steps=10, first={"steps": 100}))
+    steps = []
+    for task in scenario.tasks:
+        view = task_view(scenario, task, True)
+        method.enter(view)
+        steps += [phase.total_steps for phase in method.phases(view)]
+    assert steps == [100, 110]
 
 
 def test_schedule_scale_scales_every_length_alike_and_keeps_an_epoch():

@@ -1,0 +1,61 @@
+"""Every method on another device than the processor, which here is pretended."""
+
+import io
+
+import pytest
+import torch
+
+from benchmarks.evaluate import evaluate
+from benchmarks.fit import Trainer
+from benchmarks.run import train_task
+from methods import METHODS
+from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
+from tests.methods.test_contract import make, possible
+from tests.pretended_gpu import pretended_gpu
+
+__all__ = ["pretended_gpu"]
+
+RUNS = [
+    *((name, {}) for name in METHODS),
+    ("er", {"memory": "tasks"}),
+    ("ewc", {"fisher_samples": 10}),
+    ("ewc", {"fisher_of": "mean", "fisher_labels": "true"}),
+    ("mas", {"importance_per": "batch"}),
+    ("gem", {"rehearse": True, "share": "seen"}),
+    ("icarl", {"flip_means": True}),
+]
+BRIEF = SHORT.model_copy(update={"epochs": 1, "batch_size": 20})
+
+
+@pytest.mark.parametrize(("name", "changes"), RUNS)
+def test_nothing_of_a_method_stays_on_the_processor(name, changes, pretended_gpu):
+    setting = next(s for s in reversed(SETTINGS) if possible(name, s))
+    scenario = small_split(setting, tasks=2, class_order=(0, 1, 2, 3))
+    small = {"correction_epochs": 1, "compression_epochs": 1, "finetune_epochs": 1}
+    own = {"epochs": 1} if name == "gdumb" else {}
+    method = make(name, **small, **own, **changes).start(scenario, SMALL_MODEL, BRIEF, device=pretended_gpu)
+    trainer = Trainer()
+    for task in scenario.tasks:
+        train_task(method, scenario, task, trainer)
+        assert all(row is None or row[1] for row in evaluate(method, scenario))
+    assert all(t.is_cuda for t in (*method.network.parameters(), *method.network.buffers()))
+    torch.save(method, io.BytesIO())
+
+
+def test_the_pretended_gpu_refuses_what_a_gpu_would(pretended_gpu):
+    a, b = torch.ones(3, device=pretended_gpu), torch.ones(3)
+    assert a.is_cuda
+    assert (a.sum() * b[0]).device.type == "cuda"  # a number of the processor's is welcome
+    assert not a.cpu().is_cuda
+    refused = [
+        lambda: a + b,
+        lambda: b[a.long()],
+        lambda: a.numpy(),
+        lambda: a.index_select(0, b.long()),
+        lambda: torch.rand(3, device=pretended_gpu, generator=torch.Generator()),
+    ]
+    for call in refused:
+        with pytest.raises(AssertionError):
+            call()
+    b.copy_(a)
+    assert not b.is_cuda
