@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
+from benchmarks.checkpoint import remove_checkpoints
 from benchmarks.config import CellSettings, SettingsError
 from benchmarks.run import run_cell
 from benchmarks.run_log import RunLog
@@ -75,6 +76,6 @@ def run_together(
                 raise SettingsError([f"{cell.label} failed on rank {ranks.rank()}: {record.error}"])
             dist.barrier()
             if ranks.rank() == 0:
-                store.checkpoint(cell).unlink(missing_ok=True)
+                remove_checkpoints(store.checkpoint(cell))
                 say(f"{cell.label}: {record.status}, {record.seconds['total']:.0f} s")
         return ranks.rank() == 0

@@ -150,6 +150,7 @@ def _work(connection: Connection, folder: str, data_root: str | None, device: st
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     import torch
 
+    from benchmarks.checkpoint import remove_checkpoints
     from benchmarks.environment import reset_peak_memory
     from benchmarks.run import failed_record, run_cell
     from benchmarks.run_log import RunLog
@@ -180,7 +181,8 @@ def _work(connection: Connection, folder: str, data_root: str | None, device: st
             except Exception:
                 record = failed_record(cell, traceback.format_exc(), 0.0)
             store.save(record)
-            store.checkpoint(cell).unlink(missing_ok=True)
+            if record.status != "failed":  # run again, it goes on from its last finished task
+                remove_checkpoints(store.checkpoint(cell))
         except OSError as error:
             connection.send(StorageFailed(f"{cell.label}: {error}"))
             return
