@@ -144,7 +144,7 @@ def _key(cell: CellSettings, scenario: Scenario, device: str) -> dict[str, Any]:
         "identity": cell.identity,
         "data": scenario.manifest.get("data_checksum"),
         "commit": commit(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "processes": ranks.world(),
         "threads": torch.get_num_threads(),
         "device": device.split(":")[0],

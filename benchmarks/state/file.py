@@ -51,8 +51,7 @@ def read_state(path: Path) -> dict[str, Any]:
         except (OSError, MemoryError):
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            raise BrokenFile(f"it holds more than tensors and plain data, or none ({reason})") from error
+            raise BrokenFile("it does not hold tensors and plain data alone") from error
     if not isinstance(document, dict):
         raise BrokenFile(f"it holds a {type(document).__name__}, not a document")
     return document
