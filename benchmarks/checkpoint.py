@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 import warnings
-import zipfile
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,15 @@ import torch
 from benchmarks.config import CellSettings
 from benchmarks.environment import commit
 from benchmarks.fit import Trainer
-from benchmarks.whole_files import written_whole
-from methods import Method
+from benchmarks.state import NotStored, decode, encode, modules_of, read_state, write_state
+from benchmarks.store import previous_checkpoint
+from methods import Method, method_class
 from metrics import AccuracyMatrix
 from metrics.flops import Flops
 from models import ranks
+from scenarios import Scenario
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
@@ -45,56 +46,96 @@ class Progress:
         return cls(AccuracyMatrix(n), AccuracyMatrix(n))
 
 
-def save_checkpoint(path: Path, cell: CellSettings, progress: Progress, device: str) -> None:
-    """Writes all of `progress` and the states of torch's generators under `path`, whole or not at all.
+def save_checkpoint(path: Path, cell: CellSettings, scenario: Scenario, progress: Progress, device: str) -> None:
+    """Writes all of `progress` and the states of torch's generators under `path`; what was there becomes the previous.
 
-    A run that cannot be stored (no room, a method that cannot be pickled) goes on without, and a warning says so.
+    A run that cannot be stored (no room, a method of classes that a file may not name) goes on, a warning says so, and
+    the checkpoints that there are stay.
     """
     if ranks.rank():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    document = _key(cell, device) | {"progress": progress, "generator": torch.get_rng_state()}
+    generators = {"cpu": torch.get_rng_state()}
     if device.startswith("cuda"):
-        document["device generator"] = torch.cuda.get_rng_state(device)
+        generators["device"] = torch.cuda.get_rng_state(device)
     try:
-        with written_whole(path) as temporary:
-            torch.save(document, temporary)
+        state = encode({"progress": progress, "generators": generators}, modules_of(type(progress.method)))
+        write_state(path, _key(cell, scenario, device) | state, previous_checkpoint(path))
     except Exception as error:
-        path.unlink(missing_ok=True)
         warnings.warn(f"{cell.label}: no checkpoint after {progress.done} tasks: {error}", stacklevel=2)
 
 
-def load_checkpoint(path: Path, cell: CellSettings, device: str) -> Progress | None:
-    """The progress stored under `path`, the generators set to where they were.
+def load_checkpoint(path: Path, cell: CellSettings, scenario: Scenario, device: str) -> Progress | None:
+    """The progress stored under `path`, else the previous, the generators set to where they were.
 
-    None where there is no such file, where it is broken, and where it is of other settings, code or kind of device:
-    going on from there would not be the run that was asked for.
+    None where there is neither, and where they are of other settings, code, data or kind of device: going on from there
+    would not be the run that was asked for. A warning names each file that is not used and why; a broken one is set
+    aside under the suffix .broken.pt. Raises OSError where one may be good but cannot be read, and torch's errors of a
+    device that fails: tried again, the run may go on.
     """
+    unread = None
+    for file in (path, previous_checkpoint(path)):
+        try:
+            return _loaded(file, cell, scenario, device)
+        except FileNotFoundError:
+            continue
+        except _Other as error:
+            what = f"{error}; not used"
+        except OSError as error:
+            unread, what = error, f"cannot be read: {error.strerror or error}"
+        except ValueError as error:
+            what = f"{error}; set aside as {_set_aside(file, path).name}"
+        warnings.warn(f"{cell.label}: checkpoint {file}: {what}", stacklevel=2)
+    if unread is not None:
+        raise unread
+    return None
 
-    def place(storage: Any, location: str) -> Any:
-        return storage.cuda(torch.device(device).index) if location.startswith("cuda") else storage
 
+class _Other(Exception):
+    """A whole checkpoint, but of another run; the message says what differs."""
+
+
+def _loaded(file: Path, cell: CellSettings, scenario: Scenario, device: str) -> Progress:
+    """Raises FileNotFoundError, OSError, ValueError where the file is broken, or _Other."""
+    document, key = read_state(file), _key(cell, scenario, device)
+    differing = [n for n, v in key.items() if type(document.get(n)) is not type(v) or document[n] != v]
+    if differing:
+        raise _Other(f"of another run, with other {', '.join(differing)}")
+    cls = method_class(cell.method.name)
+    stored = decode(document, modules_of(cls), scenario.image_files, device)
     try:
-        document = torch.load(path, map_location=place, weights_only=False)
-    except (OSError, EOFError, RuntimeError, AttributeError, ImportError, pickle.UnpicklingError, zipfile.BadZipFile):
-        return None
-    if any(document.get(name) != value for name, value in _key(cell, device).items()):
-        return None
-    progress: Progress = document["progress"]
-    assert progress.method is not None, "nothing is saved before the first task"
-    progress.method.device = torch.device(device)
-    torch.set_rng_state(document["generator"])
+        progress, generators = stored["progress"], stored["generators"]
+        whole = type(progress) is Progress and vars(progress).keys() == {f.name for f in fields(Progress)}
+        if not whole or type(progress.method) is not cls:
+            raise NotStored(f"it holds no progress of {cls.__name__}")
+        tasks, rows = len(scenario.tasks), tuple(range(progress.done + 1))
+        if not 0 < progress.done < tasks or any(
+            (m.n_tasks, m.recorded) != (tasks, rows) for m in (progress.matrix, progress.other)
+        ):
+            raise NotStored(f"its matrix is not that of {progress.done} of {tasks} tasks")
+        progress.method.device = torch.device(device)
+        torch.set_rng_state(generators["cpu"])
+    except (LookupError, AttributeError, TypeError, RuntimeError) as error:
+        raise NotStored(f"not of the right shape: {type(error).__name__}: {error}") from error
     if device.startswith("cuda"):
-        torch.cuda.set_rng_state(document["device generator"], device)
+        torch.cuda.set_rng_state(generators["device"], device)
     return progress
 
 
-def _key(cell: CellSettings, device: str) -> dict[str, Any]:
+def _set_aside(file: Path, path: Path) -> Path:
+    """Renames a broken file of the cell whose checkpoint is `path`; the last one is kept."""
+    aside = path.with_suffix(".broken.pt")
+    if not ranks.rank():
+        os.replace(file, aside)
+    return aside
+
+
+def _key(cell: CellSettings, scenario: Scenario, device: str) -> dict[str, Any]:
     return {
         "version": VERSION,
         "identity": cell.identity,
+        "data": scenario.manifest.get("data_checksum"),
         "commit": commit(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "processes": ranks.world(),
         "threads": torch.get_num_threads(),
         "device": device.split(":")[0],

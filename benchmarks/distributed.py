@@ -83,6 +83,6 @@ def run_together(
                 raise SettingsError([f"{cell.label} failed on rank {ranks.rank()}: {record.error}"])
             dist.barrier()
             if ranks.rank() == 0:
-                store.checkpoint(cell).unlink(missing_ok=True)
+                store.remove_checkpoints(cell)
                 say(f"{cell.label}: {record.status}, {record.seconds['total']:.0f} s")
         return ranks.rank() == 0

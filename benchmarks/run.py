@@ -96,16 +96,18 @@ def run_cell(
     """Runs `cell` and returns its record. A method that raises or diverges gives a record that says so.
 
     checkpoint: a file that is written after each task but the last; where it is there already, of this very cell and
-    code, the run continues from it. The caller removes it once the record is safe.
+    code, the run continues from it. The caller removes it (`Store.remove_checkpoints`) once the record is safe, and keeps it
+    where that says failed: run again, the cell goes on from its last finished task.
     log: hears of every epoch and task.
     KeyboardInterrupt and DataNotFound pass through: they are not the method's doing.
     """
     start = time.perf_counter()
-    progress = load_checkpoint(checkpoint, cell, device) if checkpoint else None
+    scenario = cell.scenario.build(cell.seed, data_root, cell.scenario_name)
+    built = time.perf_counter() - start
+    progress = load_checkpoint(checkpoint, cell, scenario, device) if checkpoint else None
     progress = progress or Progress.of_tasks(cell.scenario.tasks)
-    before, watch = progress.seconds["total"], Stopwatch(progress.seconds)
-    with watch("data"):
-        scenario = cell.scenario.build(cell.seed, data_root, cell.scenario_name)
+    before, resumed, watch = progress.seconds["total"], progress.done, Stopwatch(progress.seconds)
+    progress.seconds["data"] += built
     status: Status = "done"
     error = None
     cls = method_class(cell.method.name)
@@ -122,11 +124,13 @@ def run_cell(
                 _do_task(progress, scenario, task, watch, log)
                 progress.seconds["total"] = before + time.perf_counter() - start
                 if checkpoint and progress.done < len(scenario.tasks):
-                    save_checkpoint(checkpoint, cell, progress, device)
+                    save_checkpoint(checkpoint, cell, scenario, progress, device)
     except Diverged as diverged:
         status, error = "diverged", str(diverged)
     except Exception:
         status, error = "failed", traceback.format_exc()
+        if checkpoint and resumed:
+            error = f"gone on after {resumed} tasks from {checkpoint.name}; without that file it starts over\n{error}"
     progress.seconds["total"] = before + time.perf_counter() - start
     matrix, trainer, inference = progress.matrix, progress.trainer, progress.inference
     view = scenario.layout.other_view_name

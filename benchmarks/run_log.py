@@ -11,8 +11,9 @@ import torch
 import yaml
 
 from benchmarks.config import CellSettings
-from benchmarks.whole_files import written_whole
-from methods import Method
+from benchmarks.state import NotStored, decode, encode, modules_of, read_state, write_state
+from methods import METHODS, Method
+from scenarios import Scenario
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ class RunLog:
         """After the method's current task. One that cannot be stored is left out, and a warning says so."""
         path = self.folder / f"task{method.task.id + 1}.pt"
         try:
-            with written_whole(path) as temporary:
-                torch.save(method, temporary)
+            write_state(path, encode(method, modules_of(type(method))))
         except Exception as error:
             warnings.warn(f"{path}: the method is not stored: {error}", stacklevel=2)
 
@@ -78,11 +78,15 @@ class RunLog:
         return self.folder / "epochs.csv"
 
 
-def load_method(path: Path, device: str = "cpu") -> Method:
+def load_method(path: Path, device: str = "cpu", scenario: Scenario | None = None) -> Method:
     """The method as it was after a task, to be evaluated or looked into, by the version of the code that saved it.
 
-    Loads a pickle: only of a file that you trust.
+    scenario: the run's, needed where the method remembers images of files. Runs nothing that is in the file. Raises
+    BrokenFile or NotStored (both ValueErrors) for a file that is not what a run has written.
     """
-    method: Method = torch.load(path, map_location=device, weights_only=False)
+    own = frozenset().union(*(modules_of(cls) for cls in METHODS.values()))
+    method = decode(read_state(path), own, scenario.image_files if scenario else (), device)
+    if not isinstance(method, Method):
+        raise NotStored(f"{path} holds a {type(method).__name__}, not a method")
     method.device = torch.device(device)
     return method

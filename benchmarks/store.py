@@ -26,6 +26,11 @@ class Scan:
     problems: list[str] = field(default_factory=list)
 
 
+def previous_checkpoint(path: Path) -> Path:
+    """Beside the checkpoint `path` of a cell, the one before it."""
+    return path.with_suffix(".previous.pt")
+
+
 class Store:
     """The records of one suite under `folder`."""
 
@@ -60,11 +65,16 @@ class Store:
         for folder in (self.folder, self.folder / "unfinished", *self.folder.glob("logs/*")):
             sweep(folder)
         for cell in finished:
-            self.checkpoint(cell).unlink(missing_ok=True)
+            self.remove_checkpoints(cell)
 
     def checkpoint(self, cell: CellSettings) -> Path:
         """Where a run of `cell` keeps what it has come to, until its record is written."""
         return self.folder / "unfinished" / f"{cell.identity}.pt"
+
+    def remove_checkpoints(self, cell: CellSettings) -> None:
+        """Removes what `cell` has kept, once its record is safe; what was set aside as broken stays."""
+        for file in (self.checkpoint(cell), previous_checkpoint(self.checkpoint(cell))):
+            file.unlink(missing_ok=True)
 
     def log(self, cell: CellSettings) -> Path:
         """The folder of what a run of `cell` leaves beside its record, where that is asked for."""

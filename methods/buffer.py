@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -48,11 +50,7 @@ class Reservoir:
         if n == 0:
             return
         if self._store is None:
-            self._store = Examples(
-                new.images.new_empty(self.capacity, *new.images.shape[1:]),
-                new.labels.new_empty(self.capacity),
-                new.labels.new_empty(self.capacity),
-            )
+            self._store = self._room_for(new)
             self.beside = {name: rows.new_zeros(self.capacity, *rows.shape[1:]) for name, rows in beside.items()}
         order = np.arange(self.seen, self.seen + n)
         draws = (torch.rand(n, generator=self.generator, dtype=torch.float64).numpy() * (order + 1)).astype(np.int64)
@@ -74,6 +72,35 @@ class Reservoir:
     def sample(self, n: int) -> Examples:
         """min(n, stored) different examples, drawn uniformly."""
         return self.examples[self.pick(n)]
+
+    def _room_for(self, new: Examples) -> Examples:
+        """A place for `capacity` examples like `new`; nothing may be read from it before it is set."""
+        labels = new.labels.new_empty(self.capacity)
+        return Examples(new.images.new_empty(self.capacity, *new.images.shape[1:]), labels, torch.empty_like(labels))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For checkpoints: what is stored, without the room that is left."""
+        if self._store is None:
+            return self.__dict__.copy()
+        beside = {name: rows[: len(self)] for name, rows in self.beside.items()}
+        return self.__dict__ | {"_store": self.examples, "beside": beside}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The same again, with the room to `capacity`."""
+        self.__dict__.update(state)
+        if self._store is None:
+            return
+        stored, n = self._store, len(self)
+        self._store = self._room_for(stored)
+        for room, filled in (
+            (self._store.images, stored.images),
+            (self._store.labels, stored.labels),
+            (self._store.task_ids, stored.task_ids),
+        ):
+            room[:n] = filled
+        for name, rows in self.beside.items():
+            self.beside[name] = rows.new_zeros(self.capacity, *rows.shape[1:])
+            self.beside[name][:n] = rows
 
     def pick(self, n: int) -> Tensor:
         """Rows int64 of min(n, stored) different examples, drawn uniformly: into `examples` and `beside`."""

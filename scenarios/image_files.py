@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +29,11 @@ class FileList:
     root: Path
     paths: np.ndarray = field(repr=False)
     sizes: Tensor = field(repr=False)
+
+    @cached_property
+    def checksum(self) -> str:
+        """sha256 (16 hex digits) over the paths and sizes: the same for the same tree, wherever its root is."""
+        return hashlib.sha256(self.paths.tobytes() + self.sizes.numpy().tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False)

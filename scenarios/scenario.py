@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scenarios.examples import Examples
-from scenarios.image_files import ImageFiles, Images
+from scenarios.image_files import FileList, ImageFiles, Images
 from scenarios.setting import OutputLayout
 
 PixelMap = Callable[[Tensor], Tensor]
@@ -105,3 +105,9 @@ class Scenario:
     normalise: Normalise
     manifest: dict[str, Any] = field(repr=False)
     version: int = 1
+
+    @property
+    def image_files(self) -> tuple[FileList, ...]:
+        """The lists of files that its images are in; none where they are in memory."""
+        images = [subset.images for task in self.tasks for subset in (task.train, task.test)]
+        return tuple({id(i.files): i.files for i in images if isinstance(i, ImageFiles)}.values())

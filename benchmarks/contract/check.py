@@ -37,6 +37,7 @@ from benchmarks.contract.trial import (
 )
 from benchmarks.fit import Trainer
 from benchmarks.run import inference_flops
+from benchmarks.state import decode, encode, modules_of
 from methods import Method
 from metrics.flops import FlopMeter
 from scenarios import SETTINGS, Scenario
@@ -213,11 +214,11 @@ def checkpoint(trial: Trial) -> None:
         run.evaluate()
         run.train(trial.scenario.tasks[0])
         run.evaluate()
-        file = io.BytesIO()
+        file, own = io.BytesIO(), modules_of(trial.cls)
         try:
-            torch.save(run.method, file)
+            torch.save(encode(run.method, own), file)
             file.seek(0)
-            run.method = torch.load(file, weights_only=False)
+            run.method = decode(torch.load(file, weights_only=True), own)
         except Exception as error:
             raise Broken(f"cannot be saved and loaded: {describe(error)}") from error
         for task in trial.scenario.tasks[1:]:

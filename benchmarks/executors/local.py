@@ -264,7 +264,8 @@ def _work(
             except Exception:
                 record = failed_record(cell, traceback.format_exc(), 0.0)
             store.save(record)
-            store.checkpoint(cell).unlink(missing_ok=True)
+            if record.status != "failed":  # run again, it goes on from its last finished task
+                store.remove_checkpoints(cell)
         except OSError as error:
             connection.send(StorageFailed(f"{cell.label}: {error}"))
             return

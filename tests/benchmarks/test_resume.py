@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.checkpoint import load_checkpoint
+from benchmarks.checkpoint import Progress, load_checkpoint
 from benchmarks.config import CellSettings, Suite, resolve
 from benchmarks.run import run_cell
 from methods import METHODS, Joint
@@ -135,20 +135,27 @@ def interrupted(path: Path, monkeypatch, method: str = "er") -> None:
             run_cell(cell(method), checkpoint=path)
 
 
+def loaded(path: Path, wanted: CellSettings | None = None) -> Progress | None:
+    wanted = wanted or cell("er")
+    return load_checkpoint(path, wanted, wanted.scenario.build(wanted.seed, None, wanted.scenario_name), "cpu")
+
+
 def test_a_checkpoint_of_other_settings_or_code_or_a_broken_one_is_not_used(tmp_path, monkeypatch):
     path = tmp_path / "cell.pt"
     interrupted(path, monkeypatch)
-    progress = load_checkpoint(path, cell("er"), "cpu")
+    progress = loaded(path)
     assert progress is not None
     assert progress.done == 1
-    assert load_checkpoint(path, cell("er", epochs=3), "cpu") is None
-    assert load_checkpoint(tmp_path / "none.pt", cell("er"), "cpu") is None
-    with monkeypatch.context() as patch:
+    with pytest.warns(UserWarning, match="cell.pt: of another run, with other identity; not used"):
+        assert loaded(path, cell("er", epochs=3)) is None
+    assert loaded(tmp_path / "none.pt") is None
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="with other commit; not used"):
         patch.setattr("benchmarks.checkpoint.commit", lambda: "another")
-        assert load_checkpoint(path, cell("er"), "cpu") is None
+        assert loaded(path) is None
     path.write_bytes(path.read_bytes()[:-100])
-    assert load_checkpoint(path, cell("er"), "cpu") is None
-    assert run_cell(cell("er"), checkpoint=path).status == "done"
+    with pytest.warns(UserWarning, match=r"cell.pt: its checksum .* set aside as cell.broken.pt"):
+        assert run_cell(cell("er"), checkpoint=path).status == "done"
+    assert (tmp_path / "cell.broken.pt").is_file()
 
 
 def test_checkpoints_hold_no_data_set(tmp_path, monkeypatch):
