@@ -33,6 +33,7 @@ from models.memory_format import why_contiguous
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
 from scenarios.image_files import Images
 from scenarios.seeding import generator_for, seed_for
+from scenarios.setting import Active
 
 NOT_KEPT = ("task",)
 """What a checkpoint between tasks leaves out."""
@@ -220,7 +221,7 @@ class Method:
         x = self.normalise(self._augmented(examples.images) if pixels is None else pixels)
         if self.memory_format == "channels last":
             x = x.contiguous(memory_format=torch.channels_last)
-        active = self.layout.active_in_training(examples.tasks, self.seen)
+        active = self.active_in_training(examples.tasks)
         batch = Batch(x, examples.labels, examples.tasks, active, examples, epoch)
         if self.augmenter.mixes():
             self._mix(batch, own)
@@ -247,7 +248,7 @@ class Method:
     def join(self, *batches: Batch) -> Batch:
         """One batch of all examples of `batches`, whose images are ready and are not made so again."""
         examples = Examples.concatenate([b.examples for b in batches])
-        active = self.layout.active_in_training(examples.tasks, self.seen)
+        active = self.active_in_training(examples.tasks)
         x = torch.cat([b.x for b in batches])
         joined = Batch(x, examples.labels, examples.tasks, active, examples, batches[0].epoch)
         if any(b.targets is not None for b in batches):
@@ -259,6 +260,10 @@ class Method:
             return batch.targets
         hard = F.one_hot(batch.y, self.layout.width(self.task.id)).to(batch.x.dtype)
         return losses.smoothed(hard, batch.active, self.recipe.label_smoothing)
+
+    def active_in_training(self, tasks: int | Tensor) -> Active:
+        """The classes that compete in the loss of examples from `tasks` (one id, or int64 [N]): the setting's."""
+        return self.layout.active_in_training(tasks, self.seen)
 
     def logits(self, batch: Batch) -> Tensor:
         """The network's logits [N, columns so far] for a batch."""

@@ -54,7 +54,7 @@ class DERExpand(Method):
     def build(self, scenario, model):
         self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
         self._auxiliary: nn.Linear | None = None
-        network = self.backbone_and_head(scenario, model, partial(LinearHead, bias=self.bias))
+        network = self.backbone_and_head(scenario, model, partial(LinearHead, bias=self.bias, init=model.head_init))
         return Network(ParallelBackbones([network.backbone]), network.head)
 
     def begin_task(self, task: TaskView) -> None:

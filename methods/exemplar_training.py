@@ -6,6 +6,7 @@ Their hyperparameters are those of `ExemplarMemory`: buffer_size, policy and sel
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -15,9 +16,10 @@ from methods.features import features_of
 from scenarios import Examples
 
 
-def keep_exemplars(method: Method, memory: ExemplarMemory, train: Examples) -> None:
-    """Makes room in `memory` and chooses exemplars of the new classes by the network's features of now."""
-    memory.update(train, partial(features_of, method) if memory.select == "herding" else None)
+def keep_exemplars(method: Method, memory: ExemplarMemory, train: Examples, network: Any = None) -> None:
+    """Makes room in `memory` and chooses exemplars of the new classes by the features of `network`, the method's of now
+    where none is given."""
+    memory.update(train, partial(features_of, method, network=network) if memory.select == "herding" else None)
 
 
 def with_exemplars(train: Examples, memory: ExemplarMemory) -> Examples:

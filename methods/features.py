@@ -17,9 +17,18 @@ IMAGES_AT_ONCE = 512
 
 
 @torch.no_grad()
-def features_of(method: Method, examples: Examples, flipped: bool = False, batch_size: int = IMAGES_AT_ONCE) -> Tensor:
-    """The backbone's features [n, d] of `examples`, float32, in eval mode, in batches; `flipped`: of mirrored images."""
-    network = method.network
+def features_of(
+    method: Method,
+    examples: Examples,
+    flipped: bool = False,
+    batch_size: int = IMAGES_AT_ONCE,
+    network: Any = None,
+) -> Tensor:
+    """The backbone's features [n, d] of `examples`, float32, in eval mode, in batches; `flipped`: of mirrored images.
+
+    network: another one than the method's present one, e.g. a teacher.
+    """
+    network = network or method.network
     training = network.training
     network.eval()
     features = []

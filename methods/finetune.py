@@ -1,6 +1,8 @@
 """Finetune: train on each task in turn and do nothing about forgetting."""
 
-from methods.base import Method
+from typing import Literal
+
+from methods.base import Method, hyper
 
 
 class Finetune(Method):
@@ -8,3 +10,13 @@ class Finetune(Method):
 
     about = "sequential training, no measure against forgetting (lower bound)"
     family = "baseline"
+
+    compete: Literal["setting", "new"] = hyper(
+        "setting",
+        'classes in the cross-entropy: those that the "setting" lets compete, or the "new" task\'s alone',
+        "new: PyCIL's finetune",
+    )
+    added_later = frozenset({"compete"})
+
+    def active_in_training(self, tasks):
+        return self.task.outputs if self.compete == "new" else super().active_in_training(tasks)

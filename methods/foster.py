@@ -53,6 +53,11 @@ class FOSTER(Method):
     compression_lr: Annotated[float, Field(gt=0)] = hyper(
         0.1, "its learning rate, cosine, without weight decay", "the release"
     )
+    herd_by: Literal["teacher", "student"] = hyper(
+        "teacher",
+        'whose features choose the exemplars: of the boosted "teacher", both backbones, or of the compressed "student"',
+        "teacher: the release; student: PyCIL",
+    )
     keep: Literal["student", "teacher"] = hyper(
         "student",
         'which answers after a task: the compressed "student", or the boosted "teacher" with two backbones; the '
@@ -117,7 +122,7 @@ class FOSTER(Method):
         return torch.stack(terms).sum()
 
     def end_task(self, task: TaskView) -> None:
-        keep_exemplars(self, self.memory, task.train)
+        keep_exemplars(self, self.memory, task.train, self._teacher if self.herd_by == "teacher" else None)
         if self.keep == "student":
             self._teacher = None
 

@@ -50,7 +50,10 @@ class ICaRL(Method):
     temperature: Annotated[float, Field(gt=0)] = hyper(
         2.0, "of the distillation; in bce of its targets only", "2: PyCIL, van de Ven 2022; 1: Rebuffi 2017"
     )
+    squared: bool = hyper(False, "ce: the distillation is multiplied by T^2", "no: PyCIL; yes: Hinton et al. 2015")
     flip_means: bool = hyper(False, "class means over mirrored images too", "Rebuffi's code: yes, on photographs")
+
+    added_later = frozenset({"squared"})
 
     def build(self, scenario, model):
         self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
@@ -71,7 +74,7 @@ class ICaRL(Method):
         with torch.no_grad():
             answers = self._teacher(batch.x)
         if self.objective == "ce":
-            old = sum(distillation(logits[:, g], answers[:, g], self.temperature) for g in self._groups)
+            old = sum(distillation(logits[:, g], answers[:, g], self.temperature, self.squared) for g in self._groups)
         else:
             old = sum(self._bce(logits[:, g], torch.sigmoid(answers[:, g] / self.temperature)) for g in self._groups)
         return new + self.distill * old

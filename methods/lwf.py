@@ -22,7 +22,7 @@ class LwF(Method):
     )
     strength: Annotated[float, Field(ge=0)] = hyper(
         1.0,
-        "weight of the distillation (lambda_o), whose gradient is scaled by T^2; 1/T^2 undoes that",
+        "weight of the distillation (lambda_o)",
         "Li & Hoiem 2017; the T^2 as in Hinton et al. 2015 and van de Ven's code",
     )
     weighting: Literal["sum", "tasks", "share"] = hyper(
@@ -42,7 +42,16 @@ class LwF(Method):
         "divide each distillation by the student's number of columns: its mean over classes, not their sum",
         "no: Li & Hoiem 2017 eq. 2; yes: van de Ven & Tolias' code until early 2019",
     )
-    added_later = frozenset({"class_mean"})
+    compete: Literal["setting", "new"] = hyper(
+        "setting",
+        'classes in the cross-entropy: those that the "setting" lets compete, or the "new" task\'s alone',
+        "setting: Li & Hoiem 2017 with a head a task, van de Ven's code; new: PyCIL",
+    )
+    squared: bool = hyper(True, "the distillation is multiplied by T^2", "Hinton et al. 2015; no: PyCIL")
+    added_later = frozenset({"class_mean", "compete", "squared"})
+
+    def active_in_training(self, tasks):
+        return self.task.outputs if self.compete == "new" else super().active_in_training(tasks)
 
     def begin_task(self, task: TaskView) -> None:
         self._groups = self.layout.past_groups(task.id)
@@ -62,7 +71,7 @@ class LwF(Method):
         terms = []
         for columns, group in zip(over, self._groups, strict=True):
             student = scores[:, columns]
-            term = distillation(student, answers[:, group], self.temperature)
+            term = distillation(student, answers[:, group], self.temperature, self.squared)
             terms.append(term / student.shape[1] if self.class_mean else term)
         old = self.strength * torch.stack(terms).sum()
         k = self.task.id + 1

@@ -49,6 +49,11 @@ class PODNet(Method):
         "as the greatest logit in the denominator, and there is no hinge",
         "paper: Douillard et al. 2020; release: Douillard's incremental_learning",
     )
+    similarity: Literal["cosine", "distance"] = hyper(
+        "cosine",
+        'of feature and proxy: their "cosine", or the negative squared "distance" of the two, 2 cos - 2',
+        "cosine: Douillard et al. 2020, eq. 6; distance: Douillard's code",
+    )
     flat: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of POD-flat", "Douillard et al. 2020, CIFAR-100")
     spatial: Annotated[float, Field(ge=0)] = hyper(
         3.0,
@@ -68,7 +73,9 @@ class PODNet(Method):
         self._old_backbone: nn.Module | None = None
         if model.backbone.partition(":")[0] != "timm":
             model = model.model_copy(update={"last_relu": False})
-        return self.backbone_and_head(scenario, model, partial(MultiProxyHead, proxies=self.proxies))
+        return self.backbone_and_head(
+            scenario, model, partial(MultiProxyHead, proxies=self.proxies, distance=self.similarity == "distance")
+        )
 
     def begin_task(self, task: TaskView) -> None:
         self._fixed = None

@@ -22,8 +22,8 @@ from models.cosine_heads import CosineHead
 class UCIR(Method):
     """CE + l (1 - cos(f_old, f)) + margin ranking, on a cosine head of learned scale (eq. 4, 6, 8, 9).
 
-    l = less_forget * sqrt(C_old / C_new). Margin ranking, on exemplars: the sum over the `ranked` new classes k that
-    score highest of max(margin - cos(own class) + cos(k), 0), mean over exemplars. Features may be negative (the last ReLU is left out); new
+    l = less_forget * sqrt(C_old / C_new). Margin ranking, on exemplars: over the `ranked` new classes k that score
+    highest, max(margin - cos(own class) + cos(k), 0), mean over exemplars. Features may be negative (the last ReLU is left out); new
     rows start at their class's mean feature; old ones stay fixed but in the fine-tuning of the head on an equal
     number of exemplars of every class.
     """
@@ -54,6 +54,11 @@ class UCIR(Method):
         2, "new classes that an exemplar is ranked against", "2: Hou et al. 2019; max(2, new classes): Douillard's code"
     )
     ranking: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of the margin ranking", "Hou et al. 2019")
+    ranking_over: Literal["mean", "sum"] = hyper(
+        "mean",
+        "how the terms of an exemplar's ranked classes are put together; between exemplars it is always the mean",
+        "mean: the authors' release; sum: Hou et al. 2019, eq. 8",
+    )
     fix_old: bool = hyper(
         True, "rows of old classes stay as they are in the main phase", "Hou et al. 2019, section 3.3"
     )
@@ -111,7 +116,8 @@ class UCIR(Method):
         own = cosines.gather(1, batch.y[:, None])
         hardest = cosines[:, new].topk(min(self.ranked, new.stop - new.start), dim=1).values
         is_old = (batch.y < new.start).to(logits.dtype)
-        losses = (self.margin - own + hardest).clamp(min=0).sum(1) * is_old
+        terms = (self.margin - own + hardest).clamp(min=0)
+        losses = (terms.mean(1) if self.ranking_over == "mean" else terms.sum(1)) * is_old
         return self.ranking * losses.sum() / is_old.sum().clamp(min=1)
 
     def _head_loss(self, batch: Batch) -> Tensor:

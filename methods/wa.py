@@ -1,5 +1,6 @@
 """Weight aligning (Zhao et al. 2020)."""
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -36,7 +37,7 @@ class WA(Method):
         "share: Zhao et al. 2020, PyCIL; sum: the PyTorch tutorial on class-incremental learning",
     )
     strength: Annotated[float, Field(ge=0)] = hyper(
-        0.5, 'weight of the distillation under "sum"', "the tutorial's code"
+        2.0, 'weight of the distillation under "sum"', "the tutorial's code: T^2 / 2, with T = 2"
     )
     clamp_weights: bool = hyper(
         False, "keeps the output weights at 0 or above after every step", "Zhao et al. 2020, section 4.2; DER's release"
@@ -50,8 +51,9 @@ class WA(Method):
     def phases(self, task: TaskView):
         yield self.phase(with_exemplars(task.train, self.memory))
         old = self.layout.rivals(task.id)
+        self._gamma = float("nan")
         if old.start < old.stop:
-            align(self.network.head.linear.weight, old, self.layout.new_columns(task.id))
+            self._gamma = align(self.network.head.linear.weight, old, self.layout.new_columns(task.id))
 
     def loss(self, batch: Batch):
         if self._teacher is None:
@@ -72,6 +74,10 @@ class WA(Method):
     def end_task(self, task: TaskView) -> None:
         keep_exemplars(self, self.memory, task.train)
         self._teacher = Teacher(self.frozen_copy(), self.layout.past_groups(task.id + 1))
+
+    def diagnostics(self) -> dict[str, float]:
+        """gamma: what the new rows were multiplied by; none where there was nothing to align."""
+        return {} if math.isnan(self._gamma) else {"gamma": self._gamma}
 
     def footprint(self) -> dict[str, int]:
         teacher = {"teacher": self._teacher.nbytes} if self._teacher else {}

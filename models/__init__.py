@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from torch import nn
 
 from models.gated import GatedNetwork
-from models.heads import HeadLayer, LinearHead, MultiHead
+from models.heads import HeadLayer, LinearHead, MultiHead, drawn
 from models.mlp import MLP
 from models.network import Network
 from models.progressive import ProgressiveNetwork
@@ -49,9 +50,11 @@ def build_network(
     backbone = build_backbone(settings, image_shape)
     width = int(backbone.features)  # type: ignore[arg-type]  # every backbone has it
     if head == "multi":
-        layer: nn.Module = MultiHead(width, widths, head_layer or nn.Linear)
+        layer: nn.Module = MultiHead(width, widths, head_layer or partial(drawn, init=settings.head_init))
+    elif head_layer is None:
+        layer = LinearHead(width, start, init=settings.head_init)
     else:
-        layer = (head_layer or LinearHead)(width, start)
+        layer = head_layer(width, start)
     network = Network(backbone, layer)
     if settings.init == "xavier":
         xavier(network)

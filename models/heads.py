@@ -7,6 +7,7 @@ Each has `n_outputs`, `grow(n)` (to n columns in all; what exists stays bit for 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +17,30 @@ HeadLayer = Callable[[int, int], nn.Module]
 """(features, columns) -> an output layer."""
 
 
+HeadInit = Literal["torch", "unit"]
+"""How rows of a linear head are drawn: "torch", uniform within 1/sqrt(d), weights and biases (nn.Linear); "unit",
+uniform within sqrt(3/d), so that a row has length 1 on average, biases 0 (PyCIL's SimpleLinear)."""
+
+
+def drawn(features: int, n_outputs: int, bias: bool = True, init: HeadInit = "torch") -> nn.Linear:
+    """A new linear layer whose rows are drawn as `init` says."""
+    layer = nn.Linear(features, n_outputs, bias)
+    if init == "unit":
+        nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
+        if bias:
+            nn.init.zeros_(layer.bias)
+    return layer
+
+
 class LinearHead(nn.Module):
     """One linear layer whose rows can grow: the shared head, the masked one and the growing one."""
 
-    def __init__(self, features: int, n_outputs: int, bias: bool = True):
+    def __init__(self, features: int, n_outputs: int, bias: bool = True, init: HeadInit = "torch"):
         super().__init__()
         self.features = features
-        self.linear = nn.Linear(features, n_outputs, bias) if n_outputs else None
         self.bias = bias
+        self.init = init
+        self.linear = drawn(features, n_outputs, bias, init) if n_outputs else None
 
     @property
     def n_outputs(self) -> int:
@@ -36,7 +53,7 @@ class LinearHead(nn.Module):
             raise ValueError(f"a head of {self.n_outputs} columns cannot shrink to {n}")
         if n == self.n_outputs:
             return
-        new = nn.Linear(self.features, n, self.bias)
+        new = drawn(self.features, n, self.bias, self.init)
         if old is not None:
             new.to(old.weight.device)
             with torch.no_grad():

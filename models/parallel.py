@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from models.heads import LinearHead, MultiHead
+from models.heads import LinearHead, MultiHead, drawn
 
 
 class ParallelBackbones(nn.Module):
@@ -56,7 +56,8 @@ def fresh_head(head: nn.Module, features: int, bias: bool | None = None) -> nn.M
         """linear: nn.Linear or LinearHead."""
         inner = linear.linear if isinstance(linear, LinearHead) else linear
         assert isinstance(inner, nn.Linear)
-        new = nn.Linear(features, inner.out_features, inner.bias is not None if bias is None else bias)
+        init = linear.init if isinstance(linear, LinearHead) else "torch"
+        new = drawn(features, inner.out_features, inner.bias is not None if bias is None else bias, init)
         return new.to(inner.weight.device)
 
     new = copy.deepcopy(head)

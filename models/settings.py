@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from models.heads import HeadInit
 from models.resnet import cifar_resnet18, cifar_resnet32, imagenet_resnet18
 from models.timm_backbone import PREFIX, check_name
 
@@ -35,7 +36,15 @@ class ModelSettings(BaseModel):
         "torch", description='linear layers: "torch" (its uniform default) or "xavier" uniform, biases 0'
     )
 
-    added_later: ClassVar[frozenset[str]] = frozenset({"width", "zero_init_last_bn", "last_relu", "pretrained"})
+    head_init: HeadInit = Field(
+        "torch",
+        description='rows of a linear output layer, also those that come later: "torch" (nn.Linear\'s draw), or "unit" '
+        "(of length 1 on average, biases 0: PyCIL's SimpleLinear)",
+    )
+
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        {"head_init", "width", "zero_init_last_bn", "last_relu", "pretrained"}
+    )
     """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
     @field_validator("backbone")

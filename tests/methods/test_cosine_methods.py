@@ -77,7 +77,7 @@ def test_ucir_loss_by_hand(adaptive, factor):
     ranked = []
     for row, label in zip(cosines, batch.y.tolist(), strict=True):
         if label < 4:
-            ranked.append(sum(max(float(0.5 - row[label] + row[k]), 0.0) for k in (4, 5)))
+            ranked.append(sum(max(float(0.5 - row[label] + row[k]), 0.0) for k in (4, 5)) / 2)
     less_forget = 5 * factor**0.5 * (1 - F.cosine_similarity(features, before(batch.x))).mean()
     expected = F.cross_entropy(logits, batch.y) + less_forget + sum(ranked) / len(ranked)
     torch.testing.assert_close(method.loss(batch), expected)

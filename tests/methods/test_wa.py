@@ -42,7 +42,7 @@ def test_nothing_is_aligned_where_new_classes_have_no_old_rivals(setting, monkey
     learn(WA(buffer_size=12), small_split(setting, tasks=2, class_order=(0, 1, 2, 3)), 2)
 
 
-@pytest.mark.parametrize(("weighting", "new", "old"), [("share", 1 / 3, 2 / 3), ("sum", 1.0, 0.5)])
+@pytest.mark.parametrize(("weighting", "new", "old"), [("share", 1 / 3, 2 / 3), ("sum", 1.0, 2.0)])
 def test_loss_is_cross_entropy_and_distillation_of_the_old_columns(weighting, new, old):
     scenario = small_split("class", tasks=3, class_order=(0, 1, 2, 3, 4, 5))
     method = learn(WA(buffer_size=12, weighting=weighting), scenario, 2)
