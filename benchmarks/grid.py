@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from benchmarks.batches import batch_problem
 from benchmarks.config import CellSettings, SettingsError, Suite, resolve
 from benchmarks.record import RunRecord
 from benchmarks.store import Scan
@@ -122,7 +123,10 @@ def rehearse(cells: list[CellSettings], data_root: str | None) -> None:
             METHODS[cell.method.name].from_settings(cell.method.settings).start(
                 scenario, cell.model, cell.training, cell.seed
             )
+            problem = batch_problem(cell, scenario, data_root)
         except ValueError as error:
-            problems.append(f"{cell.scenario_name} {cell.method_name}: {error}")
+            problem = str(error)
+        if problem:
+            problems.append(f"{cell.scenario_name} {cell.method_name}: {problem}")
     if problems:
         raise SettingsError(problems)

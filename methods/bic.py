@@ -7,8 +7,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import even_draw, keep_exemplars, with_exemplars
-from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.exemplar_training import even_draw, exemplar_memory, keep_exemplars, with_exemplars
+from methods.exemplars import Policy, Select
 from methods.features import head_logits
 from methods.teacher import Teacher
 from models import Network
@@ -62,7 +62,7 @@ class BiC(Method):
     correction_lr: Annotated[float, Field(gt=0)] = hyper(0.1, "learning rate of stage 2", "PyCIL")
 
     def build(self, scenario, model):
-        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self.memory = exemplar_memory(self)
         self._teacher: Teacher | None = None
         network = self.backbone_and_head(scenario, model)
         new = [self.layout.new_columns(t) for t in range(self.layout.n_tasks)]

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import balanced_subset, keep_exemplars, with_exemplars
-from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.exemplar_training import balanced_subset, exemplar_memory, keep_exemplars, with_exemplars
+from methods.exemplars import Policy, Select
 from methods.features import head_logits, head_phase
 from models import LinearHead, Network
 from models.parallel import ParallelBackbones, fresh_head, widened_head
@@ -52,7 +52,7 @@ class DERExpand(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self.memory = exemplar_memory(self)
         self._auxiliary: nn.Linear | None = None
         network = self.backbone_and_head(scenario, model, partial(LinearHead, bias=self.bias, init=model.head_init))
         return Network(ParallelBackbones([network.backbone]), network.head)

@@ -26,8 +26,8 @@ the data; each: every rank chooses a whole budget from all data, as the first ve
 class DistributedMemory:
     """The memories of `ranks` processes, together; with sharing "global" there is one.
 
-    budget, policy, select, generator: of `ExemplarMemory`; "distributed" deals `budget` out over the ranks.
-    Raises ValueError where a rank would get nothing, and where it is not said how many there are to be.
+    budget, policy, select, generator, classes: of `ExemplarMemory`; "distributed" deals `budget` out over the ranks.
+    Raises ValueError where a rank would get nothing, or nothing of a class, and where it is not said how many there are to be.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class DistributedMemory:
         generator: torch.Generator,
         sharing: Sharing = "global",
         ranks: int = 1,
+        classes: int = 1,
     ):
         if sharing == "global":
             ranks = 1
@@ -47,7 +48,7 @@ class DistributedMemory:
             raise ValueError(f"a memory of {budget} cannot be divided among {ranks} ranks")
         budgets = even_quotas(budget, ranks) if sharing == "distributed" else [budget] * ranks
         self.sharing, self.generator = sharing, generator
-        self.parts = [ExemplarMemory(share, policy, select, generator) for share in budgets]
+        self.parts = [ExemplarMemory(share, policy, select, generator, classes) for share in budgets]
 
     def update(self, new: Examples, features: Callable[[Examples], Tensor] | None = None) -> None:
         """`ExemplarMemory.update` on each rank. `features` is asked anew for each, so that augmented ones differ."""

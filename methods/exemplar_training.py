@@ -13,7 +13,19 @@ import torch
 from methods.base import Method
 from methods.exemplars import ExemplarMemory
 from methods.features import features_of
-from scenarios import Examples
+from scenarios import Examples, OutputLayout
+
+
+def exemplar_memory(method: Method) -> ExemplarMemory:
+    """An empty memory as the hyperparameters of `method` say. Raises ValueError where a class would have no exemplar."""
+    settings = {"policy": "total", "select": "random"} | method.hyperparameters()
+    policy, select, generator = settings["policy"], settings["select"], method.generator("buffer")
+    return ExemplarMemory(settings["buffer_size"], policy, select, generator, classes_of_tasks(method.layout))
+
+
+def classes_of_tasks(layout: OutputLayout) -> int:
+    """Classes of all tasks, which have a share of a memory each: where tasks share labels, each task's own."""
+    return sum(columns.stop - columns.start for columns in layout.columns)
 
 
 def keep_exemplars(method: Method, memory: ExemplarMemory, train: Examples, network: Any = None) -> None:

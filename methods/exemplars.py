@@ -46,11 +46,14 @@ class ExemplarMemory:
     budget, policy: "total": `budget` exemplars in all, dealt out over the classes as evenly as integers allow, so
     that old classes shrink when new ones come; "per_class": `budget` for each class. A class with fewer examples than
     its share leaves the rest unused. Where tasks share labels, each task's class has a share of its own.
+    classes: how many there will be, where that is known. Raises ValueError where some would have no exemplar.
     """
 
-    def __init__(self, budget: int, policy: Policy, select: Select, generator: torch.Generator):
+    def __init__(self, budget: int, policy: Policy, select: Select, generator: torch.Generator, classes: int = 1):
         if budget < 1:
             raise ValueError(f"a memory needs room for at least one exemplar, not {budget}")
+        if policy == "total" and budget < classes:
+            raise ValueError(f"buffer_size: {budget} exemplars leave some of {classes} classes without one")
         self.budget, self.policy, self.select, self.generator = budget, policy, select, generator
         self._groups: dict[tuple[int, int], Examples] = {}
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import keep_exemplars, with_exemplars
-from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
+from methods.exemplars import Policy, Select
 from methods.losses import distillation
 from methods.teacher import module_bytes
 from models import Network
@@ -66,7 +66,7 @@ class FOSTER(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self.memory = exemplar_memory(self)
         self._teacher: Any = None
         self._old_head: Any = None
         self._new_head: Any = None

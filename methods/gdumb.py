@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplars import ExemplarMemory
+from methods.exemplar_training import exemplar_memory
 from methods.recipe import OptimizerSettings
 
 
@@ -34,7 +34,7 @@ class GDumb(Method):
     clip: Annotated[float, Field(gt=0)] | None = hyper(10.0, "largest norm of the gradient", "Prabhu et al. 2020")
 
     def build(self, scenario, model):
-        self.memory = ExemplarMemory(self.buffer_size, "total", "random", self.generator("buffer"))
+        self.memory = exemplar_memory(self)
         network = super().build(scenario, model)
         self._initial = copy.deepcopy(network)
         return network

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import with_exemplars
-from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.exemplar_training import exemplar_memory, with_exemplars
+from methods.exemplars import Policy, Select
 from methods.features import features_of
 from methods.losses import distillation
 from methods.nearest_mean import NearestMean
@@ -56,7 +56,7 @@ class ICaRL(Method):
     added_later = frozenset({"squared"})
 
     def build(self, scenario, model):
-        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self.memory = exemplar_memory(self)
         self._classifier: NearestMean | None = None
         return super().build(scenario, model)
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from methods.base import Batch, Method, TaskView, hyper
 from methods.cosine import column_scales, fix_old_rows, imprint_new
-from methods.exemplar_training import keep_exemplars, with_exemplars
-from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
+from methods.exemplars import Policy, Select
 from methods.features import head_logits, head_phase
 from methods.losses import restrict, turned
 from methods.teacher import module_bytes
@@ -69,7 +69,7 @@ class PODNet(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self.memory = exemplar_memory(self)
         self._old_backbone: nn.Module | None = None
         if model.backbone.partition(":")[0] != "timm":
             model = model.model_copy(update={"last_relu": False})

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from methods.base import Method, TaskView, hyper
-from methods.exemplar_training import with_exemplars
-from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.exemplar_training import exemplar_memory, with_exemplars
+from methods.exemplars import Policy, Select
 from methods.features import features_of
 
 
@@ -25,7 +25,7 @@ class Replay(Method):
     select: Select = hyper("herding", "which examples become exemplars", "PyCIL")
 
     def build(self, scenario, model):
-        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self.memory = exemplar_memory(self)
         return super().build(scenario, model)
 
     def phases(self, task: TaskView):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from methods import losses, sam
 from methods.base import Batch, Method, TaskView, hyper
 from methods.distributed_memory import DistributedMemory, Sharing
+from methods.exemplar_training import classes_of_tasks
 from methods.features import IMAGES_AT_ONCE
 from models import ModelSettings, ranks
 from scenarios import Examples, OutputLayout, Scenario
@@ -113,7 +114,13 @@ class TaskTransformer(Method):
         if model.head != "auto":
             raise ValueError(f"{type(self).__name__} has heads of its own: model.head auto, not {model.head}")
         self.buffer = DistributedMemory(
-            self.buffer_size, "total", "herding", self.generator("buffer"), self.memory, self.ranks
+            self.buffer_size,
+            "total",
+            "herding",
+            self.generator("buffer"),
+            self.memory,
+            self.ranks,
+            classes_of_tasks(self.layout),
         )
         self._moved: list[tuple[nn.Parameter, Tensor]] = []
         return self._network(scenario.image_shape)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from methods.base import Batch, Method, TaskView, hyper
 from methods.cosine import column_scales, fix_old_rows, imprint_new
-from methods.exemplar_training import keep_exemplars, with_exemplars
-from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
+from methods.exemplars import Policy, Select
 from methods.features import head_logits, head_phase
 from methods.losses import turned
 from methods.nearest_mean import NearestMean
@@ -73,7 +73,7 @@ class UCIR(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self.memory = exemplar_memory(self)
         self._old_backbone: torch.nn.Module | None = None
         self._nearest: NearestMean | None = None
         if model.backbone.partition(":")[0] != "timm":

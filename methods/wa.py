@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import keep_exemplars, with_exemplars
-from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
+from methods.exemplars import Policy, Select
 from methods.teacher import Teacher
 
 
@@ -44,7 +44,7 @@ class WA(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = ExemplarMemory(self.buffer_size, self.policy, self.select, self.generator("buffer"))
+        self.memory = exemplar_memory(self)
         self._teacher: Teacher | None = None
         return super().build(scenario, model)
 

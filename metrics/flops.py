@@ -9,6 +9,7 @@ here. What `torch.compile` has compiled runs eagerly while it is counted; code i
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -115,9 +116,27 @@ def _dot(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
     return 2 * a.numel()
 
 
-def _euclidean_distances(a: Tensor, b: Tensor, *_: Any, out_val: Tensor, **__: Any) -> int:
+def _euclidean_distances(a: Tensor, *_: Any, out_val: Tensor, **__: Any) -> int:
     # Nearest-mean classifiers. Computed as |a|^2 - 2 ab + |b|^2: one matrix product.
     return 2 * out_val.numel() * a.shape[-1]
+
+
+def _distances_backward(grad_out: Tensor, a: Tensor, *_: Any, **__: Any) -> int:
+    return 2 * grad_out.numel() * a.shape[-1]
+
+
+def _sum_of_products(added: Tensor, a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
+    # addbmm: the sum over the batch of a [B, n, m] times b [B, m, p]
+    return 2 * a.numel() * b.shape[-1]
+
+
+def _trilinear(a: Tensor, b: Tensor, c: Tensor, *rest: Any, **__: Any) -> int:
+    # nn.Bilinear and its gradients: the three factors, given dimensions of size 1, multiplied and summed
+    shapes = [list(t.shape) for t in (a, b, c)]
+    for shape, new in zip(shapes, rest, strict=False):
+        for dim in sorted(new):
+            shape.insert(dim, 1)
+    return 2 * math.prod(torch.broadcast_shapes(*shapes))
 
 
 def _convolution_backward(grad_out: Tensor, x: Tensor, weight: Tensor, *rest: Any, **__: Any) -> int:
@@ -139,6 +158,13 @@ _FORMULAS: dict[Any, Callable[..., int]] = {
     aten.dot: _dot,
     aten.vdot: _dot,
     aten._cdist_forward: _euclidean_distances,
+    aten._euclidean_dist: _euclidean_distances,
+    aten._pdist_forward: _euclidean_distances,
+    aten._cdist_backward: _distances_backward,
+    aten._pdist_backward: _distances_backward,
+    aten.addbmm: _sum_of_products,
+    aten.addbmm_: _sum_of_products,
+    aten._trilinear: _trilinear,
     aten.convolution_backward: _convolution_backward,
 }
 
@@ -147,7 +173,8 @@ _FACTORS = {
     **dict.fromkeys((aten.mm, aten.bmm, aten._scaled_mm, aten.mv, aten.dot, aten.vdot), slice(0, 2)),
     **dict.fromkeys((aten.convolution, aten._convolution, aten.cudnn_convolution), slice(0, 2)),
     **dict.fromkeys((aten.addmm, aten.addmm_, aten.baddbmm, aten.baddbmm_, aten._addmm_activation), slice(1, 3)),
-    **dict.fromkeys((aten.addmv, aten.addmv_, aten.convolution_backward), slice(1, 3)),
+    **dict.fromkeys((aten.addmv, aten.addmv_, aten.convolution_backward, aten.addbmm, aten.addbmm_), slice(1, 3)),
+    aten._trilinear: slice(0, 3),
 }
 
 # Fused operations that hide products no formula counts: an error is better than a silent 0.
@@ -164,6 +191,14 @@ _OPAQUE = {
     aten._grouped_mm,
     aten._int_mm,
 }
+_PRODUCTS = {"mm", "bmm", "addmm", "matmul", "mv", "linear", "conv", "convolution", "attention"}
+_NO_PRODUCTS = {"upsample", "combination", "prepack", "pack", "quantize", "reorder"}
+
+
+def _hides_products(operation: Any) -> bool:
+    """Whether an operation without a formula is a product: by list, or by the words of its name."""
+    words = set(operation.__name__.split("_"))
+    return operation in _OPAQUE or bool(words & _PRODUCTS and not words & _NO_PRODUCTS)
 
 
 class _Counter(TorchDispatchMode):
@@ -196,7 +231,7 @@ class _Counter(TorchDispatchMode):
                 out = func.decompose(*args, **kwargs)
             if out is not NotImplemented:
                 return out
-            if operation in _OPAQUE:
+            if _hides_products(operation):
                 raise NotImplementedError(f"{operation} hides products that no formula counts: use its unfused form")
         out = func(*args, **kwargs)
         if formula is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 PREFIX = "timm:"
@@ -32,7 +33,8 @@ class TimmBackbone(nn.Module):
             fetched.
         options: passed on to the architecture, e.g. patch_size=4, drop_path_rate=0.1.
 
-        Raises ValueError for a name or tag that timm does not know, with the nearest names that it does.
+        Raises ValueError for a name or tag that timm does not know, with the nearest names that it does; for images
+        that the network cannot take, and for those of which its patches leave out a border.
         """
         super().__init__()
         import timm  # takes seconds: only cells with such a backbone pay for it
@@ -47,9 +49,57 @@ class TimmBackbone(nn.Module):
         # Some architectures (MobileNetV3, VGG) keep a wider layer between the pooled maps and the classifier.
         self.features = int(getattr(model, "head_hidden_size", None) or model.num_features)
         self.model: nn.Module = model
+        if image_size is not None:
+            check_image_size(name, model, in_channels, image_size)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
+
+
+@torch.no_grad()
+def check_image_size(name: str, model: nn.Module, channels: int, side: int) -> None:
+    """Raises ValueError where `model` cannot take images of side x side pixels, or never sees their last rows.
+
+    A patch embedding drops what does not fill a patch; deep networks halve small images to nothing.
+    """
+    seen: list[tuple[int, int]] = []
+
+    def look(convolution: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if not seen and inputs[0].shape[1:] == (channels, side, side):
+            (kernel, _), (stride, _), (dilation, _) = (
+                getattr(convolution, n) for n in ("kernel_size", "stride", "dilation")
+            )
+            padding = convolution.padding[0] if isinstance(convolution.padding, tuple) else side
+            seen.append(((output.shape[2] - 1) * stride + dilation * (kernel - 1) + 1 - int(padding), stride))
+
+    hooks = [m.register_forward_hook(look) for m in model.modules() if isinstance(m, nn.Conv2d)]
+    learning = model.training
+    try:
+        image = torch.zeros(1, channels, side, side, device=next(model.parameters()).device)
+        model.eval()(image)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        what = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{PREFIX}{name} cannot take images of {side}x{side} pixels ({what}); give it larger ones (a scenario's padding, "
+            "or transform.image_size for files) or take a network of fewer stages"
+        ) from error
+    finally:
+        model.train(learning)
+        for hook in hooks:
+            hook.remove()
+    if seen and seen[0][0] < side:
+        rows, patch = seen[0]
+        raise ValueError(
+            f"{PREFIX}{name} would see {rows * rows:,} of an image's {side * side:,} pixels: {side} is no multiple of {patch}; "
+            + _larger(side, patch)
+        )
+
+
+def _larger(side: int, patch: int) -> str:
+    padding = next((p for p in range(1, patch + 1) if (side + 2 * p) % patch == 0), None)
+    if padding is None:
+        return f"use transform.image_size: {-(-side // patch) * patch}, or a network with other patches"
+    return f"padding: {padding} makes {side + 2 * padding} (for files: transform.image_size)"
 
 
 def check_name(name: str) -> None:

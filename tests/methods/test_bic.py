@@ -43,7 +43,7 @@ def test_held_out_set_is_equal_per_class_and_unseen_by_stage_1():
 
 def test_a_class_with_a_single_exemplar_is_in_both_sets():
     scenario = small_split("class", tasks=2, class_order=ORDER)
-    method = enter(learn(BiC(buffer_size=3), scenario, 1), scenario, 1)
+    method = enter(learn(BiC(buffer_size=1, policy="per_class"), scenario, 1), scenario, 1)
     seen, unseen = (phase.data for phase in method.phases(method.task))
     assert unseen.labels.bincount().tolist() == [1] * 4 or set(unseen.labels.tolist()) == set(range(6))
     assert set(seen.labels.tolist()) == set(unseen.labels.tolist())

@@ -6,10 +6,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from methods import METHODS
 from methods.buffer import Reservoir, even_quotas
+from methods.distributed_memory import DistributedMemory
 from methods.episodic import EpisodicMemory
 from methods.exemplars import ExemplarMemory, herd
 from scenarios import Examples
+from tests.conftest import SMALL_MODEL, small_split
+from tests.methods.test_contract import make
 
 STREAMS = st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=4), min_size=1, max_size=6)
 """Tasks as the number of examples of each of their classes."""
@@ -171,3 +175,33 @@ def test_reservoir_and_episodic_memory_keep_their_budgets_too(budget, stream, se
             episodic.store(data)
             assert len(episodic) <= budget
             assert len(episodic.tasks[t]) == min(len(data), even_quotas(budget, len(stream))[t])
+
+
+EXEMPLAR_METHODS = ["replay", "icarl", "gdumb", "wa", "bic", "ucir", "podnet", "der_expand", "foster", "dytox", "dne"]
+
+
+@pytest.mark.parametrize("name", EXEMPLAR_METHODS)
+def test_fewer_exemplars_than_classes_are_refused_at_the_start(name):
+    scenario = small_split("class")
+    with pytest.raises(ValueError, match="buffer_size: 9 exemplars leave some of 10 classes without one"):
+        make(name, buffer_size=9).start(scenario, SMALL_MODEL)
+    make(name, buffer_size=10).start(scenario, SMALL_MODEL)
+    if "policy" in METHODS[name]().hyperparameters():
+        make(name, buffer_size=1, policy="per_class").start(scenario, SMALL_MODEL)
+
+
+def test_every_method_with_an_exemplar_memory_is_among_them():
+    scenario = small_split("class")
+    holders = {
+        name
+        for name in METHODS
+        if METHODS[name].misfit(scenario.layout) is None
+        for value in vars(make(name).start(scenario, SMALL_MODEL)).values()
+        if isinstance(value, ExemplarMemory | DistributedMemory)
+    }
+    assert holders == set(EXEMPLAR_METHODS)
+
+
+def test_where_tasks_share_labels_each_has_its_own_share():
+    with pytest.raises(ValueError, match="some of 10 classes"):
+        make("icarl", buffer_size=9).start(small_split("domain"), SMALL_MODEL)

@@ -348,3 +348,38 @@ def test_meter_refuses_to_count_twice(network):
     with pytest.raises(RuntimeError, match="would count twice"):
         meter.measure("outer", lambda: meter.measure("inner", lambda: network(IMAGES)))
     assert meter.total == 0
+
+
+@pytest.mark.parametrize(("n", "m"), [(20, 20), (30, 40)])
+def test_distances_of_few_rows_and_of_many(n, m):
+    """From 26 rows on torch takes another operation."""
+    a, b = torch.randn(n, 8), torch.randn(m, 8)
+    assert count_flops(lambda: torch.cdist(a, b)).total == 2 * n * m * 8
+    a.requires_grad_()
+    assert count_flops(lambda: torch.cdist(a, b).sum().backward()).total >= 2 * 2 * n * m * 8
+    assert count_flops(lambda: F.pdist(a.detach())).total == 2 * n * (n - 1) // 2 * 8
+
+
+def test_sum_over_a_batch_of_products():
+    a, b = torch.randn(2, 3, 4), torch.randn(2, 4, 5)
+    assert count_flops(lambda: torch.addbmm(torch.zeros(3, 5), a, b)).total == 2 * 2 * 3 * 4 * 5
+    assert count_flops(lambda: torch.zeros(3, 5).addbmm_(a, b)).total == 2 * 2 * 3 * 4 * 5
+
+
+def test_bilinear_and_its_gradients():
+    layer, x, y = nn.Bilinear(3, 4, 5), torch.randn(2, 3), torch.randn(2, 4)
+    forward = 2 * 2 * 5 * 3 * 4
+    assert count_flops(layer, x, y) == Flops(forward, forward)
+    assert count_flops(lambda: layer(x, y).sum().backward()).total == 2 * forward
+    x.requires_grad_()
+    y.requires_grad_()
+    assert count_flops(lambda: layer(x, y).sum().backward()).total == 4 * forward
+
+
+def test_a_product_without_a_formula_is_named():
+    sparse, dense = torch.eye(3).to_sparse(), torch.randn(3, 4)
+    with pytest.raises(NotImplementedError, match="sparse"):
+        count_flops(lambda: torch.sparse.mm(sparse, dense))
+    with pytest.raises(NotImplementedError, match="conv_tbc"):
+        count_flops(lambda: torch.conv_tbc(torch.randn(5, 2, 3), torch.randn(2, 3, 4), torch.zeros(4)))
+    assert count_flops(lambda: F.interpolate(torch.randn(1, 1, 4, 4), scale_factor=2, mode="bilinear")).total == 0

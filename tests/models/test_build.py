@@ -75,3 +75,9 @@ def test_what_does_not_go_together_is_said(settings, said):
     with pytest.raises(ValidationError) as error:
         ModelSettings(**settings)
     assert all(text in str(error.value) for text in said)
+
+
+@pytest.mark.parametrize("hidden", [[-3], [0], [16, 0]])
+def test_layers_without_units_are_refused(hidden):
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        ModelSettings.model_validate_json(f'{{"hidden": {hidden}}}')

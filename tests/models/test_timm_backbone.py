@@ -91,3 +91,38 @@ def test_timm_is_imported_only_when_needed() -> None:
     code = "import sys, models.timm_backbone; sys.exit('timm' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "said"),
+    [
+        ("vit_tiny_patch16_224", 28, "256 of an image's 784 pixels: 28 is no multiple of 16; padding: 2 makes 32"),
+        (
+            "swin_tiny_patch4_window7_224",
+            30,
+            "784 of an image's 900 pixels: 30 is no multiple of 4; padding: 1 makes 32",
+        ),
+        ("mixer_s32_224", 33, "33 is no multiple of 32; use transform.image_size: 64"),
+        ("vgg11", 8, "vgg11 cannot take images of 8x8 pixels .*too small.*; give it larger ones"),
+        ("test_vit", 28, "cannot take images of 28x28 pixels .*divisible by patch size"),
+    ],
+)
+def test_images_that_do_not_fit_the_network_are_refused(name: str, side: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        TimmBackbone(name, side, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("vit_tiny_patch16_224", 32), ("resnet18", 29), ("resnet18", 8), ("tf_efficientnet_b0", 29)]
+)
+def test_images_that_fit_are_taken_and_the_network_is_as_it_was(name: str, side: int) -> None:
+    torch.manual_seed(0)
+    backbone = TimmBackbone(name, side, 1)
+    after = torch.rand(3)
+    torch.manual_seed(0)
+    plain = TimmBackbone(name, None, 1, **({"img_size": side} if name.startswith("vit") else {}))
+    assert torch.equal(after, torch.rand(3))
+    assert backbone.training
+    assert not any(m._forward_hooks for m in backbone.modules())
+    state = backbone.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in plain.state_dict().items())
