@@ -6,8 +6,8 @@ functions only names are stored, and only those in names.py are looked up; an ob
 constructor, and no function is called that the file chooses.
 """
 
-from benchmarks.state.decode import decode
-from benchmarks.state.encode import encode
+from benchmarks.state.decoder import decode
+from benchmarks.state.encoder import encode
 from benchmarks.state.file import BrokenFile, read_state, write_state
 from benchmarks.state.names import CannotStore, NotStored, modules_of
 

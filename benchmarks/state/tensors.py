@@ -18,7 +18,7 @@ def compact(tensors: list[Tensor]) -> list[Tensor]:
     for tensor in tensors:
         first, last = spans.get(_memory(tensor), (sys.maxsize, 0))
         start, stop = _span(tensor)
-        spans[_memory(tensor)] = (min(first, start // 16 * 16), max(last, stop))  # any number format stays aligned
+        spans[_memory(tensor)] = (min(first, start), max(last, stop))
     copies: dict[int, torch.UntypedStorage] = {}
     result = []
     for tensor in tensors:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.state.encode import made_by_new
+from benchmarks.state.encoder import made_by_new
 from benchmarks.state.forms import FORMS
 from benchmarks.state.names import NotStored, look_up, may_be_named
 from benchmarks.state.tensors import moved
