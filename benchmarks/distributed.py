@@ -19,8 +19,8 @@ from benchmarks.run import run_cell
 from benchmarks.run_log import RunLog
 from benchmarks.signals import SIGNALS
 from benchmarks.store import Store
+from child_process import end_with
 from models import ranks
-from scenarios.child_process import end_with
 
 _PARENT = os.getppid()  # early: in a rank, torchrun
 

@@ -5,15 +5,12 @@ concurrent.futures and joblib lose the whole batch when the system kills a worke
 
 from __future__ import annotations
 
-import faulthandler
 import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -23,8 +20,8 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.config import CellSettings
+from benchmarks.executors.worker import work
 from benchmarks.store import Store
-from scenarios.child_process import end_with
 from scenarios.image_files import data_workers
 
 MAX_TRIES = 2
@@ -92,7 +89,7 @@ def run_local(
         printed = Connection(os.dup(output.fileno()), readable=False)
         by_main = threading.current_thread() is threading.main_thread()
         process = context.Process(
-            target=_work,
+            target=work,
             args=(theirs, printed, str(folder), data_root, device, threads, logs, by_main),
             name=f"cell-{device}",
         )
@@ -127,7 +124,7 @@ def run_local(
         record = store.find(cell) if written else None
         if record is not None:  # its last deed
             store.sweep(finished=[cell])
-            return _outcome(cell, record)
+            return outcome_of(cell, record)
         if len(deaths[cell.identity]) < MAX_TRIES:
             queue.appendleft(cell)
             return None
@@ -214,102 +211,7 @@ def _receive(connection: Connection):
         return None
 
 
-def _work(
-    connection: Connection,
-    output: Connection,
-    folder: str,
-    data_root: str | None,
-    device: str,
-    threads: int,
-    logs: bool,
-    by_main: bool,
-) -> None:
-    """A worker: receives cells, runs each, stores its record, answers with its Outcome and whether it can go on."""
-    # Ctrl-C and a closed terminal are the runner's to handle
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGHUP))
-    _end_with_runner(by_main)
-    os.dup2(output.fileno(), 1)
-    os.dup2(output.fileno(), 2)
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
-    faulthandler.enable(all_threads=False)
-    import torch
-
-    from benchmarks.environment import reset_peak_memory
-    from benchmarks.run import failed_record, run_cell
-    from benchmarks.run_log import RunLog
-    from scenarios import DataNotFound
-
-    torch.set_num_threads(threads)
-    if device.startswith("cuda"):
-        torch.cuda.set_device(device)
-    _warm_up()
-    store = Store(Path(folder))
-    while True:
-        try:
-            cell: CellSettings = connection.recv()
-        except EOFError:
-            return
-        reset_peak_memory(device)
-        try:
-            try:
-                log = RunLog(store.log(cell), cell) if logs else None
-                record = run_cell(cell, data_root, device, store.checkpoint(cell), log)
-            except DataNotFound as error:
-                connection.send(error)
-                return
-            except Exception:
-                record = failed_record(cell, traceback.format_exc(), 0.0)
-            store.save(record)
-            if record.status != "failed":  # run again, it goes on from its last finished task
-                store.remove_checkpoints(cell)
-        except OSError as error:
-            connection.send(StorageFailed(f"{cell.label}: {error}"))
-            return
-        sys.stdout.flush()
-        connection.send((_outcome(cell, record), not _has_lost_device(record.error)))
-
-
-def _end_with_runner(by_main: bool) -> None:
-    """This process ends when the one that started it has ended. by_main: its main thread did so, which lasts as long."""
-    runner = multiprocessing.parent_process()
-    assert runner is not None and runner.pid is not None, "a worker is started by a runner"  # noqa: PT018
-
-    def watch() -> None:
-        wait([runner.sentinel])
-        os._exit(1)
-
-    if not (by_main and end_with(runner.pid)):
-        threading.Thread(target=watch, daemon=True).start()
-
-
-def _has_lost_device(error: str | None) -> bool:
-    """Whether a cell's error is one after which its process can use its GPU no more: all later calls fail too."""
-    return error is not None and ("CUDA error" in error or "cuDNN error" in error)
-
-
-def _warm_up() -> None:
-    """Pays for what only the first cell of a process would pay for, so that cells' times compare."""
-    import sklearn.datasets  # noqa: F401
-    import torch
-    import torchvision.transforms.v2.functional  # noqa: F401
-    from torch import nn
-
-    from methods import OptimizerSettings
-    from metrics.flops import count_flops
-
-    layer = nn.Linear(64, 8)
-    optimizer = OptimizerSettings(momentum=0.9).build(layer.parameters())
-    for _ in range(3):
-        optimizer.zero_grad()
-        count_flops(lambda: layer(torch.ones(16, 64)).sum().backward())
-        optimizer.step()
-
-
-def _outcome(cell: CellSettings, record) -> Outcome:
+def outcome_of(cell: CellSettings, record) -> Outcome:
     from metrics import score
 
     accuracy = score("acc", record.matrix.matrix()) if record.status == "done" else float("nan")

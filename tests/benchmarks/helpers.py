@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.config import CellSettings, load_suite
-from benchmarks.executors.local import _warm_up
+from benchmarks.executors.worker import warm_up
 from benchmarks.grid import Grid, make_grid
 from benchmarks.whole_files import written_whole
 
@@ -45,7 +45,7 @@ training: {{epochs: 1, batch_size: 10}}
 
 def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers start as copies of this process, at once and with what is patched here; without, they import for seconds."""
-    _warm_up()
+    warm_up()
     fork = multiprocessing.get_context("fork")
     monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: fork)
 

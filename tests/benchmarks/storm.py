@@ -36,7 +36,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import benchmarks.report.overview
 import benchmarks.run  # noqa: F401
 from benchmarks.__main__ import main
-from benchmarks.executors.local import _warm_up
+from benchmarks.executors.worker import warm_up
 from benchmarks.store import Store
 from tests.benchmarks.helpers import suite_file
 
@@ -138,7 +138,7 @@ class Storm:
 
     def strike(self, runner: Runner, as_command: bool) -> None:
         """One of the strikes, chosen at random."""
-        workers = [pid for pid in runner.processes() if pid != runner.pid]
+        workers = [pid for pid in runner.processes() if pid != runner.pid and not is_tracker(pid)]
         kinds = {"worker": 5, "runner": 3, "stopped worker": 1, "half written": 0 if as_command else 4}
         kind = self.random.choices(list(kinds), list(kinds.values()))[0]
         if kind == "half written":
@@ -175,7 +175,8 @@ class Storm:
         start = time.monotonic()
         while living := runner.processes():
             if time.monotonic() - start > ORPHANS_END:
-                self.faults.append(f"{results.name}: alive {ORPHANS_END:g} s after the runner's end: {living}")
+                commands = [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in living]
+                self.faults.append(f"{results.name}: alive {ORPHANS_END:g} s after the runner's end: {commands}")
                 for pid in living:
                     os.kill(pid, signal.SIGKILL)
                 return
@@ -221,6 +222,14 @@ class Storm:
                 self.faults.append(f"{results.name}: another record of {record.method} seed {record.seed}")
 
 
+def is_tracker(pid: int) -> bool:
+    """Whether this is the process in which multiprocessing of Python keeps count of what to clean up."""
+    try:
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def names(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
@@ -247,7 +256,7 @@ def storm(kills: int, commands: int, seed: int, seeds: int, workers: int) -> int
     start = time.monotonic()
     multiprocessing.get_context = lambda method=None: multiprocessing.context._concrete_contexts["fork"]  # type: ignore
     lay_fuse()
-    _warm_up()  # forks need not
+    warm_up()  # forks need not
     with tempfile.TemporaryDirectory(prefix="storm") as folder:
         it = Storm(Path(folder), seed, seeds, workers)
         reference = Path(folder) / "reference"

@@ -12,10 +12,9 @@ from tests.benchmarks.helpers import left_by_a_killed_process
 
 
 def test_files_of_the_living_stay_and_those_of_the_dead_go(tmp_path):
-    left = left_by_a_killed_process(tmp_path)
     with written_whole(tmp_path / "mine") as mine:
         mine.write_text("half")
-        assert left.exists()
+        left = left_by_a_killed_process(tmp_path)
         sweep(tmp_path)
         assert not left.exists()
         assert mine.exists()

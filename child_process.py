@@ -1,4 +1,7 @@
-"""Processes that end with the one that started them, however that one ended."""
+"""Processes that end with the one that started them, however that one ended.
+
+A module of its own that imports nothing of the project: what it asks for is wanted before seconds of imports.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,118 @@
+"""A process that runs cells for the runner (local.py), one after the other.
+
+It imports the rest of the project only once it is sure to end with its runner.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from child_process import end_with
+
+
+def work(
+    connection: Connection,
+    output: Connection,
+    folder: str,
+    data_root: str | None,
+    device: str,
+    threads: int,
+    logs: bool,
+    by_main: bool,
+) -> None:
+    """A worker: receives cells, runs each, stores its record, answers with its Outcome and whether it can go on."""
+    # Ctrl-C and a closed terminal are the runner's to handle
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGHUP))
+    _end_with_runner(by_main)
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
+    faulthandler.enable(all_threads=False)
+    import torch
+
+    from benchmarks.environment import reset_peak_memory
+    from benchmarks.executors.local import StorageFailed, outcome_of
+    from benchmarks.run import failed_record, run_cell
+    from benchmarks.run_log import RunLog
+    from benchmarks.store import Store
+    from scenarios import DataNotFound
+
+    torch.set_num_threads(threads)
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+    warm_up()
+    store = Store(Path(folder))
+    while True:
+        try:
+            cell = connection.recv()
+        except EOFError:
+            return
+        reset_peak_memory(device)
+        try:
+            try:
+                log = RunLog(store.log(cell), cell) if logs else None
+                record = run_cell(cell, data_root, device, store.checkpoint(cell), log)
+            except DataNotFound as error:
+                connection.send(error)
+                return
+            except Exception:
+                record = failed_record(cell, traceback.format_exc(), 0.0)
+            store.save(record)
+            if record.status != "failed":  # run again, it goes on from its last finished task
+                store.remove_checkpoints(cell)
+        except OSError as error:
+            connection.send(StorageFailed(f"{cell.label}: {error}"))
+            return
+        sys.stdout.flush()
+        connection.send((outcome_of(cell, record), not _has_lost_device(record.error)))
+
+
+def _end_with_runner(by_main: bool) -> None:
+    """This process ends when the one that started it has ended. by_main: its main thread did so, which lasts as long."""
+    runner = multiprocessing.parent_process()
+    assert runner is not None, "a worker is started by a runner"
+    assert runner.pid is not None
+
+    ended = runner.sentinel
+
+    def watch() -> None:
+        wait([ended])
+        os._exit(1)
+
+    if not (by_main and end_with(runner.pid)):
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _has_lost_device(error: str | None) -> bool:
+    """Whether a cell's error is one after which its process can use its GPU no more: all later calls fail too."""
+    return error is not None and ("CUDA error" in error or "cuDNN error" in error)
+
+
+def warm_up() -> None:
+    """Pays for what only the first cell of a process would pay for, so that cells' times compare."""
+    import sklearn.datasets  # noqa: F401
+    import torch
+    import torchvision.transforms.v2.functional  # noqa: F401
+    from torch import nn
+
+    from methods import OptimizerSettings
+    from metrics.flops import count_flops
+
+    layer = nn.Linear(64, 8)
+    optimizer = OptimizerSettings(momentum=0.9).build(layer.parameters())
+    for _ in range(3):
+        optimizer.zero_grad()
+        count_flops(lambda: layer(torch.ones(16, 64)).sum().backward())
+        optimizer.step()
