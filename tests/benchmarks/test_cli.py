@@ -50,7 +50,10 @@ def test_run_status_report(suite, tmp_path):
 
 def test_dry_run_runs_nothing(suite, tmp_path):
     done = invoke("run", str(suite), "--results-dir", str(tmp_path / "results"), "--dry-run", "--seeds", "2")
-    assert "split er seed 1" in done.output
+    assert "cells: 4 missing" in done.output
+    assert "FLOP of training" in done.output
+    assert "disk:  up to 262.1 kB of records" in done.output  # 64 KiB each
+    assert "seed" not in done.output
     assert not (tmp_path / "results").exists()
 
 
@@ -93,7 +96,7 @@ def test_wrong_requests_say_everything_and_exit_with_2(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "run", "digits", *wrong, "--results-dir", str(tmp_path / "r")]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 2
-    for said in ("'finetune'", "'ewc'", "'split-digits/class'", "'epochs'"):
+    for said in ("'finetune'", "'ewc'", "'split-digits/class'", "'training.epochs'"):
         assert f"did you mean {said}" in done.stderr
     assert "--seeds 'x'" in done.stderr
     assert "Traceback" not in done.stderr

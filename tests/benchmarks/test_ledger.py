@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import benchmarks.config
 import benchmarks.ledger.compare
 from benchmarks.__main__ import app
 from benchmarks.config import SettingsError, load_suite
@@ -264,7 +263,7 @@ def where(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "doe2020.csv").write_text(VALUES)
     (folder / "doe2020.yaml").write_text(OURS)
-    monkeypatch.setattr(benchmarks.config, "SUITES", tmp_path / "suites")
+    monkeypatch.setattr(benchmarks.suite_yaml, "SUITES", tmp_path / "suites")
     monkeypatch.setattr(benchmarks.ledger.compare, "load_reference", lambda name: load_reference(name, folder))
     return "--results-dir", str(tmp_path / "results")
 
