@@ -67,7 +67,8 @@ class Grid:
         for record in scan.records.values():
             cell = missing.get((record.scenario, record.method, record.seed))
             if cell is not None:
-                found[", ".join(differences(record.settings, cell.identity_settings()))] += 1
+                said = ", ".join(differences(record.settings, cell.identity_settings()))
+                found[said.replace("method.settings.", f"methods.{cell.method_name}.")] += 1  # as --set has it
         most = found.most_common(MOST_LINES)
         lines = [f"{n} record{'s' if n > 1 else ''} with other settings: {said}" for said, n in most]
         rest = found.total() - sum(n for _, n in most)
@@ -138,6 +139,7 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
     SettingsError with every scenario and method that cannot be built.
     """
     problems: list[str] = []
+    not_found = False
     scenarios: dict[str, Scenario | None] = {}
     tried: set[tuple[str, str]] = set()
     for cell in cells:
@@ -148,11 +150,10 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
                     if with_data
                     else empty_scenario(cell.scenario, cell.seed, data_root, torch.device("cpu"))
                 )
-            except DataNotFound:
-                raise
-            except ValueError as error:
+            except (DataNotFound, ValueError) as error:
                 problems.append(f"scenario {cell.scenario_name}: {error}")
                 scenarios[cell.scenario_name] = None
+                not_found |= isinstance(error, DataNotFound)
         scenario = scenarios[cell.scenario_name]
         pair = (cell.scenario_name, cell.method_name)
         if scenario is None or pair in tried:
@@ -164,5 +165,7 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
             )
         except ValueError as error:
             problems.append(f"{cell.scenario_name} {cell.method_name}: {error}")
+    if not_found:
+        raise DataNotFound("\n".join(problems))
     if problems:
         raise SettingsError(problems)
