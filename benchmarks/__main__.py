@@ -255,7 +255,7 @@ def report(
 
     (grid, store), *_ = _together(
         lambda: _grid(suite, methods, scenarios, seeds, changes, results_dir),
-        lambda: check_metrics(_list(metrics)) if metrics is not None else None,
+        lambda: check_metrics(_list(metrics) or []) if metrics is not None else None,
         lambda: check_tool(as_tool) if as_tool is not None else None,
     )
     if published:
@@ -581,9 +581,12 @@ def main() -> None:
         from benchmarks.executors.local import StorageFailed  # with torch, which names and help do without
         from scenarios import DataNotFound
 
-        if not isinstance(error, (DataNotFound, StorageFailed)):
+        if isinstance(error, OSError) and error.filename is not None:
+            err.print(f"error: {error.filename}: {error.strerror}", markup=False)
+        elif isinstance(error, (DataNotFound, StorageFailed)):
+            err.print(f"error: {error}", markup=False)
+        else:
             raise
-        err.print(f"error: {error}", markup=False)
         raise SystemExit(2) from None
 
 

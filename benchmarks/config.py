@@ -24,6 +24,8 @@ from nearest import nearest
 from scenarios import DATASETS, SCENARIOS, Stream, layout_for, resolve_head
 from scenarios.datasets import FOLDER, in_files
 
+MOST_TASKS = 10_000
+
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -145,11 +147,15 @@ class Suite(BaseModel):
 
     @model_validator(mode="after")
     def _protocol_has_source(self) -> Suite:
+        self.check_protocol()
+        return self
+
+    def check_protocol(self) -> None:
+        """Raises ValueError where a protocol does not say whose it is, or a choice is empty."""
         if self.kind == "protocol" and not self.source.strip():
             raise ValueError("a suite of kind protocol names its `source`, the publication that specifies it")
         if not all(choice.strip() for choice in self.choices):
             raise ValueError("an entry of `choices` is empty: write a sentence or leave it out")
-        return self
 
     def left_out(self, scenario: str, method: str) -> str:
         """Why the suite leaves this pair out; empty where it does not."""
@@ -213,7 +219,7 @@ def _checked(document: dict[str, Any], name: str, problems: list[str]) -> Suite:
     suite = Suite.model_construct(**right)
     if () not in wrong:  # not looked at where a field is wrong
         try:
-            suite._protocol_has_source()
+            suite.check_protocol()
         except ValueError as error:
             problems.append(f"suite {name}: {error}")
     return suite
@@ -332,4 +338,6 @@ def _stream(settings: dict[str, Any], problems: list[str]) -> Stream | None:
     if stream.data not in DATASETS and not in_files(stream.data):
         hint = nearest(stream.data, DATASETS, f"known: {', '.join(DATASETS)}, {FOLDER}NAME")
         problems.append(f"data: unknown data set {stream.data!r}{hint}")
+    if stream.tasks > MOST_TASKS:
+        problems.append(f"tasks: {stream.tasks} is more than the {MOST_TASKS:,} that a matrix can be kept of")
     return stream

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.grid
-from benchmarks.__main__ import app
+from benchmarks.__main__ import app, main
 from benchmarks.catalogue import CATALOGUES
 from benchmarks.config import SettingsError, load_suite
 from benchmarks.environment import ROOT
@@ -146,6 +146,15 @@ def test_version_and_what_can_be_listed():
     listed = invoke("list")
     assert listed.exit_code == 0
     assert [line.split(":")[0] for line in listed.output.splitlines()] == [f"list {name}" for name in CATALOGUES]
+
+
+def test_a_folder_that_is_none_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "guide", "--results-dir", str(tmp_path / "file")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert re.search(r"error: .*file.*: Not a directory", capsys.readouterr().err.replace("\n", ""))
 
 
 @pytest.mark.parametrize("name", ["make_grid", "rehearse"])

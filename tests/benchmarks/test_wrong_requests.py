@@ -94,6 +94,7 @@ def test_bytes_that_are_no_text(path):
         ({"scenarios": {"s": {"stream": ["split"]}}}, "scenario s: unknown stream ['split']"),
         ({"scenarios": {"s": {"data": "digits"}}}, "scenario s: stream: missing; known: split, permuted, rotated"),
         ({"scenarios": {"s": SCENARIO | {"data": "nonexist"}}}, "scenario s: data: unknown data set 'nonexist'"),
+        ({"scenarios": {"s": SCENARIO | {"tasks": 10**8}}}, "scenario s: tasks: 100000000 is more than the 10,000"),
         ({"scenarios": {"s": SCENARIO | {"data": "mnits"}}}, "did you mean 'mnist'?"),
         ({"scenarios": {"s": SCENARIO | {"setting": "clas"}}}, "setting: Input should be 'task', 'domain' or 'class'"),
         ({"scenarios": {"s": SCENARIO | {"settings": ["class"]}}}, "scenarios.s.settings: there is a `setting` too"),
