@@ -318,6 +318,7 @@ def reproduce(
     data_root: DataRoot = None,
     results_dir: ResultsDir = Path("results"),
     dry_run: DryRun = False,
+    verbose: Verbose = False,
     yes: Yes = False,
     several_commits: SeveralCommits = False,
     list_: Annotated[bool, typer.Option("--list", help="say which protocols there are and what is done")] = False,
@@ -357,6 +358,7 @@ def reproduce(
                     data_root=data_root,
                     results_dir=results_dir,
                     dry_run=dry_run,
+                    verbose=verbose,
                     yes=yes,
                 )
             except typer.Exit as stop:

@@ -327,7 +327,8 @@ def test_part_of_a_protocol_is_run_and_compared_but_not_published(where, tmp_pat
 
 
 def test_a_dry_run_runs_nothing_and_writes_nothing(where, tmp_path):
-    assert "split er seed 1" in invoke("reproduce", *where, "--dry-run").output
+    assert "cells: 4 missing" in invoke("reproduce", *where, "--dry-run").output
+    assert "split er seed 1" in invoke("reproduce", *where, "--dry-run", "-v").output
     assert not (tmp_path / "results").exists()
 
 
