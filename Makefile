@@ -5,16 +5,21 @@ REQUIREMENTS ?= requirements.lock
 VENV_FLAGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
-OPTIONS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) $(if $(YES),--yes) $(if $(LOGS),--keep-logs) $(if $(SHARD),--shard $(SHARD))
 comma := ,
+quote := '
+space := $(subst x,,x x)
+# one word for the shell, whatever is in it: the variable's own text, in which make replaces nothing
+quoted = $(quote)$(subst $(quote),$(quote)\$(quote)$(quote),$(value $(1)))$(quote)
+option = $(if $(value $(1)),$(2) $(call quoted,$(1)))
+OPTIONS = $(call option,DATA_ROOT,--data-root) $(if $(YES),--yes) $(if $(LOGS),--keep-logs) $(call option,SHARD,--shard)
 ifdef DDP
 # one cell at a time, on as many processes as there are GPUs named (without any: WORKERS processors)
 PROCESSES := $(if $(GPUS),$(words $(subst $(comma), ,$(GPUS))),$(or $(WORKERS),2))
-RUN := $(if $(GPUS),CUDA_VISIBLE_DEVICES=$(GPUS) )$(PY) -m torch.distributed.run --standalone --nproc-per-node $(PROCESSES) -m benchmarks
+RUN = $(if $(GPUS),CUDA_VISIBLE_DEVICES=$(call quoted,GPUS) )$(PY) -m torch.distributed.run --standalone --nproc-per-node $(call quoted,PROCESSES) -m benchmarks
 OPTIONS += --ddp
 else
-RUN := $(PY) -m benchmarks
-OPTIONS += $(if $(WORKERS),--workers $(WORKERS)) $(if $(GPUS),--gpus $(GPUS))
+RUN = $(PY) -m benchmarks
+OPTIONS += $(call option,WORKERS,--workers) $(call option,GPUS,--gpus)
 endif
 
 .PHONY: help setup bench bench-mnist bench-cifar bench-imagenet test lint types speed lock clean
@@ -31,10 +36,10 @@ help:
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: $(REQUIREMENTS)
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Retain needs Python 3.11 or newer; name one: make setup PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+$(VENV)/.installed: $(subst $(space),\ ,$(REQUIREMENTS))
+	$(call quoted,PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Retain needs Python 3.11 or newer; name one: make setup PYTHON=python3.12")'
+	$(call quoted,PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r $(call quoted,REQUIREMENTS)
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/.installed

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
+
+
+class _Group(TyperGroup):
+    """Commands that Ctrl-C stops with a line instead of a traceback, or of nothing."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            err.print("stopped")
+            raise typer.Exit(130) from None
+
 
 from benchmarks.signals import Stopped, stopped_by_signals
 
 app = typer.Typer(
+    cls=_Group,
     help="Continual-learning benchmarks: run a grid, read an honest table.",
     no_args_is_help=True,
     add_completion=False,
@@ -21,7 +36,10 @@ out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="name of a suite (`list suites`), or a YAML file")]
-Methods = Annotated[str | None, typer.Option("--methods", help="only these, comma-separated; patterns allowed")]
+Methods = Annotated[
+    str | None,
+    typer.Option("--methods", help="only these, comma-separated; patterns allowed, and names that `list methods` has"),
+]
 Scenarios = Annotated[str | None, typer.Option("--scenarios", help="only these, comma-separated; patterns allowed")]
 Seeds = Annotated[str | None, typer.Option("--seeds", help="a number N (0..N-1) or a list 1,2,3")]
 Changes = Annotated[
@@ -33,11 +51,28 @@ DataRoot = Annotated[
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes; default one a core or GPU")]
 Gpus = Annotated[str | None, typer.Option("--gpus", help="CUDA devices, e.g. 0,1: one worker each")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would run and about how long it takes, and stop")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="with --dry-run: name every cell too")]
 Yes = Annotated[bool, typer.Option("--yes", help="run on CPU also what takes more than 12 hours there")]
 SeveralCommits = Annotated[
     bool, typer.Option("--several-commits", help="the records may come from several clean commits; the tables say so")
 ]
 ResultsDir = Annotated[Path, typer.Option("--results-dir", help="where records and tables go")]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from benchmarks.catalogue import version_line
+
+        out.print(version_line(), markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="say which version this is", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None: ...
 
 
 @app.command()
@@ -52,6 +87,7 @@ def run(
     data_root: DataRoot = None,
     results_dir: ResultsDir = Path("results"),
     dry_run: DryRun = False,
+    verbose: Verbose = False,
     yes: Yes = False,
     shard: Annotated[
         str | None, typer.Option("--shard", help="k/n: only the k-th of n parts of the cells, one a machine")
@@ -67,7 +103,7 @@ def run(
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     from benchmarks.cost.command import check_affordable, dry_run_text, price
     from benchmarks.cost.seconds import StepTimer
-    from benchmarks.grid import rehearse
+    from benchmarks.grid import parse_shard, rehearse
     from benchmarks.progress import run_with_progress
     from benchmarks.report import write_report
     from benchmarks.report.overview import own_file, tables_folder, write_index
@@ -78,11 +114,15 @@ def run(
 
         devices = devices_of_ranks(workers, gpus)
         out.quiet = err.quiet = not is_first()
+        grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
     else:
-        devices = _devices(workers, gpus)
-    grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
+        devices, (grid, store), _ = _together(
+            lambda: _devices(workers, gpus),
+            lambda: _grid(suite, methods, scenarios, seeds, changes, results_dir),
+            lambda: parse_shard(shard) if shard is not None else None,
+        )
     scan = _scan(store)
-    own = grid.shard(shard) if shard else grid
+    own = grid.shard(shard) if shard is not None else grid
     missing = own.missing(scan)
     out.print(
         f"suite {grid.suite.name}: {len(own.cells)} cells, {len(own.cells) - len(missing)} done, {len(missing)} to run"
@@ -90,11 +130,12 @@ def run(
         + (f", {len(grid.impossible)} pairs not applicable" if grid.impossible else "")
     )
     if dry_run:
-        for cell in missing:
-            out.print(f"  {cell.label}")
+        for cell, state in own.statuses(scan) if verbose else ():
+            out.print(f"  {state:<8} {cell.label}", markup=False)
         if missing:
+            rehearse(missing, _path(data_root), with_data=False)
             priced = price(missing, StepTimer(devices[0], data_root=_path(data_root)), _on_terminal)
-            out.print(dry_run_text(priced, devices), markup=False)
+            out.print(dry_run_text(priced, devices, own.counts(scan), logs), markup=False)
         return
     waiting = {cell.identity for cell in missing}
     store.sweep(finished=[cell for cell in own.cells if cell.identity not in waiting])
@@ -104,7 +145,7 @@ def run(
             check_affordable(missing, devices, _path(data_root), _on_terminal)
         store.check_writable(len(missing))
         remember(suite, store.folder)
-        rehearse(missing, str(data_root) if data_root else None)
+        rehearse(missing, _path(data_root))
         if ddp:
             from benchmarks.distributed import run_together
 
@@ -140,16 +181,18 @@ def cost(
     format_: Annotated[str, typer.Option("--format", help="table, or csv with a row a task")] = "table",
 ) -> None:
     """What SUITE costs, without training: parameters, FLOPs, stored bytes, and the hours on this machine."""
-    from benchmarks.config import SettingsError, load_suite, nearest
-    from benchmarks.cost.command import as_csv, price, table
+    from benchmarks.config import load_suite
+    from benchmarks.cost.command import as_csv, check_format, price, table
     from benchmarks.cost.seconds import StepTimer
-    from benchmarks.grid import make_grid
+    from benchmarks.grid import make_grid, rehearse
 
-    formats = ["table", "csv"]
-    if format_ not in formats:
-        raise SettingsError([f"--format {format_}{nearest(format_, formats)}; one of {', '.join(formats)}"])
-    grid = make_grid(load_suite(suite, _list(methods), _list(scenarios), None, changes))
-    priced = price(grid.cells, StepTimer(_devices(1, gpus)[0], steps, _path(data_root)), _on_terminal)
+    grid, devices, _ = _together(
+        lambda: make_grid(load_suite(suite, _list(methods), _list(scenarios), None, changes)),
+        lambda: _devices(1, gpus),
+        lambda: check_format(format_),
+    )
+    rehearse(grid.cells, _path(data_root), with_data=False)
+    priced = price(grid.cells, StepTimer(devices[0], steps, _path(data_root)), _on_terminal)
     print(as_csv(priced) if format_ == "csv" else table(priced, grid), end="" if format_ == "csv" else "\n")
 
 
@@ -168,7 +211,7 @@ def status(
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
     scan = _scan(store)
     statuses = grid.statuses(scan)
-    kinds = ("done", "missing", "failed", "diverged")
+    kinds = tuple(grid.counts(scan))
     table = Table(title=None, box=None, pad_edge=False)
     for name in ("scenario", "method", *kinds):
         table.add_column(name, justify="left" if name in ("scenario", "method") else "right")
@@ -180,7 +223,9 @@ def status(
                 counts[0] = "n/a"
             table.add_row(scenario, method, *counts)
     out.print(table)
-    out.print(", ".join(f"{sum(s == k for _, s in statuses)} {k}" for k in kinds))
+    out.print(", ".join(f"{n} {kind}" for kind, n in grid.counts(scan).items()))
+    for line in grid.other_settings(scan):
+        out.print(line, markup=False)
     for cell, state in statuses:
         if state in ("failed", "diverged"):
             error = (scan.records[cell.identity].error or "").strip().splitlines()
@@ -211,11 +256,17 @@ def report(
     """Write the leaderboard of SUITE, its comparison of methods and its plots from records; print the leaderboard."""
     from benchmarks.grid import matched_by_name
     from benchmarks.report import write_as_tool, write_report
+    from benchmarks.report.measures import check_metrics
     from benchmarks.report.overview import own_file, tables_folder, write_index
+    from benchmarks.report.peers import check_tool
     from benchmarks.report.plots import write_plots
     from benchmarks.store import Store
 
-    grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
+    (grid, store), *_ = _together(
+        lambda: _grid(suite, methods, scenarios, seeds, changes, results_dir),
+        lambda: check_metrics(_list(metrics) or []) if metrics is not None else None,
+        lambda: check_tool(as_tool) if as_tool is not None else None,
+    )
     plain = metrics is None and as_tool is None and not count_flops
     folder = tables_folder(results_dir, grid.suite, published, plain)
     if published:
@@ -281,6 +332,7 @@ def reproduce(
     data_root: DataRoot = None,
     results_dir: ResultsDir = Path("results"),
     dry_run: DryRun = False,
+    verbose: Verbose = False,
     yes: Yes = False,
     several_commits: SeveralCommits = False,
     list_: Annotated[bool, typer.Option("--list", help="say which protocols there are and what is done")] = False,
@@ -320,6 +372,7 @@ def reproduce(
                     data_root=data_root,
                     results_dir=results_dir,
                     dry_run=dry_run,
+                    verbose=verbose,
                     yes=yes,
                 )
             except typer.Exit:
@@ -445,15 +498,18 @@ def data(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(metavar="methods|scenarios|metrics|suites", help="what to list")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="[methods|scenarios|metrics|suites]", help="what to list")
+    ] = None,
 ) -> None:
-    """What there is: methods, scenarios, metrics or suites."""
-    from benchmarks.catalogue import CATALOGUES
-    from benchmarks.config import SettingsError, nearest
+    """What there is: methods, scenarios, metrics or suites; with none of these words, what each lists."""
+    from benchmarks.catalogue import CATALOGUES, contents
+    from benchmarks.suite_yaml import SettingsError
+    from nearest import nearest
 
-    if what not in CATALOGUES:
-        raise SettingsError([f"cannot list {what!r}{nearest(what, list(CATALOGUES))}"])
-    for line in CATALOGUES[what]():
+    if what is not None and what not in CATALOGUES:
+        raise SettingsError([f"cannot list {what!r}{nearest(what, CATALOGUES)}"])
+    for line in contents() if what is None else CATALOGUES[what]():
         out.print(line, markup=False)
 
 
@@ -467,6 +523,22 @@ def _grid(suite, methods, scenarios, seeds, changes, results_dir: Path):
     runs = results_dir / "runs" / chosen.name
     check_own(suite, chosen.name, runs)
     return make_grid(chosen), Store(runs)
+
+
+def _together(*parts: Callable[[], Any]) -> list[Any]:
+    """What each of `parts` gives. Raises SettingsError with everything that is wrong with any of them."""
+    from benchmarks.suite_yaml import SettingsError
+
+    given: list[Any] = []
+    problems: list[str] = []
+    for part in parts:
+        try:
+            given.append(part())
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    return given
 
 
 def _scan(store):
@@ -507,14 +579,16 @@ def _devices(workers: int | None, gpus: str | None) -> list[str]:
     """One entry a worker: the GPUs named, else as many CPU processes as there are cores."""
     from benchmarks.config import SettingsError
 
-    named = _list(gpus) or []
-    if not named:
+    named = _list(gpus)
+    if named is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return ["cpu"] * (workers or cores)
     import torch
 
     count = torch.cuda.device_count()
-    bad = [g for g in named if not g.isdigit() or int(g) >= count]
+    bad = [g for g in named if not g.isdecimal() or int(g) >= count]
+    if not named:
+        raise SettingsError(["--gpus names none: give their numbers, e.g. 0,1, or leave it out to run on processors"])
     if bad:
         raise SettingsError([f"--gpus {gpus}: no CUDA device {', '.join(bad)}; this machine has {count}"])
     return [f"cuda:{g}" for g in named for _ in range(max(1, (workers or len(named)) // len(named)))]
@@ -531,18 +605,27 @@ def main() -> None:
 
 
 def _main() -> None:
-    from benchmarks.config import SettingsError
-    from benchmarks.executors.local import StorageFailed
-    from scenarios import DataNotFound
+    from benchmarks.suite_yaml import SettingsError
 
     try:
         app()
+    except KeyboardInterrupt:  # before or after the command itself
+        err.print("stopped")
+        raise SystemExit(130) from None
     except SettingsError as error:
         for problem in error.problems:
             err.print(f"error: {problem}", markup=False)
         raise SystemExit(2) from None
-    except (DataNotFound, StorageFailed) as error:
-        err.print(f"error: {error}", markup=False)
+    except Exception as error:
+        from benchmarks.executors.local import StorageFailed  # with torch, which names and help do without
+        from scenarios import DataNotFound
+
+        if isinstance(error, OSError) and error.filename is not None:
+            err.print(f"error: {error.filename}: {error.strerror}", markup=False)
+        elif isinstance(error, (DataNotFound, StorageFailed)):
+            err.print(f"error: {error}", markup=False)
+        else:
+            raise
         raise SystemExit(2) from None
 
 

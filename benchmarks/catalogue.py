@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 
 def methods() -> Iterator[str]:
@@ -50,8 +51,8 @@ def metrics() -> Iterator[str]:
 
 
 def suites() -> Iterator[str]:
-    """Each suite with its title and size."""
-    from benchmarks.config import SUITES, read_yaml, suite_names
+    """Each suite with its title."""
+    from benchmarks.suite_yaml import SUITES, read_yaml, suite_names
 
     for name in suite_names():
         document = read_yaml((SUITES / f"{name}.yaml").read_text())
@@ -64,3 +65,21 @@ CATALOGUES: dict[str, Callable[[], Iterator[str]]] = {
     "metrics": metrics,
     "suites": suites,
 }
+
+
+def contents() -> Iterator[str]:
+    """What each of CATALOGUES lists."""
+    for name, catalogue in CATALOGUES.items():
+        about = (catalogue.__doc__ or "").strip().splitlines()[0]
+        yield f"list {name}: {about[0].lower()}{about[1:]}"
+
+
+def version_line() -> str:
+    """Our version, as CITATION.cff has it, and those of what results depend on most."""
+    import platform
+    from importlib import metadata
+
+    from benchmarks.suite_yaml import read_yaml
+
+    ours = read_yaml((Path(__file__).parent.parent / "CITATION.cff").read_text(encoding="utf-8"))["version"]
+    return f"retain {ours}, torch {metadata.version('torch')}, Python {platform.python_version()}"

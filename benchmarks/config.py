@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import to_jsonable_python
 
 from benchmarks.names import check_name, check_scenario_name, file_name
+from benchmarks.request import add_registered, apply_change, dotted_fields, parse_seeds, select
+from benchmarks.suite_yaml import SUITES as SUITES
+from benchmarks.suite_yaml import SettingsError, merge, read_suite, written_out
+from benchmarks.suite_yaml import read_yaml as read_yaml
+from benchmarks.suite_yaml import suite_names as suite_names
 from methods import METHODS, Recipe, method_class
 from methods.base import Method, explain
 from models import ModelSettings
-from scenarios import SCENARIOS, SETTINGS, Stream
+from nearest import nearest
+from scenarios import DATASETS, SCENARIOS, SETTINGS, Stream, layout_for, resolve_head
+from scenarios.datasets import FOLDER, in_files
 
-SUITES = Path(__file__).parent / "suites"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as everyone expects; YAML 1.1 wants 1.0e-3."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def read_yaml(text: str) -> Any:
-    """The document. Raises yaml.YAMLError."""
-    return yaml.load(text, _Loader)
-
+MOST_TASKS = 10_000
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class SettingsError(ValueError):
-    """Everything that is wrong with what was asked for; `problems` has a line each."""
-
-    def __init__(self, problems: list[str]):
-        self.problems = problems
-        super().__init__("\n".join(problems))
 
 
 class MethodSettings(BaseModel):
@@ -97,8 +77,12 @@ def identity_of(settings: dict[str, Any]) -> str:
     Settings that their class lists in `added_later` are left out where they have their default, which is what was done
     before there were any (or else stands in `former_values`): so records stay valid when a setting is added.
     """
-    told = {part: _without_added(part, values) for part, values in settings.items()}
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(relevant(settings), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def relevant(settings: dict[str, Any]) -> dict[str, Any]:
+    """Resolved settings as identities have them: without those that were added later and have their default."""
+    return {part: _without_added(part, values) for part, values in settings.items()}
 
 
 def _without_added(part: str, values: Any) -> Any:
@@ -157,8 +141,8 @@ class Suite(BaseModel):
     scenario_seeds: dict[str, list[int]] = Field(
         default_factory=dict, description="scenarios that have other seeds, from `seeds` in their own settings"
     )
-    scenarios: dict[str, dict[str, Any]] = Field(min_length=1)
-    methods: dict[str, dict[str, Any]] = Field(min_length=1)
+    scenarios: dict[str, dict[str, Any]]
+    methods: dict[str, dict[str, Any]]
     model: dict[str, Any] = {}
     training: dict[str, Any] = {}
     overrides: list[Override] = []
@@ -205,11 +189,15 @@ class Suite(BaseModel):
 
     @model_validator(mode="after")
     def _protocol_has_source(self) -> Suite:
+        self.check_protocol()
+        return self
+
+    def check_protocol(self) -> None:
+        """Raises ValueError where a protocol does not say whose it is, or a choice is empty."""
         if self.kind == "protocol" and not self.source.strip():
             raise ValueError("a suite of kind protocol names its `source`, the publication that specifies it")
         if not all(choice.strip() for choice in self.choices):
             raise ValueError("an entry of `choices` is empty: write a sentence or leave it out")
-        return self
 
     def left_out(self, scenario: str, method: str) -> str:
         """Why the suite leaves this pair out; empty where it does not."""
@@ -230,10 +218,6 @@ def _refused(check: Callable[[str], object], names: Iterable[str]) -> list[str]:
     return problems
 
 
-def suite_names() -> list[str]:
-    return sorted(path.stem for path in SUITES.glob("*.yaml"))
-
-
 def load_suite(
     name: str,
     methods: list[str] | None = None,
@@ -242,28 +226,29 @@ def load_suite(
     changes: list[str] | None = None,
 ) -> Suite:
     """The suite `name` (or a path to a YAML file), narrowed to the methods, scenarios and seeds named, with
-    `changes` ("dotted.key=value") applied. Raises SettingsError."""
-    document = _expand(_document(name))
-    problems: list[str] = []
+    `changes` ("dotted.key=value") applied. Raises SettingsError with everything that is wrong with it.
+
+    `methods` may name, beside the suite's own, any method there is: it then has its defaults.
+    """
+    shape: list[str] = []
+    document = written_out(read_suite(name), shape)
+    problems = [f"suite {name}: {line}" for line in shape]
     if isinstance(seeds, str):
         seeds = parse_seeds(seeds, problems)
+    add_registered(document["methods"], methods or [])
     for change in changes or []:
-        _apply(document, change, problems)
-    for kind, wanted in (("scenarios", scenarios), ("methods", methods)):
+        apply_change(document, change, problems)
+    for kind, wanted in (("scenario", scenarios), ("method", methods)):
         if wanted is not None:
-            known = document.get(kind) or {}
-            # with nothing left of what was asked for, the rest of the request is still checked against the whole suite
-            document[kind] = _select(kind.removesuffix("s"), known, wanted, name, problems) or known
+            document[f"{kind}s"] = select(kind, document[f"{kind}s"], wanted, name, problems)
     if seeds is not None:
         document["seeds"], document["scenario_seeds"] = seeds, {}
     asked = {"scenarios": scenarios, "methods": methods, "seeds": [str(s) for s in seeds] if seeds else None}
     parts = [f"{kind} {', '.join(values)}" for kind, values in asked.items() if values is not None]
     document["selection"] = "; ".join([*parts, *(changes or [])])
+    suite = _checked(document, name, problems)
     try:
-        suite = Suite(**document)
         resolve(suite)
-    except ValidationError as error:
-        problems += [f"suite {name}: {line}" for line in explain(error, list(Suite.model_fields))]
     except SettingsError as error:
         problems += error.problems
     if problems:
@@ -271,34 +256,63 @@ def load_suite(
     return suite
 
 
-def _document(name: str) -> dict[str, Any]:
-    """The YAML of a suite by name or path; what it is `like` comes first, its own keys laid over it."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
-    if not path.is_file():
-        raise SettingsError([f"unknown suite {name!r}{nearest(name, suite_names())}"])
+def _checked(document: dict[str, Any], name: str, problems: list[str]) -> Suite:
+    """The suite of `document`; what is wrong is added to `problems` and left out, so that the rest can be checked."""
     try:
-        document = read_yaml(path.read_text())
-    except yaml.YAMLError as error:
-        raise SettingsError([f"{path} is not YAML: {error}"]) from None
-    if not isinstance(document, dict):
-        raise SettingsError([f"{path} should be a mapping with title, scenarios, methods, ..."])
-    own, like = document, document.pop("like", None)
-    if like is not None:
-        base = _document(str(like))
-        merged = {key: _merge(base.get(key) or {}, document.get(key) or {}) for key in ("model", "training")}
-        overrides = [*(base.get("overrides") or []), *(document.get("overrides") or [])]
-        document = base | document | merged | {"overrides": overrides}
-    return document | {"name": own.get("name", path.stem)}
+        return Suite(**document)
+    except ValidationError as error:
+        problems += [f"suite {name}: {line}" for line in explain(error, dotted_fields(Suite))]
+        wrong = {e["loc"][:2] if e["loc"][:1] == ("overrides",) else e["loc"][:1] for e in error.errors()}
+    overrides = document.pop("overrides", [])
+    own = {"scenarios", "methods", "seeds", "scenario_seeds"}  # only their names can still be wrong
+    right = {key: value for key, value in document.items() if (key,) not in wrong or key in own}
+    if isinstance(overrides, list):
+        good = [o for n, o in enumerate(overrides) if ("overrides", n) not in wrong]
+        right["overrides"] = [Override.model_validate(o) for o in good]
+    suite = Suite.model_construct(**right)
+    if () not in wrong:  # not looked at where a field is wrong
+        try:
+            suite.check_protocol()
+        except ValueError as error:
+            problems.append(f"suite {name}: {error}")
+    return suite
 
 
 def resolve(suite: Suite) -> list[CellSettings]:
     """Every cell of the grid, seed by seed, so that an interrupted run has whole seeds. Raises SettingsError."""
     problems: list[str] = []
-    streams = {name: _stream(name, settings, problems) for name, settings in suite.scenarios.items()}
+    streams: dict[str, Stream | None] = {}
+    wrong: dict[str, list[str]] = {}
+    for name, settings in suite.scenarios.items():
+        lines: list[str] = []
+        streams[name] = _stream(settings, lines)
+        for line in lines:
+            wrong.setdefault(line, []).append(name)
+    problems += [f"scenario {', '.join(names)}: {line}" for line, names in wrong.items()]
+    alone: list[str] = []
+    _resolve_parts(suite.model, suite.training, alone)
+    if not (suite.scenarios and suite.methods):
+        problems += alone
     resolved: dict[tuple[str, str], dict[str, Any]] = {}
+    overridden: dict[str, list[str]] = {}
     for scenario in suite.scenarios:
         for method in suite.methods:
-            resolved[scenario, method] = _resolve_pair(suite, scenario, method, problems)
+            lines = []
+            pair = resolved[scenario, method] = _resolve_pair(suite, scenario, method, problems, lines)
+            for line in lines:
+                if line in alone:
+                    problems.append(line)
+                else:
+                    overridden.setdefault(line, []).append(f"{scenario} {method}")
+            stream = streams[scenario]
+            if stream and "method" in pair and "model" in pair and not misfit(suite, scenario, method, stream, pair):
+                try:
+                    resolve_head(_layout(stream), pair["model"].head)
+                except ValueError as error:
+                    problems.append(f"{scenario}: {error}")
+    for line, pairs in overridden.items():
+        more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
+        problems.append(f"{line} (with `overrides`, of {pairs[0]}{more})")
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     return [
@@ -316,168 +330,67 @@ def resolve(suite: Suite) -> list[CellSettings]:
     ]
 
 
-def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str]) -> dict[str, Any]:
-    settings = copy.deepcopy(suite.methods[method]) or {}
+def misfit(suite: Suite, scenario: str, method: str, stream: Stream, pair: dict[str, Any]) -> str | None:
+    """Why this pair has no cell, whose method is `pair["method"]`; None or empty where it has."""
+    return METHODS[pair["method"].name].misfit(_layout(stream)) or suite.left_out(scenario, method)
+
+
+def _layout(stream: Stream):
+    # only the setting matters here, so two tasks of one class stand for the real ones
+    return layout_for(stream.setting, [1, 1], stream.active_outputs)
+
+
+def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str], of_parts: list[str]) -> dict[str, Any]:
+    """The method, model and training of a cell, as far as they are right.
+
+    What is wrong is added to `problems`, of model and training to `of_parts`.
+    """
+    settings = copy.deepcopy(suite.methods[method])
     model, training = copy.deepcopy(suite.model), copy.deepcopy(suite.training)
     base = settings.pop("method", method)
     for override in suite.overrides:
         if override.matches(scenario, method):
-            settings = _merge(settings, override.method)
-            model = _merge(model, override.model)
-            training = _merge(training, override.training)
-    result: dict[str, Any] = {}
+            settings = merge(settings, override.method)
+            model = merge(model, override.model)
+            training = merge(training, override.training)
+    result = _resolve_parts(model, training, of_parts)
+    if not isinstance(base, str):
+        problems.append(f"method {method}: method: {base!r} should be the name of a method")
+        return result
     try:
         cls = method_class(base)
         result["method"] = MethodSettings(
             name=base, version=cls.version, settings=cls.from_settings(settings).hyperparameters()
         )
     except ValueError as error:
-        problems.extend(f"method {method}: {line}" for line in str(error).split("; "))
-    for key, cls_, document in (("model", ModelSettings, model), ("training", Recipe, training)):
-        try:
-            result[key] = cls_.model_validate_json(json.dumps(document))
-        except ValidationError as error:
-            problems.extend(f"{key}.{line}" for line in explain(error, _field_names(cls_)))
+        problems.extend(f"method {method}: {line}" for line in str(error).splitlines())
     return result
 
 
-def _stream(name: str, settings: dict[str, Any], problems: list[str]) -> Stream | None:
-    settings = dict(settings)
+def _resolve_parts(model: dict[str, Any], training: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, cls, document in (("model", ModelSettings, model), ("training", Recipe, training)):
+        try:
+            result[key] = cls.model_validate_json(json.dumps(document))
+        except ValidationError as error:
+            problems.extend(explain(error, dotted_fields(cls), within=key))
+    return result
+
+
+def _stream(settings: dict[str, Any], problems: list[str]) -> Stream | None:
     kind = settings.get("stream")
-    if kind not in SCENARIOS:
-        problems.append(f"scenario {name}: unknown stream {kind!r}{nearest(str(kind), list(SCENARIOS))}")
+    if not isinstance(kind, str) or kind not in SCENARIOS:
+        said = "stream: missing" if kind is None else f"unknown stream {kind!r}"
+        problems.append(f"{said}{nearest(str(kind), SCENARIOS)}")
         return None
     try:
-        return SCENARIOS[kind].model_validate_json(json.dumps(settings))
+        stream = SCENARIOS[kind].model_validate_json(json.dumps(settings))
     except ValidationError as error:
-        problems.extend(f"scenario {name}: {line}" for line in explain(error, _field_names(SCENARIOS[kind])))
+        problems.extend(explain(error, dotted_fields(SCENARIOS[kind])))
         return None
-
-
-def _field_names(model: type[BaseModel]) -> list[str]:
-    """Names of the fields of `model` and of the models inside it."""
-    names = list(model.model_fields)
-    for f in model.model_fields.values():
-        for inner in _models_in(f.annotation):
-            names += _field_names(inner)
-    return names
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The pydantic models that a field may hold, also inside tuples and unions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
-
-
-def _expand(document: dict[str, Any]) -> dict[str, Any]:
-    """`settings: [task, class]` under a scenario becomes one scenario each; `seeds: 5` becomes 0..4."""
-    document = copy.deepcopy(document)
-    expanded: dict[str, Any] = {}
-    for name, scenario in (document.get("scenarios") or {}).items():
-        if isinstance(scenario, dict) and "settings" in scenario:
-            for setting in scenario["settings"]:
-                rest = {k: v for k, v in scenario.items() if k != "settings"}
-                expanded[f"{name}/{setting}"] = rest | {"setting": setting}
-        else:
-            expanded[name] = scenario
-    document["scenarios"] = expanded
-    if isinstance(document.get("methods"), list):
-        document["methods"] = {name: {} for name in document["methods"]}
-    document["methods"] = {name: settings or {} for name, settings in (document.get("methods") or {}).items()}
-    document["scenario_seeds"] = {
-        name: _seed_list(scenario.pop("seeds"))
-        for name, scenario in expanded.items()
-        if isinstance(scenario, dict) and "seeds" in scenario
-    }
-    document["seeds"] = _seed_list(document.get("seeds"))
-    return document
-
-
-def parse_seeds(text: str, problems: list[str]) -> list[int] | None:
-    """ "5" is 0..4, "1,2,3" a list. Something else is added to `problems`, and None returned."""
-    try:
-        numbers = [int(part) for part in text.split(",") if part.strip()]
-        if not numbers or min(numbers) < 0 or ("," not in text and numbers[0] == 0):
-            raise ValueError
-    except ValueError:
-        problems.append(f"--seeds {text!r}: give a number of seeds, e.g. 5, or a list, e.g. 1,2,3")
-        return None
-    return list(dict.fromkeys(numbers)) if "," in text else list(range(numbers[0]))
-
-
-def _seed_list(seeds: Any) -> Any:
-    return list(range(seeds)) if isinstance(seeds, int) else seeds
-
-
-def _apply(document: dict[str, Any], change: str, problems: list[str]) -> None:
-    """Carries out one --set: training.*, model.*, scenario.* (every scenario) or methods.NAME.*"""
-    key, separator, text = change.partition("=")
-    parts = key.strip().split(".")
-    if not separator or len(parts) < 2:
-        problems.append(
-            f"--set {change!r}: write dotted.key=value, e.g. training.epochs=1 or methods.er.buffer_size=200"
-        )
-        return
-    try:
-        value = read_yaml(text)
-    except yaml.YAMLError as error:
-        problems.append(f"--set {change!r}: {error}")
-        return
-    root = parts[0]
-    if root in ("training", "model"):
-        targets = [document.setdefault(root, {})]
-        rest = parts[1:]
-    elif root == "scenario":
-        targets, rest = list(document["scenarios"].values()), parts[1:]
-    elif root == "methods":
-        if len(parts) < 3 or parts[1] not in document["methods"]:
-            problems.append(
-                f"--set {change!r}: unknown method {parts[1]!r}{nearest(parts[1], list(document['methods']))}"
-            )
-            return
-        targets, rest = [document["methods"][parts[1]]], parts[2:]
-    else:
-        roots = ["training", "model", "scenario", "methods"]
-        problems.append(f"--set {change!r}: no such part {root!r}{nearest(root, roots)}; one of {', '.join(roots)}")
-        return
-    for target in targets:
-        for part in rest[:-1]:
-            target = target.setdefault(part, {})
-        target[rest[-1]] = value
-    # A suite's overrides speak of single cells, yet what is said on the command line holds for all.
-    for override in document.get("overrides") or []:
-        inner = override.get("method" if root == "methods" else root) or {}
-        if root != "methods" or any(fnmatchcase(parts[1], p) for p in override.get("methods", ["*"])):
-            inner.pop(rest[0], None)
-
-
-def _select(kind: str, known: dict[str, Any], wanted: list[str], suite: str, problems: list[str]) -> dict[str, Any]:
-    """The entries of `known` that `wanted` names, shell patterns allowed."""
-    chosen: dict[str, Any] = {}
-    for name in wanted:
-        matching = [k for k in known if fnmatchcase(k, name)]
-        if not matching:
-            hint = nearest(name, list(known))
-            if kind == "method" and name in METHODS and not hint:
-                hint = f"; add it under `methods` in the suite's file (it has {', '.join(known)})"
-            problems.append(f"unknown {kind} {name!r} in suite {suite}{hint}")
-        chosen |= {k: known[k] for k in matching}
-    return chosen
-
-
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, mappings merged."""
-    merged = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """ "; did you mean 'x'?" for the known name most like `name`, or the whole list where it is short."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(known)}" if len(known) <= 20 else ""
+    if stream.data not in DATASETS and not in_files(stream.data):
+        hint = nearest(stream.data, DATASETS, f"known: {', '.join(DATASETS)}, {FOLDER}NAME")
+        problems.append(f"data: unknown data set {stream.data!r}{hint}")
+    if stream.tasks > MOST_TASKS:
+        problems.append(f"tasks: {stream.tasks} is more than the {MOST_TASKS:,} that a matrix can be kept of")
+    return stream

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
 
 from benchmarks.batches import batch_problem
-from benchmarks.config import CellSettings, SettingsError, Suite, resolve
+from benchmarks.config import CellSettings, SettingsError, Suite, misfit, relevant, resolve
+from benchmarks.cost.empty import empty_scenario
 from benchmarks.record import RunRecord
 from benchmarks.store import Scan
 from methods import METHODS
-from scenarios import DataNotFound, Scenario, layout_for, resolve_head
+from scenarios import DataNotFound, Scenario
+
+MOST_LINES = 5
+"""As many ways of having other settings are told apart."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +39,8 @@ class Grid:
         Parts are of all cells, done or not: machines that start at other times still share none. Cells are dealt out
         in the order of their identities, which is as good as shuffled: slow methods do not meet in one part.
         """
-        k, slash, n = text.partition("/")
-        if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-            raise SettingsError([f"--shard {text}: say k/n with k from 1 to n, e.g. 2/8 for the second of eight parts"])
-        dealt = sorted(cell.identity for cell in self.cells)[int(k) - 1 :: int(n)]
+        k, n = parse_shard(text)
+        dealt = sorted(cell.identity for cell in self.cells)[k - 1 :: n]
         return replace(self, cells=[cell for cell in self.cells if cell.identity in dealt])
 
     def records(self, scan: Scan) -> list[RunRecord]:
@@ -48,6 +55,55 @@ class Grid:
 
     def statuses(self, scan: Scan) -> list[tuple[CellSettings, str]]:
         return [(cell, _status(cell, scan)) for cell in self.cells]
+
+    def counts(self, scan: Scan) -> dict[str, int]:
+        """How many cells are done, missing, failed and diverged."""
+        found = [status for _, status in self.statuses(scan)]
+        return {kind: found.count(kind) for kind in ("done", "missing", "failed", "diverged")}
+
+    def other_settings(self, scan: Scan) -> list[str]:
+        """A line for each way in which records of cells that have none differ from them, with the number of records."""
+        missing = {(c.scenario_name, c.method_name, c.seed): c for c in self.cells if c.identity not in scan.records}
+        found: Counter[str] = Counter()
+        for record in scan.records.values():
+            cell = missing.get((record.scenario, record.method, record.seed))
+            if cell is not None:
+                said = ", ".join(differences(record.settings, cell.identity_settings()))
+                found[said.replace("method.settings.", f"methods.{cell.method_name}.")] += 1  # as --set has it
+        most = found.most_common(MOST_LINES)
+        lines = [f"{n} record{'s' if n > 1 else ''} with other settings: {said}" for said, n in most]
+        rest = found.total() - sum(n for _, n in most)
+        return lines + ([f"{rest} more records, with still others"] if rest else [])
+
+
+def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """ "training.epochs 1 instead of 4" for every key of resolved settings whose value differs; the seed is none."""
+    a, b = (_flat({k: v for k, v in relevant(settings).items() if k != "seed"}) for settings in (theirs, ours))
+    return [
+        f"{key} {_value(a, key)} instead of {_value(b, key)}"
+        for key in dict.fromkeys([*b, *a])
+        if a.get(key) != b.get(key)
+    ]
+
+
+def _value(settings: dict[str, Any], key: str) -> str:
+    text = json.dumps(settings[key]) if key in settings else "its default"
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by dotted key."""
+    if not isinstance(value, dict) or not value:
+        return {key: value}
+    return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{key}.{name}" if key else name).items()}
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """k and n of "k/n". Raises SettingsError where `text` is something else."""
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise SettingsError([f"--shard {text}: say k/n with k from 1 to n, e.g. 2/8 for the second of eight parts"])
+    return int(k), int(n)
 
 
 def matched_by_name(grid: Grid, scan: Scan) -> Scan:
@@ -79,41 +135,38 @@ def _status(cell: CellSettings, scan: Scan) -> str:
 
 def make_grid(suite: Suite) -> Grid:
     """The grid of `suite`. Raises SettingsError with everything that is wrong with it."""
-    cells, impossible, problems = [], {}, []
+    cells, impossible = [], {}
     for cell in resolve(suite):
-        # only the setting matters here, so two tasks of one class stand for the real ones
-        layout = layout_for(cell.scenario.setting, [1, 1], cell.scenario.active_outputs)
-        reason = METHODS[cell.method.name].misfit(layout) or suite.left_out(cell.scenario_name, cell.method_name)
+        reason = misfit(suite, cell.scenario_name, cell.method_name, cell.scenario, {"method": cell.method})
         if reason:
             impossible[cell.scenario_name, cell.method_name] = reason
-            continue
-        try:
-            resolve_head(layout, cell.model.head)
-        except ValueError as error:
-            problems.append(f"{cell.scenario_name}: {error}")
-        cells.append(cell)
-    if problems:
-        raise SettingsError(list(dict.fromkeys(problems)))
+        else:
+            cells.append(cell)
     return Grid(suite, cells, impossible)
 
 
-def rehearse(cells: list[CellSettings], data_root: str | None) -> None:
+def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool = True) -> None:
     """Finds the data and starts each method once, so that what cannot work is said before anything is trained.
 
-    Raises DataNotFound, or SettingsError with every scenario and method that cannot be built.
+    Without data, images without content stand for it, of data sets whose sizes are known. Raises DataNotFound, or
+    SettingsError with every scenario and method that cannot be built.
     """
     problems: list[str] = []
+    not_found = False
     scenarios: dict[str, Scenario | None] = {}
     tried: set[tuple[str, str]] = set()
     for cell in cells:
         if cell.scenario_name not in scenarios:
             try:
-                scenarios[cell.scenario_name] = cell.scenario.build(cell.seed, data_root, cell.scenario_name)
-            except DataNotFound:
-                raise
-            except ValueError as error:
+                scenarios[cell.scenario_name] = (
+                    cell.scenario.build(cell.seed, data_root, cell.scenario_name)
+                    if with_data
+                    else empty_scenario(cell.scenario, cell.seed, data_root, torch.device("cpu"))
+                )
+            except (DataNotFound, ValueError) as error:
                 problems.append(f"scenario {cell.scenario_name}: {error}")
                 scenarios[cell.scenario_name] = None
+                not_found |= isinstance(error, DataNotFound)
         scenario = scenarios[cell.scenario_name]
         pair = (cell.scenario_name, cell.method_name)
         if scenario is None or pair in tried:
@@ -128,5 +181,7 @@ def rehearse(cells: list[CellSettings], data_root: str | None) -> None:
             problem = str(error)
         if problem:
             problems.append(f"{cell.scenario_name} {cell.method_name}: {problem}")
+    if not_found:
+        raise DataNotFound("\n".join(problems))
     if problems:
         raise SettingsError(problems)

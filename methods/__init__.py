@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from methods.agem import AGEM
 from methods.base import Batch, Method, TaskView, hyper
 from methods.bic import BiC
@@ -37,6 +35,7 @@ from methods.si import SI
 from methods.ucir import UCIR
 from methods.wa import WA
 from methods.xdg import XdG
+from nearest import nearest
 
 METHODS: dict[str, type[Method]] = {
     "finetune": Finetune,
@@ -76,8 +75,7 @@ METHODS: dict[str, type[Method]] = {
 def method_class(name: str) -> type[Method]:
     """The class of a method by name. Raises ValueError with the nearest valid name."""
     if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.4)
-        raise ValueError(f"unknown method {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        raise ValueError(f"unknown method {name!r}{nearest(name, METHODS)}")
     return METHODS[name]
 
 

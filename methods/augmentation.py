@@ -6,7 +6,6 @@ PRESETS are the lists of published recipes.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,6 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from torch import Tensor
 
+from nearest import nearest
 from scenarios import augment
 from scenarios.pixel_operations import Interpolation
 from scenarios.seeding import generator_for
@@ -128,9 +128,8 @@ PRESETS: dict[str, tuple[_Operation, ...]] = {
 def preset(name: str) -> tuple[_Operation, ...]:
     """The operations of a published recipe. Raises ValueError with the nearest name."""
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(PRESETS)}, or a list of operations"
-        raise ValueError(f"no preset {name!r}; {hint}")
+        otherwise = f"known: {', '.join(PRESETS)}, or a list of operations"
+        raise ValueError(f"no preset {name!r}{nearest(name, PRESETS, otherwise)}")
     return PRESETS[name]
 
 

@@ -10,7 +10,6 @@ and `predict`. It never asks which setting it is in: `self.layout` says which ou
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import warnings
 from collections.abc import Iterable
@@ -30,6 +29,7 @@ from methods.precision import Precision, autocast, gradient_scaler, resolve_prec
 from methods.recipe import SCHEDULE_PARTS, Phase, Recipe
 from models import HeadLayer, ModelSettings, Network, build_network, ranks
 from models.memory_format import why_contiguous
+from nearest import closest
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
 from scenarios.image_files import Images
 from scenarios.seeding import generator_for, seed_for
@@ -398,12 +398,12 @@ class Method:
     def from_settings(cls, settings: dict[str, Any]) -> Self:
         """The method with `settings` in place of defaults.
 
-        Raises ValueError that names every unknown or ill-typed one, with the nearest valid name.
+        Raises ValueError that names every unknown or ill-typed one, a line each, with the nearest valid name.
         """
         try:
             checked = hyperparameter_model(cls)(**settings)
         except ValidationError as error:
-            raise ValueError("; ".join(explain(error, cls._hyperparameter_names()))) from None
+            raise ValueError("\n".join(explain(error, cls._hyperparameter_names()))) from None
         return cls(**checked.model_dump())
 
 
@@ -413,9 +413,9 @@ def _check_hooks(cls: type[Method]) -> None:
     for name, value in vars(cls).items():
         if name.startswith("_") or not inspect.isfunction(value) or name in hooks:
             continue
-        near = difflib.get_close_matches(name, hooks, n=1, cutoff=0.75)
-        if near:
+        near = closest(name, hooks, cutoff=0.75)
+        if near is not None:
             raise TypeError(
-                f"{cls.__name__}.{name} looks like the hook {near[0]!r}, misspelt: nothing would call it. "
+                f"{cls.__name__}.{name} looks like the hook {near!r}, misspelt: nothing would call it. "
                 f"Rename it, or give a helper a name of its own (a leading underscore will do)."
             )

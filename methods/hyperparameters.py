@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import MISSING, field, fields
 from functools import cache
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
+
+from nearest import nearest_key
 
 
 def hyper(default: Any, about: str, source: str = "") -> Any:
@@ -15,14 +16,19 @@ def hyper(default: Any, about: str, source: str = "") -> Any:
     return field(default=default, metadata={"about": about, "source": source})
 
 
-def explain(error: ValidationError, known: list[str] | None = None) -> list[str]:
-    """A pydantic error as lines "dotted.key: what is wrong", unknown keys with the nearest of `known`."""
+def explain(error: ValidationError, known: list[str] | None = None, within: str = "") -> list[str]:
+    """A pydantic error as lines "dotted.key: what is wrong", unknown keys with the nearest of the dotted keys `known`.
+
+    within: the dotted key that what was checked stands under, before every key that is named.
+    """
     lines = []
     for e in error.errors():
-        key = ".".join(str(part) for part in e["loc"])
+        loc = [str(part) for part in e["loc"]]
+        key = ".".join([within, *loc] if within else loc)
         if e["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known or [], n=1, cutoff=0.5)
-            lines.append(f"{key}: no such setting" + (f"; did you mean {near[0]!r}?" if near else ""))
+            near = nearest_key(".".join(part for part in loc if not part.isdecimal()), known or [])
+            meant = f"{within}.{near}" if within else near
+            lines.append(f"{key}: no such setting" + (f"; did you mean {meant!r}?" if near else ""))
         else:
             message = e["msg"].removeprefix("Value error, ")
             lines.append(f"{key}: {message}" if key else message)

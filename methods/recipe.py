@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from methods.augmentation import PRESETS, MixupSettings, Operations, preset
 from methods.batch import Batch
 from methods.hyperparameters import explain
 from methods.schedule import Schedule, lr_factor
+from nearest import nearest
 from scenarios import Examples
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -159,9 +159,7 @@ class Recipe(BaseModel):
         problems = []
         for name in self.first:
             if name not in allowed:
-                near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(allowed)}"
-                problems.append(f"first.{name}: no setting that a task can have of its own; {hint}")
+                problems.append(f"first.{name}: no setting that a task can have of its own{nearest(name, allowed)}")
         if problems:
             return problems
         try:

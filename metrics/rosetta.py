@@ -7,11 +7,11 @@ samples, which output units and which moment they evaluate. Such differences are
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from metrics.accuracy_matrix import AccuracyMatrix
 from metrics.scores import score
+from nearest import nearest
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,6 @@ def as_printed_by(tool: str, matrix: AccuracyMatrix) -> dict[str, float]:
     Raises ValueError for an unknown tool, naming the nearest.
     """
     if tool not in ROSETTA:
-        nearest = difflib.get_close_matches(tool, ROSETTA, n=1, cutoff=0.4)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(ROSETTA)}"
-        raise ValueError(f"unknown tool {tool!r}: {hint}")
+        raise ValueError(f"unknown tool {tool!r}{nearest(tool, ROSETTA)}")
     peer = ROSETTA[tool]
     return {name: peer.scale * score(id, matrix) for name, id in peer.printed.items()}

@@ -12,13 +12,13 @@ is NaN: no average runs over fewer cells than its formula names.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from metrics import formulas
 from metrics.accuracy_matrix import AccuracyMatrix
+from nearest import nearest
 
 Need = Literal["joint", "untrained row", "unseen tasks"]
 
@@ -55,9 +55,7 @@ def score(id: str, matrix: AccuracyMatrix, joint: AccuracyMatrix | None = None) 
     Raises ValueError for an unknown id, naming the nearest ones, and for a joint matrix with other tasks.
     """
     if id not in SCORES:
-        nearest = difflib.get_close_matches(id, SCORES, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"there are {', '.join(SCORES)}"
-        raise ValueError(f"unknown score {id!r}: {hint}")
+        raise ValueError(f"unknown score {id!r}{nearest(id, SCORES, 'known: ' + ', '.join(SCORES))}")
     wanted = SCORES[id]
     if "joint" not in wanted.needs:
         return wanted.function(matrix)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from models.heads import HeadInit
 from models.resnet import cifar_resnet18, cifar_resnet32, imagenet_resnet18
 from models.timm_backbone import PREFIX, check_name
+from nearest import nearest
 
 RESNETS = {"resnet18": cifar_resnet18, "resnet32": cifar_resnet32, "imagenet_resnet18": imagenet_resnet18}
 BACKBONES = ("mlp", *RESNETS)
@@ -53,9 +53,8 @@ class ModelSettings(BaseModel):
         if name.startswith(PREFIX):
             check_name(name.removeprefix(PREFIX))
         elif name not in BACKBONES:
-            near = difflib.get_close_matches(name, BACKBONES, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(BACKBONES)} or {PREFIX}NAME"
-            raise ValueError(f"unknown backbone {name!r}; {hint}")
+            otherwise = f"use {', '.join(BACKBONES)} or {PREFIX}NAME"
+            raise ValueError(f"unknown backbone {name!r}{nearest(name, BACKBONES, otherwise)}")
         return name
 
     @model_validator(mode="after")

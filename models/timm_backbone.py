@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from nearest import nearest
 
 PREFIX = "timm:"
 
@@ -113,6 +114,5 @@ def check_name(name: str) -> None:
             return
     else:
         known = timm.list_models()
-    nearest = [PREFIX + match for match in difflib.get_close_matches(name, known, n=3, cutoff=0.5)]
-    hint = f"nearest names: {', '.join(nearest)}" if nearest else "timm.list_models() lists them all"
-    raise ValueError(f"timm has no model {name!r}; {hint}")
+    hint = nearest(name, known, "timm.list_models() lists them all", PREFIX)
+    raise ValueError(f"timm has no model {name!r}{hint}")

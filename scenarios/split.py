@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from nearest import nearest
 from scenarios.class_orders import published_order, published_orders
 from scenarios.dataset import Dataset
 from scenarios.stream import Stream, resolve_class_order
@@ -27,9 +27,8 @@ class Split(Stream):
     def _known_order(cls, order: str | tuple[int, ...]) -> str | tuple[int, ...]:
         known = ["natural", "per_seed", *published_orders()]
         if isinstance(order, str) and order not in known:
-            near = difflib.get_close_matches(order, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}, or a list of classes"
-            raise ValueError(f"no class order {order!r}; {hint}")
+            otherwise = f"known: {', '.join(known)}, or a list of classes"
+            raise ValueError(f"no class order {order!r}{nearest(order, known, otherwise)}")
         return order
 
     added_later: ClassVar[frozenset[str]] = Stream.added_later | {"classes"}

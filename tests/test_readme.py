@@ -99,7 +99,7 @@ def test_the_array_of_the_cluster_covers_the_grid():
         environment = os.environ | {"SLURM_ARRAY_TASK_ID": str(k)}
         done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        lines = [line for line in done.stdout.splitlines() if "benchmarks run cifar100-b50" in line]
+        lines = [line.replace("'", "") for line in done.stdout.splitlines() if "benchmarks run cifar100-b50" in line]
         assert [f"--shard {k}/8" in line and "--gpus 0" in line for line in lines] == [True]
         seen += make_grid(load_suite("cifar100-b50")).shard(f"{k}/8").cells
     assert len({cell.identity for cell in seen}) == len(make_grid(load_suite("cifar100-b50")).cells)

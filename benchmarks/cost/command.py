@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,10 @@ from benchmarks.cost.count import CellCost, cost_of, growth_of
 from benchmarks.cost.seconds import StepTimer
 from benchmarks.grid import Grid
 from benchmarks.report.units import PREFIXES
-from benchmarks.store import Scan
+from benchmarks.store import RECORD_BYTES, Scan
 from metrics.flops import count_flops
 from models import ModelSettings, build_network
+from nearest import nearest
 from scenarios.datasets import OUTLINES, in_files, outline
 
 ASK_ABOVE_HOURS = 12.0
@@ -28,6 +29,8 @@ WORTH_A_LOOK = 1.0
 """Hours by the rough count, above which the estimate is made at all."""
 FAST_CORE = 1e11
 """FLOP/s of one core in the rough count: more than most have, so that it is rather too short."""
+
+FORMATS = ("table", "csv")
 
 Say = Callable[[str], object]
 
@@ -90,13 +93,36 @@ def hours_text(hours: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{hours:.1f} h"
 
 
-def dry_run_text(priced: Sequence[Priced], devices: Sequence[str]) -> str:
-    """The sum of what is to run."""
+def dry_run_text(
+    priced: Sequence[Priced], devices: Sequence[str], counts: Mapping[str, int], logs: bool = False
+) -> str:
+    """The sum of what is to run: cells by state, time, FLOPs and room on the disk. counts: cells in each state."""
     where = f"{len(devices)} worker{'s' if len(devices) > 1 else ''} on {'GPU' if 'cuda' in devices[0] else 'CPU'}"
     flops = sum(p.cost.training * p.cells for p in priced)
     text = f"about {hours_text(total_hours(priced, len(devices)))} with {where}, {si(flops)}FLOP of training"
     unknown = [f"{p.cost.cell.scenario_name} {p.cost.cell.method_name}" for p in priced if p.cost.error]
-    return text + (f"; without {', '.join(unknown)}, whose cost is not known" if unknown else "")
+    text += f"; without {', '.join(unknown)}, whose cost is not known" if unknown else ""
+    cells = ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
+    return f"cells: {cells}\ntime:  {text}\ndisk:  {_disk_text(priced, len(devices), logs)}"
+
+
+def _disk_text(priced: Sequence[Priced], workers: int, logs: bool) -> str:
+    """Room for what the run writes: a record a cell, a checkpoint a worker while it runs, all methods where logged."""
+    cells = sum(p.cells for p in priced)
+    text = f"up to {si(cells * RECORD_BYTES)}B of records"
+    held = [p.cost.tasks[-1].held_bytes for p in priced if p.cost.tasks]
+    if held:
+        text += f", about {si(max(held) * min(workers, cells))}B of checkpoints while it runs"
+    if logs:
+        kept = sum(p.cells * sum(task.held_bytes for task in p.cost.tasks) for p in priced)
+        text += f", about {si(kept)}B of logs"
+    return text
+
+
+def check_format(name: str) -> None:
+    """Raises SettingsError for a form in which costs are not written."""
+    if name not in FORMATS:
+        raise SettingsError([f"--format {name}{nearest(name, FORMATS)}"])
 
 
 def check_affordable(cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None, say: Say) -> None:

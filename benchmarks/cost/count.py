@@ -10,18 +10,17 @@ sizes of what a method selects by its answers, and solvers (`extra_flops`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from benchmarks.config import CellSettings
+from benchmarks.cost.empty import empty_scenario
 from benchmarks.cost.valueless import META, valueless
 from benchmarks.run import inference_flops, task_view
 from methods import Method, Phase, method_class
 from metrics.flops import FlopMeter, Flops, count_flops
-from scenarios import Examples, Scenario, Stream, Task
-from scenarios.dataset import Dataset
-from scenarios.datasets import in_files, outline
+from scenarios import Examples, Scenario, Task
 
 MOST_TRANSIENT = 8
 """Steps of a phase that are looked at one by one until their shape repeats."""
@@ -63,6 +62,11 @@ class TaskCost(Size):
     @property
     def steps(self) -> int:
         return sum(phase.steps for phase in self.phases)
+
+    @property
+    def held_bytes(self) -> int:
+        """What a checkpoint after the task holds: the network at four bytes a parameter, and what is stored."""
+        return 4 * self.parameters["total"] + sum(self.stored.values())
 
     @property
     def training(self) -> int:
@@ -117,36 +121,6 @@ def growth_of(cell: CellSettings, data_root: str | None = None) -> list[Size]:
             return [_grown(method, scenario, task) for task in scenario.tasks]
     except Exception as error:
         raise RuntimeError(f"{cell.label}: {type(error).__name__}: {error}") from error
-
-
-def empty_scenario(
-    stream: Stream, seed: int, data_root: str | None, device: torch.device, most: int | None = None
-) -> Scenario:
-    """The scenario of `stream` with images of the right shape and no content, at most `most` of a class.
-
-    All are one image, so that they take no memory; pixel maps are left out.
-    """
-    if most is not None:
-        stream = stream.model_copy(update={"samples_per_task": None})
-    facts = outline(stream.data, data_root)
-    shape = facts.image_shape
-    if in_files(stream.data) and stream.transform is not None:
-        shape = (3, stream.transform.image_size, stream.transform.image_size)
-    image = torch.randint(256, (1, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).to(device)
-    images, labels = [], []
-    for counts in (facts.train, facts.test):
-        sizes = torch.tensor([n if most is None else min(n, most) for n in counts])
-        labels.append(torch.arange(len(counts)).repeat_interleave(sizes))
-        images.append(image.expand(len(labels[-1]), *shape))
-    channels = shape[0]
-    dataset = Dataset(
-        stream.data, images[0], labels[0], images[1], labels[1], 255.0, (0.5,) * channels, (0.25,) * channels
-    )
-    scenario = stream.of(dataset, seed)
-    tasks = tuple(
-        replace(t, train=replace(t.train, pixel_map=None), test=replace(t.test, pixel_map=None)) for t in scenario.tasks
-    )
-    return replace(scenario, tasks=tasks)
 
 
 def _started(cell: CellSettings, scenario: Scenario) -> Method:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.config import CellSettings
-from benchmarks.cost.count import CellCost, PhaseCost, empty_scenario
+from benchmarks.cost.count import CellCost, PhaseCost
+from benchmarks.cost.empty import empty_scenario
 from benchmarks.products import fast_products
 from benchmarks.run import task_view
 from methods import Batch, Method, Phase, method_class

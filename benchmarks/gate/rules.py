@@ -6,7 +6,6 @@ forgetting may be at most 0.05, BWT may drop by at most 0.03.
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +13,7 @@ from typing import Literal
 from benchmarks.config import SettingsError
 from benchmarks.report.measures import COSTS, Measure, score_measure
 from metrics import SCORES
+from nearest import nearest
 
 Kind = Literal["drop", "limit", "growth"]
 
@@ -107,11 +107,8 @@ def _parse(option: str, kind: Kind, text: str, problems: list[str]) -> Rule | No
         return None
     known = list(COSTS) if kind == "growth" else list(SCORES)
     if id not in known:
-        near = difflib.get_close_matches(id, known, n=1, cutoff=0.4)
-        problems.append(
-            f"{option} {text!r}: {id!r} is no {'cost' if kind == 'growth' else 'score'}; "
-            + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
-        )
+        what, otherwise = "cost" if kind == "growth" else "score", f"known: {', '.join(known)}"
+        problems.append(f"{option} {text!r}: {id!r} is no {what}{nearest(id, known, otherwise)}")
         return None
     if "joint" in getattr(SCORES.get(id), "needs", ()):
         problems.append(f"{option} {text!r}: {id} compares with the joint method, whose records the gate has not")

@@ -12,10 +12,15 @@ from benchmarks.report.runs import Runs
 from metrics import ROSETTA, SCORES, as_printed_by, score, summarise
 
 
-def as_tool(title: str, all_runs: Sequence[Runs], tool: str) -> str:
-    """What `tool` would print for the records of a suite, markdown. Raises SettingsError for an unknown tool."""
+def check_tool(tool: str) -> None:
+    """Raises SettingsError for a tool whose definitions are not known."""
     if tool not in ROSETTA:
         raise SettingsError([f"--as {tool!r}: no such tool{nearest(tool, list(ROSETTA))}"])
+
+
+def as_tool(title: str, all_runs: Sequence[Runs], tool: str) -> str:
+    """What `tool` would print for the records of a suite, markdown. Raises SettingsError for an unknown tool."""
+    check_tool(tool)
     peer = ROSETTA[tool]
     parts = [f"# {escape(title)}, as {tool} would print it"]
     parts.append(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
+import benchmarks.grid
+from benchmarks.__main__ import app, main
 from benchmarks.catalogue import CATALOGUES
 from benchmarks.config import SettingsError, load_suite
-from benchmarks.grid import make_grid
+from benchmarks.environment import ROOT
+from benchmarks.grid import differences, make_grid
+from benchmarks.run import run_cell
 from benchmarks.store import Store
-from tests.benchmarks.helpers import suite_file
+from methods import Recipe
+from tests.benchmarks.helpers import cells, suite_file
 
 cli = CliRunner()
 
@@ -50,8 +55,118 @@ def test_run_status_report(suite, tmp_path):
 
 def test_dry_run_runs_nothing(suite, tmp_path):
     done = invoke("run", str(suite), "--results-dir", str(tmp_path / "results"), "--dry-run", "--seeds", "2")
-    assert "split er seed 1" in done.output
+    assert "cells: 4 missing" in done.output
+    assert "FLOP of training" in done.output
+    assert "disk:  up to 262.1 kB of records" in done.output  # 64 KiB each
+    assert "seed" not in done.output
     assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_lists_cells_where_asked_to(suite, tmp_path):
+    done = invoke("run", str(suite), "--results-dir", str(tmp_path / "results"), "--dry-run", "-v")
+    assert "  missing  split finetune seed 0" in done.output
+    assert "  missing  split er seed 0" in done.output
+
+
+@pytest.mark.parametrize("command", [["run", "--dry-run"], ["cost"]])
+def test_what_cannot_be_built_is_said_before_it_is_priced(command):
+    verb, *options = command
+    with pytest.raises(SettingsError, match="10 classes of digits cannot be split evenly over 3 tasks") as error:
+        cli.invoke(
+            app, [verb, "digits", *options, "--set", "scenario.tasks=3", "--methods", "er"], catch_exceptions=False
+        )
+    assert len(error.value.problems) == 3  # in each of its settings; permuted and rotated digits have any number
+
+
+def test_what_is_wrong_with_options_and_suite_is_said_together():
+    with pytest.raises(SettingsError) as error:
+        cli.invoke(app, ["run", "digits", "--gpus", "x", "--shard", "3/2", "--methods", "err"], catch_exceptions=False)
+    for said in ("--gpus x: no CUDA device x", "--shard 3/2", "unknown method 'err'"):
+        assert said in str(error.value)
+    with pytest.raises(SettingsError) as error:
+        cli.invoke(
+            app, ["report", "digits", "--metrics", "accc", "--as", "mamoth", "--seeds", "-1"], catch_exceptions=False
+        )
+    for said in ("did you mean 'acc'", "did you mean 'mammoth'", "--seeds '-1'"):
+        assert said in str(error.value)
+
+
+@pytest.mark.parametrize("gpus", ["", ",", "²"])
+def test_gpus_that_are_none(gpus):
+    with pytest.raises(SettingsError, match="--gpus"):
+        cli.invoke(app, ["cost", "digits", "--gpus", gpus], catch_exceptions=False)
+
+
+def test_status_names_the_records_with_other_settings(tmp_path):
+    suite = suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 10}}")
+    results = tmp_path / "results"
+    changes = ["training.epochs=2", "methods.er.buffer_size=9"]
+    store = Store(results / "runs/tiny")
+    for cell in make_grid(load_suite(str(suite), changes=changes)).cells:
+        store.save(run_cell(cell))
+    status = invoke("status", str(suite), "--results-dir", str(results)).output
+    assert "0 done, 2 missing, 0 failed, 0 diverged" in status
+    assert "1 record with other settings: training.epochs 2 instead of 1\n" in status
+    assert (
+        "1 record with other settings: methods.er.buffer_size 9 instead of 10, training.epochs 2 instead of 1\n"
+        in status
+    )
+    same = invoke(
+        "status", str(suite), "--results-dir", str(results), *(o for c in changes for o in ("--set", c))
+    ).output
+    assert "2 done, 0 missing" in same
+    assert "other settings" not in same
+
+
+def test_a_setting_that_older_records_lack_is_no_difference():
+    (cell,) = cells("er")
+    ours = cell.identity_settings()
+    older = {k: v for k, v in ours["training"].items() if k not in Recipe.added_later}
+    assert differences(ours | {"training": older}, ours) == []
+    assert differences(ours | {"training": older | {"epochs": 9}}, ours) == ["training.epochs 9 instead of 1"]
+    assert differences(ours, ours | {"training": older | {"gamma": 0.5}}) == [
+        "training.gamma its default instead of 0.5"
+    ]
+
+
+def test_names_and_help_do_without_torch():
+    script = (
+        "import sys, benchmarks.__main__ as m\n"
+        "try: m.main()\n"
+        "except SystemExit as stop: print(stop.code, 'torch' in sys.modules)\n"
+    )
+    for arguments in (["--help"], ["run", "--help"], ["--version"], ["list"], ["list", "suites"]):
+        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == "0 False", (arguments, done.stdout[-300:], done.stderr)
+
+
+def test_version_and_what_can_be_listed():
+    version = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE).group(1)
+    assert invoke("--version").output.startswith(f"retain {version}, torch ")
+    listed = invoke("list")
+    assert listed.exit_code == 0
+    assert [line.split(":")[0] for line in listed.output.splitlines()] == [f"list {name}" for name in CATALOGUES]
+
+
+def test_a_folder_that_is_none_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "guide", "--results-dir", str(tmp_path / "file")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert re.search(r"error: .*file.*: Not a directory", capsys.readouterr().err.replace("\n", ""))
+
+
+@pytest.mark.parametrize("name", ["make_grid", "rehearse"])
+def test_ctrl_c_is_a_line_and_130_wherever_it_comes(monkeypatch, name):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmarks.grid, name, interrupted)
+    done = invoke("cost", "digits", "--methods", "er")
+    assert done.exit_code == 130
+    assert "stopped" in done.output
+    assert not isinstance(done.exception, KeyboardInterrupt)
 
 
 def test_parts_of_a_grid_share_no_cell_and_leave_none_out(tmp_path):
@@ -93,7 +208,7 @@ def test_wrong_requests_say_everything_and_exit_with_2(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "run", "digits", *wrong, "--results-dir", str(tmp_path / "r")]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 2
-    for said in ("'finetune'", "'ewc'", "'split-digits/class'", "'epochs'"):
+    for said in ("'finetune'", "'ewc'", "'split-digits/class'", "'training.epochs'"):
         assert f"did you mean {said}" in done.stderr
     assert "--seeds 'x'" in done.stderr
     assert "Traceback" not in done.stderr

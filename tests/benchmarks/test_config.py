@@ -45,17 +45,18 @@ def test_everything_wrong_is_said_at_once_with_the_nearest_name():
     )
     assert "did you mean 'finetune'" in text
     assert "did you mean 'split-digits/class'" in text
-    assert "did you mean 'training'" in text
+    assert "did you mean 'training.epochs'" in text
 
 
 def test_unknown_keys_inside_settings():
     changes = ["training.epoch=1", "model.hiden=[3]", "methods.er.bufer_size=3", "scenario.task=2"]
     text = problems(lambda: resolve(load_suite("digits", changes=changes)))
     for wanted in (
-        "did you mean 'epochs'",
-        "did you mean 'hidden'",
-        "did you mean 'buffer_size'",
-        "did you mean 'tasks'",
+        "training.epoch: no such setting; did you mean 'training.epochs'?",
+        "model.hiden: no such setting; did you mean 'model.hidden'?",
+        "method er: bufer_size: no such setting; did you mean 'buffer_size'?",
+        "scenario split-digits/task, split-digits/domain, split-digits/class, permuted-digits/domain, "
+        "rotated-digits/domain: task: no such setting; did you mean 'tasks'?",
     ):
         assert wanted in text
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -205,12 +206,13 @@ def test_the_makefile_starts_torchrun():
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
         command = ["make", "--no-print-directory", "-n", "bench-cifar", *variables]
         root = Path(__file__).parents[2]
-        return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True).stdout
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+        return shlex.join(shlex.split(done.stdout.splitlines()[-1]))  # without quotes that are not needed
 
-    together = said("GPUS=0,1", "DDP=1", "LOGS=1").splitlines()[-1]
+    together = said("GPUS=0,1", "DDP=1", "LOGS=1")
     assert together.startswith("CUDA_VISIBLE_DEVICES=0,1 ")
     assert "torch.distributed.run --standalone --nproc-per-node 2 -m benchmarks run cifar100-b0" in together
     assert "--ddp" in together
     assert "--keep-logs" in together
     assert "--gpus" not in together
-    assert said("GPUS=0,1").splitlines()[-1].endswith("--gpus 0,1")
+    assert said("GPUS=0,1").endswith("--gpus 0,1")

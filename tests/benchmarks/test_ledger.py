@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import benchmarks.config
 import benchmarks.ledger.compare
 from benchmarks.__main__ import app
 from benchmarks.config import SettingsError, load_suite
@@ -264,7 +263,7 @@ def where(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "doe2020.csv").write_text(VALUES)
     (folder / "doe2020.yaml").write_text(OURS)
-    monkeypatch.setattr(benchmarks.config, "SUITES", tmp_path / "suites")
+    monkeypatch.setattr(benchmarks.suite_yaml, "SUITES", tmp_path / "suites")
     monkeypatch.setattr(benchmarks.ledger.compare, "load_reference", lambda name: load_reference(name, folder))
     return "--results-dir", str(tmp_path / "results")
 
@@ -328,7 +327,8 @@ def test_part_of_a_protocol_is_run_and_compared_but_not_published(where, tmp_pat
 
 
 def test_a_dry_run_runs_nothing_and_writes_nothing(where, tmp_path):
-    assert "split er seed 1" in invoke("reproduce", *where, "--dry-run").output
+    assert "cells: 4 missing" in invoke("reproduce", *where, "--dry-run").output
+    assert "split er seed 1" in invoke("reproduce", *where, "--dry-run", "-v").output
     assert not (tmp_path / "results").exists()
 
 

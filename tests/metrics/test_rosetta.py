@@ -76,5 +76,5 @@ def test_every_name_leads_to_a_score():
 
 
 def test_unknown_tool_names_the_nearest(four_tasks):
-    with pytest.raises(ValueError, match="unknown tool 'avalance': did you mean avalanche"):
+    with pytest.raises(ValueError, match="unknown tool 'avalance'; did you mean 'avalanche'"):
         as_printed_by("avalance", four_tasks)

@@ -188,7 +188,7 @@ def test_a_missing_cell_makes_nan_or_changes_nothing(id, four_tasks, four_tasks_
 
 @pytest.mark.parametrize(
     ("id", "message"),
-    [("bwt.dias", "did you mean bwt.diaz"), ("forgetting_mean", "did you mean"), ("ACC", "unknown score 'ACC'")],
+    [("bwt.dias", "did you mean 'bwt.diaz'"), ("forgetting_mean", "did you mean"), ("ACC", "unknown score 'ACC'")],
 )
 def test_unknown_id_names_the_nearest(id, message, three_tasks):
     with pytest.raises(ValueError, match=message):

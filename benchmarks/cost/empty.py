@@ -1,0 +1,41 @@
+"""Scenarios without content: the classes, sizes and shapes of the real ones, for what needs no pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from scenarios import Scenario, Stream
+from scenarios.dataset import Dataset
+from scenarios.datasets import in_files, outline
+
+
+def empty_scenario(
+    stream: Stream, seed: int, data_root: str | None, device: torch.device, most: int | None = None
+) -> Scenario:
+    """The scenario of `stream` with images of the right shape and no content, at most `most` of a class.
+
+    All are one image, so that they take no memory; pixel maps are left out.
+    """
+    if most is not None:
+        stream = stream.model_copy(update={"samples_per_task": None})
+    facts = outline(stream.data, data_root)
+    shape = facts.image_shape
+    if in_files(stream.data) and stream.transform is not None:
+        shape = (3, stream.transform.image_size, stream.transform.image_size)
+    image = torch.randint(256, (1, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).to(device)
+    images, labels = [], []
+    for counts in (facts.train, facts.test):
+        sizes = torch.tensor([n if most is None else min(n, most) for n in counts])
+        labels.append(torch.arange(len(counts)).repeat_interleave(sizes))
+        images.append(image.expand(len(labels[-1]), *shape))
+    channels = shape[0]
+    dataset = Dataset(
+        stream.data, images[0], labels[0], images[1], labels[1], 255.0, (0.5,) * channels, (0.25,) * channels
+    )
+    scenario = stream.of(dataset, seed)
+    tasks = tuple(
+        replace(t, train=replace(t.train, pixel_map=None), test=replace(t.test, pixel_map=None)) for t in scenario.tasks
+    )
+    return replace(scenario, tasks=tasks)
