@@ -143,12 +143,14 @@ function presets() {
 
 // ---- The best of what is shown -----------------------------------------------------------------------------------
 
-/** Rivals that a paired t test cannot tell from the best, corrected for their number: Holm, as in the tables. */
-function tiedWith(best, rivals, table, id) {
+/** Rows that a paired t test cannot tell from the best; Holm's correction is for all rows, shown or not, as in the tables. */
+function tiedWith(best, table, id) {
+  const n = table.rows.length;
   const p = (a, b) => {
-    const [i, j] = [a, b].map((row) => table.ranked.indexOf(row.index)).sort((x, y) => x - y);
-    return table.p[id][(i * (2 * table.ranked.length - i - 1)) / 2 + j - i - 1];
+    const [i, j] = [a.index, b.index].sort((x, y) => x - y);
+    return table.p[id][(i * (2 * n - i - 1)) / 2 + j - i - 1];
   };
+  const rivals = table.rows.filter((row) => row !== best);
   const tests = rivals.map((row) => ({ row, p: p(best, row) })).filter((test) => test.p !== null);
   tests.sort((a, b) => a.p - b.p);
   let adjusted = 0;
@@ -157,10 +159,10 @@ function tiedWith(best, rivals, table, id) {
 }
 
 function bestOf(table, visible, id) {
-  const able = visible.filter((row) => table.ranked.includes(row.index) && value(row, id) !== null);
+  const able = table.ranked[id].map((k) => table.rows[k]).filter((row) => visible.includes(row));
   const sign = data.measures[id].better === "higher" ? 1 : -1;
   const best = able.reduce((a, b) => (a && sign * value(a, id) >= sign * value(b, id) ? a : b), null);
-  return best && { best, tied: tiedWith(best, able.filter((row) => row !== best), table, id) };
+  return best && { best, tied: tiedWith(best, table, id).filter((row) => able.includes(row)) };
 }
 
 // ---- Showing the view --------------------------------------------------------------------------------------------
