@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Literal
 
@@ -282,6 +283,7 @@ def _sign(direction: Direction) -> int:
     return 1 if direction == "higher" else -1
 
 
+@cache
 def _t_quantile(level: float, n: int) -> float:
     return float(_stats().t.ppf((1 + level) / 2, n - 1))
 

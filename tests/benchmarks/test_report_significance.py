@@ -60,11 +60,11 @@ def verdicts_on_the_page(table) -> dict[str, tuple[str, str]]:
 
 def assert_one_verdict_a_pair(grid, scan) -> int:
     """How many marks were compared."""
-    runs, board = gather(grid, scan), make_leaderboard(grid, scan)
-    compared = verdicts_compared(comparison("t", runs))
-    pages = page_data([PageSuite.of(grid, scan)])["suites"][0]["tables"]
+    suite = PageSuite.of(grid, scan)
+    compared = verdicts_compared(comparison("t", suite.runs))
+    pages = page_data([suite])["suites"][0]["tables"]
     count = 0
-    for own, table, page in zip(runs, board.tables, pages, strict=True):
+    for own, table, page in zip(suite.runs, suite.board.tables, pages, strict=True):
         where = own.scenario
         on_page = verdicts_on_the_page(page)
         for method, (best, verdict) in compared.get(where, {}).items():
