@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from benchmarks.plain_text import SafeConsole, print_what_can_be_printed
 
 app = typer.Typer(
     help="Continual-learning benchmarks: run a grid, read an honest table.",
@@ -15,8 +16,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = SafeConsole(soft_wrap=True, highlight=False)
+err = SafeConsole(stderr=True, soft_wrap=True, highlight=False)
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="name of a suite (`list suites`), or a YAML file")]
 Methods = Annotated[str | None, typer.Option("--methods", help="only these, comma-separated; patterns allowed")]
@@ -339,7 +340,7 @@ def guide(
     from benchmarks.report.overview import write_guide
 
     path = write_guide(results_dir, published)
-    out.print(path.read_text(), markup=False)
+    out.print(path.read_text(encoding="utf-8"), markup=False)
     out.print(f"guide: {path}", markup=False)
 
 
@@ -498,6 +499,7 @@ def main() -> None:
     from benchmarks.executors.local import StorageFailed
     from scenarios import DataNotFound
 
+    print_what_can_be_printed()
     try:
         app()
     except SettingsError as error:

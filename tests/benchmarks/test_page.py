@@ -125,7 +125,7 @@ class Document(HTMLParser):
 
 def plain(cell: str) -> str:
     """A cell of either format without its marks and padding."""
-    return re.sub(r"[*⚠†⁰¹²³⁴⁵⁶⁷⁸⁹\\\s]", "", cell)
+    return re.sub(r"[*⚠†ᵃᵇᶜᵈᵉᶠᵍʰʲᵏᵐⁿᵖʳˢᵗᵘᵛʷˣʸᶻ\\\s]", "", cell)
 
 
 def markdown_tables(text: str) -> list[list[list[str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,8 @@ def page_data(suites: list[PageSuite]) -> Json:
 def embedded(document: Json) -> str:
     """`document` as JSON that may stand inside a <script> element, whatever its texts say."""
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    # Beside markup, what a terminal or an editor would obey; JSON itself writes out the other control characters.
+    return re.sub("[<>&\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", lambda c: f"\\u{ord(c[0]):04x}", text)
 
 
 class _Parts:

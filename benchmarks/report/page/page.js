@@ -329,7 +329,7 @@ function showRow() {
     make("header", {}, make("h2", { id: "opened-title" }, `${row.method}, ${table.scenario}`), close),
     make("p", {}, `${table.suite.title}; ${seeds}. `),
     make("p", { class: "soft" }, `${said.filter(Boolean).join("; ")}.`),
-    make("ul", { class: "notes" }, ...row.notes.map((k) => make("li", {}, table.notes[k - 1].textContent))),
+    make("ul", { class: "notes" }, ...row.notes.map((k) => make("li", {}, table.notes[k - 1].lastChild.textContent))),
     ...part("Command", make("pre", { id: "command" }, command), copier(command)),
     ...(row.matrix ? part("Accuracy matrix", heatMap(row)) : part("No run has succeeded: nothing to draw")),
     ...(row.matrix ? part("Curves", charts(row)) : []),
