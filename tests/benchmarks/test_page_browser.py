@@ -252,6 +252,25 @@ def test_fits_a_phone(open_page):
     assert tab.locator(f"{DOMAIN} thead th:visible").count() == 11
 
 
+def test_filters_are_folded_away_on_a_phone_and_say_what_is_set(open_page):
+    tab = open_page(viewport={"width": 390, "height": 800}, is_mobile=True)
+    assert tab.get_by_label("Setting", exact=True).is_hidden()
+    assert tab.get_by_label("Metric", exact=True).is_visible()
+    assert tab.locator("#answer").evaluate("own => own.getBoundingClientRect().top + scrollY") < 800, "on the first screen"
+    tab.get_by_text("Filters and budget").click()
+    choose(tab, "Setting", "task")
+    assert tab.locator("#controls summary").inner_text() == "Filters and budget (1 set)"
+    assert open_page().get_by_label("Setting", exact=True).is_visible()
+
+
+def test_a_filter_changes_no_verdict(open_page):
+    """A pair's p value is that of its whole table, also where rivals are filtered away."""
+    tab = open_page()
+    tied = answers(tab)[0][4]
+    choose(tab, "Keeps a buffer", "yes")
+    assert answers(tab)[0][4] == tied
+
+
 def test_tables_stand_without_javascript(open_page):
     tab = open_page(java_script_enabled=False)
     assert tab.locator("table:visible").count() == 3

@@ -13,7 +13,7 @@ from benchmarks.record import RunRecord
 from benchmarks.report.leaderboard import Leaderboard
 from benchmarks.report.measures import Measure
 from benchmarks.report.page.pairs import pair_p_values
-from benchmarks.report.page.suite import PageSuite, seed_selection, selection
+from benchmarks.report.page.suite import PageSuite, opening, seed_selection, selection
 from benchmarks.report.runs import Runs
 from benchmarks.report.significance import family
 from benchmarks.report.table import Row, Table
@@ -29,7 +29,8 @@ def page_data(suites: list[PageSuite]) -> Json:
     """The whole document. Accuracies are whole numbers of tenths of a percent; null is what was not evaluated."""
     parts = _Parts()
     found = [_suite(suite, parts) for suite in suites]
-    return {"measures": _measures([s.board for s in suites]), "suites": found, "parts": parts.all, "settings": SETTINGS}
+    document = {"measures": _measures([s.board for s in suites]), "opens": opening(suites), "suites": found}
+    return document | {"parts": parts.all, "settings": SETTINGS}
 
 
 def embedded(document: Json) -> str:

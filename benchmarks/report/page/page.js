@@ -53,7 +53,7 @@ const measures = Object.entries(data.measures);
 const scores = measures.filter(([, m]) => m.ranked).map(([id]) => id);
 const costs = measures.filter(([, m]) => !m.ranked).map(([id]) => id);
 const FRESH = {
-  suite: data.suites[0]?.name ?? "", setting: "", scenario: "", family: "", task: "", buffer: "",
+  suite: data.opens, setting: "", scenario: "", family: "", task: "", buffer: "",
   metric: scores[0] ?? "", cost: costs.includes("flops.training") ? "flops.training" : costs[0] ?? "", max: "",
   sort: "", columns: "", row: "",
 };
@@ -192,6 +192,8 @@ function render() {
   const nothing = count ? "" : " Nothing fits: reset, or ask for less.";
   $("count").textContent = `${count} of ${rows.length} rows shown.${nothing}`;
   $("answer").replaceChildren(answerTable(answers));
+  const set = [...Object.keys(FILTERS), "max"].filter((name) => name !== "suite" && view[name]).length;
+  $("set").textContent = set ? ` (${set} set)` : "";
   const few = view.columns ? view.columns === "few" : narrow;
   document.querySelector("main").classList.toggle("few", few);
   $("columns").checked = !few;
@@ -367,8 +369,7 @@ function heatMap(row) {
   const n = row.accuracy[0].length;
   const cellOf = (i) => (tenths, j) => {
     if (tenths === null) return make("td", { class: "none" }, "–");
-    const classes = [tenths >= 660 ? "high" : "", i === j + 1 ? "learned" : ""].join(" ").trim();
-    const td = make("td", { class: classes }, percent(tenths));
+    const td = make("td", { class: i === j + 1 ? "learned" : "" }, percent(tenths));
     td.style.setProperty("--v", tenths / 10);
     return td;
   };
