@@ -162,7 +162,9 @@ function bestOf(table, visible, id) {
   const able = table.ranked[id].map((k) => table.rows[k]).filter((row) => visible.includes(row));
   const sign = data.measures[id].better === "higher" ? 1 : -1;
   const best = able.reduce((a, b) => (a && sign * value(a, id) >= sign * value(b, id) ? a : b), null);
-  return best && { best, tied: tiedWith(best, table, id).filter((row) => able.includes(row)) };
+  if (!best) return null;
+  const tied = tiedWith(best, table, id);
+  return { best, tied: table.rows.filter((row) => able.includes(row) && tied.includes(row)) };
 }
 
 // ---- Showing the view --------------------------------------------------------------------------------------------
