@@ -61,7 +61,7 @@ def print_what_can_be_printed() -> None:
 class SafeConsole(Console):
     """A console on which all plain text is `printable`; styles, links and progress bars are as ever."""
 
-    def render_str(self, text: str, **settings) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **settings) -> Text:
         return super().render_str(printable(text), **settings)
 
 

@@ -21,9 +21,9 @@ import pytest
 from benchmarks.config import load_suite, parse_seeds
 from benchmarks.grid import make_grid
 from benchmarks.record import Flops, RunRecord
+from benchmarks.report import page as page_package
 from benchmarks.report.markdown import markdown
 from benchmarks.report.overview import write_guide, write_index
-from benchmarks.report import page as page_package
 from benchmarks.report.page import PageSuite, page, write_page
 from benchmarks.report.page.pairs import pair_p_values
 from benchmarks.report.page.suite import seed_selection, selection

@@ -256,7 +256,9 @@ def test_filters_are_folded_away_on_a_phone_and_say_what_is_set(open_page):
     tab = open_page(viewport={"width": 390, "height": 800}, is_mobile=True)
     assert tab.locator("#setting").is_hidden()
     assert tab.locator("#metric").is_visible()
-    assert tab.locator("#answer").evaluate("own => own.getBoundingClientRect().top + scrollY") < 800, "on the first screen"
+    assert tab.locator("#answer").evaluate("own => own.getBoundingClientRect().top + scrollY") < 800, (
+        "on the first screen"
+    )
     tab.get_by_text("Filters and budget").click()
     choose(tab, "Setting", "task")
     assert tab.locator("#controls summary").inner_text() == "Filters and budget (1 set)"

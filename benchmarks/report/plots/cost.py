@@ -181,4 +181,5 @@ def _label(canvas: Canvas, axes: Axes, found: list[Spot], marks: list[float], fr
         if length > start + 2:
             x, y = (a + (b - a) * start / length for a, b in zip(point, end, strict=True))
             canvas.line((x, end[0]), (y, end[1]), spot.entry.style.colour)
-        canvas.text(*box.centre, text, ha="center", colour=INK, weight=weight)
+        middle: tuple[float, float] = box.centre
+        canvas.text(*middle, text, ha="center", colour=INK, weight=weight)
