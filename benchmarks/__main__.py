@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
+
+from benchmarks.plain_text import SafeConsole, print_what_can_be_printed
+from benchmarks.signals import Stopped, stopped_by_signals
 
 
 class _Group(TyperGroup):
@@ -23,8 +25,6 @@ class _Group(TyperGroup):
             raise typer.Exit(130) from None
 
 
-from benchmarks.signals import Stopped, stopped_by_signals
-
 app = typer.Typer(
     cls=_Group,
     help="Continual-learning benchmarks: run a grid, read an honest table.",
@@ -32,8 +32,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = SafeConsole(soft_wrap=True, highlight=False)
+err = SafeConsole(stderr=True, soft_wrap=True, highlight=False)
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="name of a suite (`list suites`), or a YAML file")]
 Methods = Annotated[
@@ -276,7 +276,7 @@ def report(
         scan = _scan(store)
     if as_tool is not None:
         path = write_as_tool(grid, scan, folder, as_tool)
-        out.print(path.read_text(), markup=False)
+        out.print(path.read_text(encoding="utf-8"), markup=False)
         out.print(f"as {as_tool}: {path}", markup=False)
         return
     written = write_report(grid, scan, folder, _list(metrics))
@@ -404,7 +404,7 @@ def guide(
     from benchmarks.report.overview import write_guide
 
     path = write_guide(results_dir, published, _name)
-    out.print(path.read_text(), markup=False)
+    out.print(path.read_text(encoding="utf-8"), markup=False)
     out.print(f"guide: {path}", markup=False)
 
 
@@ -607,6 +607,7 @@ def main() -> None:
 def _main() -> None:
     from benchmarks.suite_yaml import SettingsError
 
+    print_what_can_be_printed()
     try:
         app()
     except KeyboardInterrupt:  # before or after the command itself

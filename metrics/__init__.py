@@ -16,11 +16,12 @@ from metrics.statistics import (
     best_method,
     critical_difference,
     holm,
+    p_values_against,
     paired_difference,
     probability_of_improvement,
     standard_error,
     summarise,
-    tied_with_best,
+    summarise_each,
     welch_difference,
 )
 
@@ -41,12 +42,13 @@ __all__ = [
     "critical_difference",
     "holm",
     "mean_accuracy_curve",
+    "p_values_against",
     "paired_difference",
     "per_task_forgetting",
     "probability_of_improvement",
     "score",
     "standard_error",
     "summarise",
-    "tied_with_best",
+    "summarise_each",
     "welch_difference",
 ]

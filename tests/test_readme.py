@@ -172,3 +172,10 @@ def test_the_figures_compared_are_those_of_the_published_records():
 def test_the_ledgers_sum_is_that_of_the_committed_page():
     shown = re.search(r"<!-- ledger -->\n> (.*)", README).group(1)
     assert f"**{shown}**" in (ROOT / "results/published/reproduction.md").read_text().splitlines()
+
+
+if __name__ == "__main__":  # `python -m tests.test_readme`: the table shown as it is published now
+    suite, scenario = re.search(r"<!-- table: (\S+) (\S+) -->", README).groups()
+    table = published_table(suite, scenario)
+    renewed = re.sub(r"(<!-- table: \S+ \S+ -->\n\n).*?(?=\n\n)", lambda found: found[1] + table, README, flags=re.S)
+    (ROOT / "README.md").write_text(renewed)

@@ -16,6 +16,7 @@ from benchmarks.config import CellSettings, SettingsError
 from benchmarks.cost.count import CellCost, cost_of, growth_of
 from benchmarks.cost.seconds import StepTimer
 from benchmarks.grid import Grid
+from benchmarks.plain_text import spreadsheet_text
 from benchmarks.report.units import PREFIXES
 from benchmarks.store import RECORD_BYTES, Scan
 from metrics.flops import count_flops
@@ -251,7 +252,7 @@ def as_csv(priced: Sequence[Priced]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for p in priced:
-        names = [p.cost.cell.scenario_name, p.cost.cell.method_name]
+        names = [spreadsheet_text(name) for name in (p.cost.cell.scenario_name, p.cost.cell.method_name)]
         state: list = ["", "", "", ""]
         for t in p.cost.tasks:
             kept, inference = sum(t.stored.values()), t.inference

@@ -152,7 +152,7 @@ def _read_rows(path: Path, problems: list[str]) -> list[Published]:
 
 def _read_ours(path: Path, problems: list[str]) -> _Ours | None:
     try:
-        return _Ours.model_validate(read_yaml(path.read_text()) or {})
+        return _Ours.model_validate(read_yaml(path.read_text(encoding="utf-8")) or {})
     except yaml.YAMLError as error:
         problems.append(f"{path} is not YAML: {error}")
     except ValidationError as error:

@@ -9,22 +9,20 @@ from tabulate import tabulate
 
 from benchmarks.report.markdown import escape
 from benchmarks.report.runs import BySeed, Runs
+from benchmarks.report.significance import ALPHA, family
 from metrics import (
     average_ranks,
-    best_method,
     critical_difference,
-    holm,
     paired_difference,
     probability_of_improvement,
     score,
     summarise,
 )
 
-ALPHA = 0.05
 HOW_TO_READ = """\
 Methods are compared seed by seed (same class order, initial weights and batches), on ACC. A difference counts only
 where the paired t test, Holm-corrected over the methods of a table, rejects equality at the 5% level; every other
-reads as a tie (≈). Few seeds can only show large differences: a tie is not a proof of equality. Each table compares
+reads as a tie (≈), and the leaderboard's marks are of these same tests. Few seeds can only show large differences: a tie is not a proof of equality. Each table compares
 with the best method between the bounds, joint and finetune, which are compared but not ranked. P is the share of
 seeds on which that method is better, ties counting half."""
 
@@ -41,7 +39,7 @@ def comparison(title: str, all_runs: Sequence[Runs]) -> str:
         if len(values) < 2:
             parts.append("Nothing to compare: fewer than two methods have two seeds or more.")
             continue
-        parts.append(_against_best(values, [m for m in values if m in runs.named("method")]))
+        parts.append(_against_best(runs, values))
     return "\n\n".join(parts) + "\n"
 
 
@@ -52,12 +50,13 @@ def accuracies(runs: Runs) -> dict[str, BySeed]:
     return dict(sorted(usable.items(), key=lambda item: -round(summarise(list(item[1].values())).mean, 12)))
 
 
-def _against_best(values: dict[str, BySeed], ranked: list[str]) -> str:
+def _against_best(runs: Runs, values: dict[str, BySeed]) -> str:
     """Every method, bounds too, against the ranked one with the best mean: difference, intervals, probability, p."""
-    best = best_method({m: values[m] for m in ranked}) or next(iter(values))
+    tests = family(runs, values)
+    best = tests.best("higher") or next(iter(values))
     others = [m for m in values if m != best and values[m].keys() & values[best].keys()]
     found = {m: paired_difference(values[m], values[best]) for m in others}
-    adjusted = dict(zip(others, holm([found[m].p_value for m in others]), strict=True))
+    adjusted = tests.p_values(best)
     rows = []
     for m in others:
         d = found[m]
@@ -68,8 +67,7 @@ def _against_best(values: dict[str, BySeed], ranked: list[str]) -> str:
                 _interval(d.t_interval),
                 _interval(d.bootstrap_interval),
                 f"{probability_of_improvement(values[best], values[m]):.2f}",
-                _p(adjusted[m]),
-                "≈ tie" if adjusted[m] > ALPHA else "differs",
+                *_test(adjusted.get(m)),
                 d.n,
             ]
         )
@@ -117,5 +115,8 @@ def _interval(bounds: tuple[float, float]) -> str:
     return f"[{100 * bounds[0]:+.2f}, {100 * bounds[1]:+.2f}]"
 
 
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def _test(p: float | None) -> tuple[str, str]:
+    """p value and verdict; a single shared seed tests nothing."""
+    if p is None:
+        return "n/a", "not tested"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}", "≈ tie" if p > ALPHA else "differs"

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 
+from benchmarks.plain_text import spreadsheet_text
 from benchmarks.report.leaderboard import SMOKE, Leaderboard
 from benchmarks.report.measures import Kind
 from benchmarks.report.table import Cell
@@ -25,7 +26,10 @@ RAW_UNITS: dict[Kind, str] = {
 
 
 def csv_text(board: Leaderboard) -> str:
-    """The whole file. Accuracies are fractions here, not percent; what is not a number is an empty field."""
+    """The whole file. Accuracies are fractions here, not percent; what is not a number is an empty field.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEAD)
@@ -37,7 +41,8 @@ def csv_text(board: Leaderboard) -> str:
                 notes = "; ".join(table.notes[k - 1] for k in dict.fromkeys((*row.notes, *cell.notes)))
                 head = (suite, table.scenario, table.setting, row.method, row.role, measure.id, RAW_UNITS[measure.kind])
                 tail = (row.seeds, cell.mark, "yes" if cell.suspicious else "", cell.text or "done", notes)
-                writer.writerow([*head, measure.direction, *_numbers(cell), *tail])
+                before, after = ([spreadsheet_text(str(text)) for text in part] for part in (head, tail))
+                writer.writerow([*before, measure.direction, *_numbers(cell), *after])
     return text.getvalue()
 
 

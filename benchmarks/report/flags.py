@@ -14,11 +14,17 @@ from typing import Any
 from benchmarks.record import RunRecord
 from benchmarks.report.runs import BySeed, Runs
 from benchmarks.report.wording import numbers
-from metrics import AccuracyMatrix, holm, paired_difference, score
+from metrics import holm, paired_difference, score
 
 ALPHA = 0.05
 FAR_BELOW = 0.05
 """How far under finetune, as a fraction, is more than bad luck with a hyperparameter."""
+
+
+COINCIDENCE = 1e-3
+"""A coincidence less likely than this is none."""
+HARD_OR_EASY = 0.1
+"""The part of a binomial count's variance that is left where most test images are always or never recognised."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +104,25 @@ def far_below_finetune(runs: Runs) -> list[Flag]:
 
 
 def same_matrix(runs: Runs) -> list[Flag]:
-    """Two methods with the same counts in every cell and seed: one of them may not be doing anything.
+    """Two methods with the same counts in every cell and seed, where chance does not explain it: one of them may not be
+    doing anything.
 
-    Matrices in which every cell is all or nothing say little and are let pass: on easy tasks, any two methods that
-    forget everything have the same one. So are streams of one task, which no method can treat in its own way.
+    With one seed all methods begin with the same weights and batches, so that what says anything comes after the first
+    task. On easy tasks, any two methods that forget everything have the same matrix.
     """
 
-    def counts(record: RunRecord) -> tuple | None:
-        return None if _all_or_nothing(record) or len(record.matrix.correct) == 2 else _counts(record)
+    def chance(method: str) -> float:
+        return math.prod(_chance_of_equal(record, first_row=2) for record in runs.done(method).values())
 
-    return _alike(runs, "acc", "the same accuracy matrix", counts)
+    found = _alike(runs, "acc", "the same accuracy matrix", _counts)
+    return [flag for flag in found if chance(flag.method) < COINCIDENCE]
 
 
 def same_forward_transfer(runs: Runs) -> list[Flag]:
     """Two methods with the same FWT in every seed although their matrices differ: it may not be measured at all.
 
     With two tasks FWT is known before any method has done anything, so only longer streams count. Methods with the
-    same matrix are left to `same_matrix`.
+    same matrix, which `same_matrix` may doubt, have the same FWT too.
     """
 
     def forward_transfer(record: RunRecord) -> float | None:
@@ -124,19 +132,34 @@ def same_forward_transfer(runs: Runs) -> list[Flag]:
         return None if math.isnan(value) else round(value, 12)
 
     found = _alike(runs, "fwt", "the same FWT", forward_transfer)
-    equal = {flag.method for flag in same_matrix(runs)}
+    equal = {flag.method for flag in _alike(runs, "acc", "", _counts)}
     return [flag for flag in found if flag.method not in equal]
 
 
 def same_for_every_seed(runs: Runs) -> list[Flag]:
-    """The same counts for every seed: the seed may not reach the run. All-or-nothing matrices pass, as above."""
+    """The same counts for every seed, where chance does not explain it: the seed may not reach the run."""
     flags = []
     for method in runs.roles:
-        done = runs.done(method)
-        matrices = {_counts(record) for record in done.values()}
-        if len(done) > 1 and len(matrices) == 1 and not any(_all_or_nothing(r) for r in done.values()):
+        done = list(runs.done(method).values())
+        matrices = {_counts(record) for record in done}
+        if len(done) > 1 and len(matrices) == 1 and _chance_of_equal(done[0]) ** (len(done) - 1) < COINCIDENCE:
             flags.append(Flag(method, "acc", f"the same accuracy matrix for all {len(done)} seeds"))
     return flags
+
+
+def _chance_of_equal(record: RunRecord, first_row: int = 0) -> float:
+    """At most how likely about another run is to get the counts of `record` from this row on by chance.
+
+    Two independent binomial counts of n images with accuracy p are equal with a chance of 1 / sqrt(4 pi n p (1 - p)),
+    where that is far below 1. Cells of a column are of the same images, so only the one that says most is taken. And
+    counts vary less than binomial ones, as images are not equally hard: by HARD_OR_EASY of it.
+    """
+    right, total = record.matrix.correct[first_row:], record.matrix.total[first_row:]
+    chance = 1.0
+    for cells in zip(*(zip(c, n, strict=True) for c, n in zip(right, total, strict=True)), strict=True):
+        variance = max((c * (n - c) / n for c, n in cells if c is not None and n), default=0.0)
+        chance *= min(1.0, 1 / math.sqrt(4 * math.pi * HARD_OR_EASY * variance)) if variance else 1.0
+    return chance
 
 
 RULES: tuple[Callable[[Runs], list[Flag]], ...] = (
@@ -170,15 +193,6 @@ def _accuracies(runs: Runs, method: str) -> BySeed:
 
 def _counts(record: RunRecord) -> tuple:
     return tuple(map(tuple, record.matrix.correct))
-
-
-def _all_or_nothing(record: RunRecord) -> bool:
-    matrix: AccuracyMatrix = record.matrix.matrix()
-    return all(
-        right in (None, 0, of)
-        for row, totals in zip(matrix.correct, matrix.total, strict=True)
-        for right, of in zip(row, totals, strict=True)
-    )
 
 
 def _points(fraction: float) -> str:

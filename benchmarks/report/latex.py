@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from benchmarks.plain_text import one_line
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
 from benchmarks.report.table import Cell, Column, Row, Table
+from benchmarks.report.wording import note_mark
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -34,7 +36,7 @@ _ESCAPES = str.maketrans(_SPECIAL)
 
 def latex(board: Leaderboard) -> str:
     """A file to \\input: one table environment a scenario. Needs the packages booktabs and graphicx."""
-    parts = [f"% {board.title}: needs \\usepackage{{booktabs,graphicx}}"]
+    parts = [f"% {one_line(board.title)}: needs \\usepackage{{booktabs,graphicx}}"]
     for table, own in zip(board.tables, board.own, strict=True):
         parts.append(_environment(board, table, (own | board.shared).get("seeds", "")))
     parts.append("\n".join(f"% {m.label}: {m.name}{m.formula and ', ' + m.formula}" for m in board.measures))
@@ -43,7 +45,7 @@ def latex(board: Leaderboard) -> str:
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is; a character that pdflatex's fonts may lack is a question mark."""
-    known = "".join(c if c in _SPECIAL or ord(c) < 0x250 else "?" for c in " ".join(text.split()))
+    known = "".join(c if c in _SPECIAL or ord(c) < 0x250 else "?" for c in one_line(text))
     return known.translate(_ESCAPES)
 
 
@@ -94,17 +96,22 @@ def _line(cells: list[str]) -> str:
 
 
 def _name(row: Row) -> str:
-    return ("\\textbf{!} " if row.suspicious else "") + escape(row.method) + legend.ROLES[row.role] + _raised(row.notes)
+    return ("\\textbf{!} " if row.suspicious else "") + escape(row.method) + legend.ROLES[row.role] + _thin(row.notes)
 
 
 def _raised(notes: tuple[int, ...]) -> str:
-    return rf"\textsuperscript{{{','.join(map(str, notes))}}}" if notes else ""
+    return rf"\textsuperscript{{{','.join(map(note_mark, notes))}}}" if notes else ""
+
+
+def _thin(notes: tuple[int, ...]) -> str:
+    """Behind a text, of which the mark must not seem a part."""
+    return rf"\,{_raised(notes)}" if notes else ""
 
 
 def _cell(cell: Cell, column: Column, width: int) -> str:
     """A number in maths, its half width filled up to `width` digits so that the signs stand below each other."""
     if cell.summary is None:
-        return escape(cell.text) + _raised(cell.notes)
+        return escape(cell.text) + _thin(cell.notes)
     number = column.number(cell.summary)
     bold = (lambda text: rf"\mathbf{{{text}}}") if cell.mark == "best" else (lambda text: text)
     text = bold(number.mean) if number.mean != "NaN" else r"\mathrm{NaN}"

@@ -40,8 +40,8 @@ def reading(tables: Sequence[Table], best: str, tied: str) -> list[str]:
         lines.append(f"{best} best of the ranked methods. Costs are not ranked.")
     if any(table.marked("tied") for table in tables):
         lines.append(
-            f"{tied} not distinguishable from the best (paired t test over seeds, Holm-corrected over methods, 5% "
-            "level; whether intervals overlap plays no part). With few seeds that says little of equality."
+            f"{tied} not distinguishable from the best (paired t test over seeds, Holm-corrected over all methods of "
+            "the table, bounds included, 5% level; whether intervals overlap plays no part). With few seeds that says little of equality."
         )
     if any(row.role != "method" for table in tables for row in table.rows):
         lines.append("(upper), (lower): upper and lower bound, for comparison; not ranked.")

@@ -6,11 +6,13 @@ import re
 
 from tabulate import tabulate
 
+from benchmarks.plain_text import one_line
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
 from benchmarks.report.measures import Measure
 from benchmarks.report.protocol import Protocol
 from benchmarks.report.table import Cell, Column, Row, Table
+from benchmarks.report.wording import MARKS, note_mark
 
 # Cells must not break between a mean and its interval, and digits should stand below digits in a proportional font.
 NO_BREAK, DIGIT = "\u00a0", "\u2007"
@@ -19,7 +21,7 @@ SYMBOLS = (
     "method. Units: % percent of test images, pp percentage points, FLOP floating point operations, B bytes; k, M, G and T "
     "are 10³, 10⁶, 10⁹ and 10¹²."
 )
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPTS = str.maketrans(MARKS, "ᵃᵇᶜᵈᵉᶠᵍʰʲᵏᵐⁿᵖʳˢᵗᵘᵛʷˣʸᶻ")
 
 
 def markdown(board: Leaderboard) -> str:
@@ -44,7 +46,7 @@ def markdown(board: Leaderboard) -> str:
 
 def escape(text: str) -> str:
     """Text that GitHub shows as it is: nothing in it is emphasis, a tag, a link, a formula or the end of a cell."""
-    text = re.sub(r"[\\`*<>|\[\]$~#]", lambda found: "\\" + found.group(), " ".join(text.split()))
+    text = re.sub(r"[\\`*<>|\[\]$~#]", lambda found: "\\" + found.group(), one_line(text))
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
 
 
@@ -78,12 +80,12 @@ def _head(column: Column) -> str:
 
 def _name(row: Row) -> str:
     name = ("⚠ " if row.suspicious else "") + escape(row.method) + legend.ROLES[row.role]
-    return name.replace(" ", NO_BREAK) + superscript(row.notes)
+    return _marked(name.replace(" ", NO_BREAK), row.notes)
 
 
 def _cell(cell: Cell, column: Column, width: int) -> str:
     if cell.summary is None:
-        return cell.text.replace(" ", NO_BREAK) + superscript(cell.notes)
+        return _marked(cell.text.replace(" ", NO_BREAK), cell.notes)
     number = column.number(cell.summary)
     text = number.mean
     if number.half_width:
@@ -95,9 +97,13 @@ def _cell(cell: Cell, column: Column, width: int) -> str:
     return before + (NO_BREAK if before else "") + text + after
 
 
+def _marked(text: str, notes: tuple[int, ...]) -> str:
+    return f"{text}{NO_BREAK}{superscript(notes)}" if notes else text
+
+
 def superscript(notes: tuple[int, ...]) -> str:
-    """Note numbers as raised digits."""
-    return NO_BREAK.join(map(str, notes)).translate(SUPERSCRIPTS)
+    """The marks of notes as raised letters."""
+    return NO_BREAK.join(map(note_mark, notes)).translate(SUPERSCRIPTS)
 
 
 def _explanation(measure: Measure) -> str:

@@ -11,9 +11,10 @@ from benchmarks.record import RunRecord
 from benchmarks.report.flags import Flag, not_a_number, suspicions
 from benchmarks.report.measures import Measure, measures_for
 from benchmarks.report.runs import BySeed, Role, Runs
+from benchmarks.report.significance import ALPHA, Family, family
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
 from benchmarks.report.wording import last_line, numbers, spread
-from metrics import Summary, best_method, score, summarise, tied_with_best
+from metrics import Summary, score, summarise
 
 Mark = Literal["", "best", "tied"]
 DOUBT = "⚠ suspicious: "
@@ -209,14 +210,17 @@ class _Body:
     def _marks(self, measure: Measure) -> dict[str, Mark]:
         """The best competitor, any with the same mean, and those that a paired test cannot tell from it; nothing from
         a single seed."""
-        values = {method: self.values[method, measure.id] for method in self.runs.competitors()}
-        values = {m: own for m, own in values.items() if len(own) > 1 and not any(map(math.isnan, own.values()))}
-        best = best_method(values, measure.direction)
-        if best is None or len(values) < 2:
+        tests = self.family(measure)
+        best = tests.best(measure.direction)
+        if best is None or len(tests.ranked) < 2 or len(tests.values[best]) < 2:
             return {}
-        marks: dict[str, Mark] = dict.fromkeys(tied_with_best(values, measure.direction), "tied")
-        means = {method: round(summarise(list(own.values())).mean, 12) for method, own in values.items()}
+        p_values = tests.p_values(best)
+        marks: dict[str, Mark] = {m: "tied" for m in tests.ranked if p_values.get(m, 0.0) > ALPHA}
+        means = {method: round(summarise(list(tests.values[method].values())).mean, 12) for method in tests.ranked}
         return marks | {method: "best" for method, mean in means.items() if mean == means[best]}
+
+    def family(self, measure: Measure) -> Family:
+        return family(self.runs, {method: self.values[method, measure.id] for method in self.runs.roles})
 
     def _row(self, method: str, marks: Mapping[str, Mapping[str, Mark]]) -> Row:
         runs = self.runs

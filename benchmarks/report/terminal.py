@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.plain_text import one_line
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
 from benchmarks.report.table import DOUBT, Cell, Column, Row, Table
@@ -12,7 +13,7 @@ COMPACT = ("acc", "bwt", "fm.mean", "flops.inference", "flops.training", "second
 
 def terminal(board: Leaderboard) -> str:
     """Every table, its doubts and failures, and what the marks mean. The files hold the rest."""
-    parts = [board.title]
+    parts = [one_line(board.title)]
     for table in board.tables:
         parts.append(_table(board, table))
     parts.append("\n".join(_legend(board)))
@@ -40,17 +41,17 @@ def _table(board: Leaderboard, table: Table) -> str:
     asked = table.rows[0].seeds
     seeds = f", n = {table.n}" + ("" if table.n == asked else f" of {asked}")
     seeds = "" if table.uneven or table.n == 0 else seeds
-    text = [f"{legend.heading(board, table)}{seeds}", *rows]
+    text = [f"{one_line(legend.heading(board, table))}{seeds}", *rows]
     if left_out and not usual:
         text.append(f"not shown, too wide: {', '.join(left_out)}")
-    text += [f"  ! {note.removeprefix('⚠ ')}" for note in table.notes if note.startswith(DOUBT)]
+    text += [f"  ! {one_line(note.removeprefix('⚠ '))}" for note in table.notes if note.startswith(DOUBT)]
     numbered = dict.fromkeys(k for row in table.rows for k in row.notes)
-    text += [f"  - {table.notes[k - 1]}" for k in numbered if not table.notes[k - 1].startswith(DOUBT)]
+    text += [f"  - {one_line(table.notes[k - 1])}" for k in numbered if not table.notes[k - 1].startswith(DOUBT)]
     return "\n".join(text)
 
 
 def _name(row: Row) -> str:
-    return ("!" if row.suspicious else "") + row.method + legend.ROLES[row.role]
+    return ("!" if row.suspicious else "") + one_line(row.method) + legend.ROLES[row.role]
 
 
 def _head(column: Column) -> tuple[str, str]:

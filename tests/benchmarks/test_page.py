@@ -21,6 +21,7 @@ import pytest
 from benchmarks.config import load_suite, parse_seeds
 from benchmarks.grid import make_grid
 from benchmarks.record import Flops, RunRecord
+from benchmarks.report import page as page_package
 from benchmarks.report.markdown import markdown
 from benchmarks.report.overview import write_guide, write_index
 from benchmarks.report.page import PageSuite, page, write_page
@@ -125,7 +126,7 @@ class Document(HTMLParser):
 
 def plain(cell: str) -> str:
     """A cell of either format without its marks and padding."""
-    return re.sub(r"[*⚠†⁰¹²³⁴⁵⁶⁷⁸⁹\\\s]", "", cell)
+    return re.sub(r"[*⚠†ᵃᵇᶜᵈᵉᶠᵍʰʲᵏᵐⁿᵖʳˢᵗᵘᵛʷˣʸᶻ\\\s]", "", cell)
 
 
 def markdown_tables(text: str) -> list[list[list[str]]]:
@@ -348,3 +349,64 @@ def test_published_records_count_by_name(tmp_path):
     [found] = recorded_suites(tmp_path, published=True)
     suite = PageSuite.of(found.grid, found.scan)
     assert [row.n for row in suite.board.tables[1].rows if row.method == "er"] == [1]
+
+
+def test_opens_on_the_suite_that_the_readme_shows_or_else_on_the_largest_that_compares_methods():
+    def of(name, seeds, kind="benchmark"):
+        records = [planted("er", s, shifted(s)) for s in range(seeds)]
+        source = {"source": "a paper"} if kind == "protocol" else {}
+        return page_suite(records, methods=["er"], seeds=range(seeds), name=name, kind=kind, **source)
+
+    protocol, small, large, smoke = of("a", 5, "protocol"), of("b", 1), of("c", 3), of("d", 4, "smoke")
+    assert Document(page([protocol, small, large, smoke])).data["opens"] == "c"
+    assert Document(page([protocol, large, of("mnist", 1)])).data["opens"] == "mnist"
+    assert Document(page([protocol])).data["opens"] == "a"
+    assert Document(page([])).data["opens"] == ""
+
+
+def oklab(colour: str) -> list[float]:
+    """Ottosson 2020, "A perceptual color space for image processing"."""
+    colour = "#" + "".join(2 * c for c in colour[1:]) if len(colour) == 4 else colour
+    r, g, b = (linear(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
+    lms = (
+        0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b,
+        0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b,
+        0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b,
+    )
+    x, y, z = (v ** (1 / 3) for v in lms)
+    return [
+        0.2104542553 * x + 0.7936177850 * y - 0.0040720468 * z,
+        1.9779984951 * x - 2.4285922050 * y + 0.4505937099 * z,
+        0.0259040371 * x + 0.7827717662 * y - 0.8086757660 * z,
+    ]
+
+
+def linear(c: float) -> float:
+    return c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+
+
+def luminance(lab: list[float]) -> float:
+    """Relative luminance (WCAG 2.1) of a colour in oklab."""
+    big, a, b = lab
+    x, y, z = (
+        (big + 0.3963377774 * a + 0.2158037573 * b) ** 3,
+        (big - 0.1055613458 * a - 0.0638541728 * b) ** 3,
+        (big - 0.0894841775 * a - 1.2914855480 * b) ** 3,
+    )
+    red = 4.0767416621 * x - 3.3077115913 * y + 0.2309699292 * z
+    green = -1.2684380046 * x + 2.6097574011 * y - 0.3413193965 * z
+    blue = -0.0041960863 * x - 0.7034186147 * y + 1.7076147010 * z
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_numbers_of_a_matrix_can_be_read_on_every_shade(theme):
+    style = (Path(page_package.__file__).parent / "page.css").read_text()
+    colours = {name: re.findall(rf"--{name}: (#\w+)", style)[theme] for name in ("paper", "heat", "number")}
+    assert "color: var(--number); background: color-mix(in oklab, var(--heat)" in style
+    paper, heat = oklab(colours["paper"]), oklab(colours["heat"])
+    number = luminance(oklab(colours["number"]))
+    for v in range(101):
+        mixed = [a + (b - a) * v / 100 for a, b in zip(paper, heat, strict=True)]
+        low, high = sorted((number, luminance(mixed)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{v} %"

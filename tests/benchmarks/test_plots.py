@@ -190,19 +190,31 @@ def test_the_front_leaves_out_methods_with_fewer_seeds_and_keeps_equals():
     assert [spot.entry.method for spot in same_cost] == ["er"]
 
 
-def test_marks_that_would_cover_each_other_stand_side_by_side():
-    same = [(100.0, 40.0, 60.0)] * 3
-    assert len(set(cost.side_by_side([*same, (100.0, 80.0, 90.0)])[:3])) == 3
-    assert cost.side_by_side([(100.0, 40.0, 60.0), (100.0, 61.0, 70.0), (200.0, 40.0, 60.0)]) == [0, 0, 0]
-    assert max(map(abs, cost.side_by_side(same * 20))) <= cost.SHIFTS / 2 + cost.MARK
+def test_marks_that_would_cover_each_other_lie_one_around_the_other():
+    same = [(100.0, 50.0)] * 3
+    assert cost.nested(same) == [2, 1, 0]
+    assert cost.nested([(100.0, 50.0), (100.0, 60.0), (120.0, 50.0)]) == [0, 0, 0]
+    assert cost.nested([*same, (100.0, 60.0)]) == [2, 1, 0, 0]
 
 
-def test_marks_of_equal_methods_are_drawn_in_different_places(settings):
-    figure = cost.draw(scene_of(runs({"er": 1, "ewc": 1, "lwf": 1}), methods=["er", "ewc", "lwf"])).figure
-    for axes in figure.axes:
-        marks = [line for line in axes.lines if line.get_marker() != "None"]
-        places = [tuple(np.round(line.get_transform().transform(line.get_xydata())[0])) for line in marks]
-        assert len(set(places)) == len(marks) == 3
+@pytest.mark.parametrize("offsets", [{"er": 1, "ewc": 1, "lwf": 1}, {"er": 1, "ewc": 2, "lwf": 0}])
+def test_every_mark_and_bar_stands_at_its_own_cost_and_accuracy(settings, offsets):
+    """Also where methods cost the same: what is drawn beside its cost claims another one."""
+    scene = scene_of(runs(offsets, flops=spent(2000, 10**9)), methods=list(offsets))
+    for axes, measure in zip(cost.draw(scene).figure.axes, cost.PANELS, strict=True):
+        marks = [line for line in axes.lines if line.get_marker() not in ("None", "_", "|")]
+        drawn = [
+            tuple(axes.transData.inverted().transform(m.get_transform().transform(m.get_xydata())[0])) for m in marks
+        ]
+        true = [(s.cost, s.acc) for s in cost.spots(scene.entries, measure)]
+        assert np.array(drawn) == pytest.approx(np.array(true))
+        for bar in (line for line in axes.lines if line.get_marker() == "_"):
+            assert bar.get_transform() == axes.transData
+            assert set(bar.get_xdata()) == {true[0][0]}
+        sizes = {(m.get_markersize(), m.get_zorder()) for m in marks}
+        if len(set(offsets.values())) == 1:
+            assert len(sizes) == 3, "one around the other"
+            assert sorted(sizes) == sorted(sizes, key=lambda own: -own[1]), "the smaller above the larger"
 
 
 def test_every_method_is_named_in_both_panels(settings):
@@ -433,3 +445,41 @@ assert "matplotlib.pyplot" not in sys.modules, "its figures and backend are the 
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
+
+
+# Many tasks
+
+
+def many_tasks(n: int, blind: bool):
+    rows = [[None if blind and j >= i else (7 * i + 3 * j) % 101 for j in range(n)] for i in range(n + 1)]
+    return scene_of([planted("er", 0, rows, scenario=CLASS)], methods=["er"], scenarios=[CLASS], seeds=[0])
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_a_matrix_of_300_tasks_is_an_image_and_not_an_element_a_cell(settings, blind):
+    scene = many_tasks(300, blind)
+    image = svg("matrices", scene)
+    assert len(image) < 1_000_000
+    assert image.count("<image") == 2  # the untrained model's row and the others
+    assert image.count("image-rendering") >= 2, "a viewer must not blur cells into each other"
+
+
+def test_an_image_shows_the_cells_that_the_drawn_ones_show(settings):
+    scene = many_tasks(matrices.AS_IMAGE, blind=False)
+    (axes, *_) = matrices.draw(scene).figure.axes
+    untrained, others = (np.asarray(image.get_array()) for image in axes.images)
+    accuracy = scene.entries[0].records[0].matrix.matrix().accuracy
+    assert np.array_equal(np.vstack([untrained, others]), accuracy)
+    edges = matrices._edges(matrices.AS_IMAGE)
+    assert [image.get_extent() for image in axes.images] == [[0, 20, 1, 0], [0, 20, edges[-1], edges[1]]]
+    assert not axes.collections
+
+
+def test_numbers_in_cells_stand_out_from_every_colour():
+    for value in np.linspace(0, 1, 256):
+        colour = matrices.COLOURS(value)
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        ink = {"white": 1.0, "black": 0.0}[matrices.ink_on(colour)]
+        low, high = sorted((luminance, ink))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, value

@@ -11,11 +11,15 @@ import pytest
 from markdown_it import MarkdownIt
 
 from benchmarks.config import SettingsError
+from benchmarks.plain_text import one_line
 from benchmarks.report import latex, markdown, terminal, write_report
 from benchmarks.report.csv_ import csv_text
+from benchmarks.report.page import PageSuite, page
+from benchmarks.report.wording import note_mark
 from tests.benchmarks.test_report_fixtures import PLAIN, board_of, planted, recorded, shifted
 from tests.benchmarks.test_report_table import SEEDS, runs
 
+RAISED = "ᵃᵇᶜᵈᵉᶠᵍʰʲᵏᵐⁿᵖʳˢᵗᵘᵛʷˣʸᶻ"
 SPLIT = {"ewc": 8, "er": 9, "finetune": 0, "joint": 12}
 
 
@@ -60,17 +64,17 @@ def test_every_markdown_table_is_whole_whatever_is_in_it():
     text = markdown(board_of(records, methods=methods, impossible={("split-digits/domain", "pnn"): "needs | id"}))
     rows = rendered(text)
     assert len({len(row) for row in rows}) == 1
-    assert [plain(row[0]) for row in rows] == ["method", "er", r"e|w\*c¹ ²", "pnn"]
+    assert [plain(row[0]) for row in rows] == ["method", "er", r"e|w\*c ᵃ ᵇ", "pnn"]
     assert r"ValueError: a \| b" not in text  # only the last line of an error is shown
     assert r"\`c\` \<d\>" in text
 
 
-def test_every_note_number_in_the_markdown_has_its_note():
+def test_every_note_mark_in_the_markdown_has_its_note():
     bad = planted("ewc", 2, [[None] * 3] * 4, status="failed", error="KeyError: 1")
     records = [*runs({"er": 2, "joint": -12, "finetune": 9}), *runs({"ewc": 1}, seeds=[0, 1]), bad]
     text = markdown(board_of(records))
-    used = {n for row in rendered(text) for cell in row for n in re.findall("[⁰¹²³⁴⁵⁶⁷⁸⁹]", cell)}
-    explained = set(re.findall("^- ([⁰¹²³⁴⁵⁶⁷⁸⁹])", text, re.MULTILINE))
+    used = {n for row in rendered(text) for cell in row for n in re.findall(f"[{RAISED}]", cell)}
+    explained = set(re.findall(f"^- ([{RAISED}]) ", text, re.MULTILINE))
     assert used == explained
     assert "⚠" in text
 
@@ -237,3 +241,49 @@ def test_intervals_decide_the_digits_and_zero_has_no_sign():
     assert re.search(r"62\.3 ± 97\.7", plain(markdown(board_of(wide, methods=["er"]))))
     almost = [planted("er", 0, [*PLAIN[:3], [97, 90, 85]]), planted("er", 1, [*PLAIN[:3], [97, 90, 84]])]
     assert "-0.0" not in markdown(board_of(almost, methods=["er"], seeds=[0, 1]))
+
+
+# Nothing in a file or on a terminal obeys a name, a title or an error
+
+ESCAPE = "\x1b[31mred\x07\r\nsecond\u202eline"
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_control_characters_are_written_out_wherever_they_come_from(tmp_path):
+    failed = planted(ESCAPE, 0, [[None] * 3] * 4, status="failed", error=f"ValueError: {ESCAPE}")
+    records = [failed, *runs({"er": 1})]
+    own = {"methods": {"er": {}, ESCAPE: {"method": "ewc"}}, "title": ESCAPE, "about": ESCAPE}
+    own["scenarios"] = ["split-digits/domain"]
+    report = write_report(*recorded(records, **own), tmp_path)
+    whole = [*(path.read_text() for path in sorted(tmp_path.iterdir())), report.text]
+    whole.append(page([PageSuite.of(*recorded(records, **own))], title=ESCAPE))
+    assert len(whole) == 6
+    for text in whole:
+        assert not CONTROL.search(text)
+        assert re.search(r"x1b\\?\[31mred\\*(textbackslash\{\})?x07", text.replace("\\textbackslash{}", "\\")), text[
+            :200
+        ]
+    assert len(next(line for line in report.text.splitlines() if "x1b" in line)) == len(one_line(ESCAPE))
+
+
+def test_names_that_spreadsheets_would_compute_are_text_in_csv_and_numbers_stay_numbers():
+    names = ["=1+1", "+er", "-er", "@SUM(A1)", "\t=1"]
+    records = [planted(m, 0, shifted(-9)) for m in [*names, "er"]]
+    text = csv_text(board_of(records, ["acc", "bwt"], methods={m: {"method": "er"} for m in [*names, "er"]}, seeds=[0]))
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert {line["method"] for line in lines} == {"'=1+1", "'+er", "'-er", "'@SUM(A1)", "'=1", "er"}
+    assert all(float(line["mean"]) < 0 for line in lines if line["measure"] == "bwt")
+    failed = planted("er", 0, [[None] * 3] * 4, status="failed", error='=HYPERLINK("http://x")')
+    assert not re.search(r'(^|,)"?[=@]', csv_text(board_of([failed], methods=["er"])), re.M)
+
+
+def test_note_marks_are_letters_that_no_number_can_be_read_with():
+    marks = [note_mark(k) for k in range(1, 600)]
+    assert marks[:3] == ["a", "b", "c"]
+    assert marks[21:24] == ["z", "aa", "ab"]
+    assert len(set(marks)) == len(marks)
+    assert not set("".join(marks)) & set("0123456789ilo")
+    text = markdown(board_of(runs(SPLIT)))
+    (joint,) = [row for row in rendered(text) if "joint" in row[0]]
+    assert "ᵇ\u00a03.00" in joint
+    assert r"\textsuperscript{b} $3.00$" in latex(board_of(runs(SPLIT)))

@@ -128,6 +128,49 @@ def test_same_for_every_seed():
     assert (flag.method, flag.text) == ("er", "the same accuracy matrix for all 3 seeds")
 
 
+EASY = [[None] * 3, [36, None, None], [0, 35, None], [0, 1, 36]]
+"""Of 36 images: what every seed may well get on an easy task."""
+
+
+def easy(method, seed, matrix=EASY):
+    record = planted(method, seed, matrix, scenario="split-digits/class")
+    total = [[None if n is None else 36 for n in row] for row in matrix]
+    return record.model_copy(update={"matrix": record.matrix.model_copy(update={"total": total})})
+
+
+def test_the_same_easy_matrix_for_every_seed_is_chance():
+    records = [easy(m, s) for m in ("ewc", "finetune") for s in range(5)]
+    found = flags.suspicions(runs_of(records, scenarios=["split-digits/class"], seeds=range(5)))
+    assert [flag for flag in found if "same" in flag.text] == []
+
+
+@pytest.mark.parametrize(("seeds", "flagged"), [(2, False), (3, True), (5, True)])
+def test_the_more_seeds_agree_and_the_more_images_they_agree_on_the_less_it_is_chance(seeds, flagged):
+    """Three counts of 100 images near one half: two seeds may agree in all by chance, three hardly."""
+    halves = [[50, 50, 50], [50, 50, 50], [50, 50, 50], [50, 50, 50]]
+    records = [planted("er", s, halves) for s in range(seeds)]
+    assert bool(flags.same_for_every_seed(runs_of(records, methods=["er"], seeds=range(seeds)))) == flagged
+
+
+def test_chance_falls_with_the_root_of_the_number_of_images():
+    record = planted("er", 0)
+    chances = []
+    for n in (100, 10_000):
+        counts = record.matrix.model_copy(
+            update={"correct": [[n * 7 // 10] * 3] * 4, "total": [[n] * 3] * 4},
+        )
+        chances.append(flags._chance_of_equal(record.model_copy(update={"matrix": counts})))
+    assert chances[0] == pytest.approx((1 / math.sqrt(4 * math.pi * 0.1 * 21)) ** 3)
+    assert chances[1] == pytest.approx(chances[0] / 1000)  # ten times less likely in each of three columns
+
+
+def test_what_methods_share_by_their_seed_says_nothing():
+    """The untrained row and the first task are the same for all methods; only later rows tell them apart."""
+    then = [[0, 100, 0], [0, 0, 100]]
+    records = [planted(m, s, [[50 - s, 40 + s, 60], [97 - s, 55 + s, 62], *then]) for m in ("ewc", "er") for s in SEEDS]
+    assert flags.same_matrix(runs_of(records)) == []
+
+
 def test_not_a_number_names_its_seeds():
     assert flags.not_a_number({0: 0.5, 1: 0.6}) is None
     assert "seeds 1–3" in flags.not_a_number({0: 0.5, 1: math.nan, 2: math.nan, 3: math.nan})

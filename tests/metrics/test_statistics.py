@@ -10,11 +10,12 @@ from metrics import (
     best_method,
     critical_difference,
     holm,
+    p_values_against,
     paired_difference,
     probability_of_improvement,
     standard_error,
     summarise,
-    tied_with_best,
+    summarise_each,
     welch_difference,
 )
 
@@ -197,18 +198,24 @@ METHODS = {
 }
 
 
+def tied(values, direction="higher"):
+    """The others that cannot be told from the best."""
+    best = best_method(values, direction)
+    return {m for m, p in p_values_against(best, values).items() if p > 0.05} if best else set()
+
+
 def test_noise_reads_as_a_tie():
     assert best_method(METHODS) == "joint"
-    assert tied_with_best(METHODS) == {"er"}
+    assert tied(METHODS) == {"er"}
     assert best_method(METHODS, "lower") == "ewc"
-    assert tied_with_best(METHODS, "lower") == set()
+    assert tied(METHODS, "lower") == set()
 
 
 def test_identical_methods_are_tied_and_the_first_is_best():
     twins = {"b": by_seed(0.5, 0.6), "a": by_seed(0.5, 0.6), "c": by_seed(0.1, 0.3)}
     assert best_method(twins) == "b"
-    assert tied_with_best(twins) >= {"a"}
-    assert "b" not in tied_with_best(twins)
+    assert tied(twins) >= {"a"}
+    assert "b" not in tied(twins)
     # The same values in another order: the sums differ in the last bit, the means do not.
     assert best_method({"b": by_seed(0.3, 0.2, 0.1), "a": by_seed(0.1, 0.2, 0.3)}) == "b"
 
@@ -216,7 +223,7 @@ def test_identical_methods_are_tied_and_the_first_is_best():
 def test_one_seed_makes_no_claims():
     single = {"a": {0: 0.9}, "b": {0: 0.9}, "c": {0: 0.1}}
     assert best_method(single) == "a"
-    assert tied_with_best(single) == set()
+    assert tied(single) == set()
 
 
 def test_missing_values_make_no_claims():
@@ -228,19 +235,42 @@ def test_missing_values_make_no_claims():
         "none": {},
     }
     assert best_method(values) == "best"
-    assert tied_with_best(values) == set()
+    assert tied(values) == set()
     assert best_method({"none": {}, "nan": by_seed(math.nan)}) is None
-    assert tied_with_best({"none": {}}) == set()
+    assert tied({"none": {}}) == set()
 
 
 def test_more_comparisons_need_stronger_evidence():
     best = by_seed(0.80, 0.80, 0.80, 0.80)
     worse = by_seed(0.79, 0.78, 0.795, 0.7875)
     assert paired_difference(best, worse).p_value == pytest.approx(0.032, abs=5e-4)
-    assert tied_with_best({"best": best, "worse": worse}) == set()
+    assert tied({"best": best, "worse": worse}) == set()
     # Among twenty such comparisons that is no evidence: 20 * .032 > .05.
     crowd = {f"worse {i}": worse for i in range(20)}
-    assert tied_with_best({"best": best, **crowd}) == set(crowd)
+    assert tied({"best": best, **crowd}) == set(crowd)
+
+
+def test_tests_against_the_best_are_one_family():
+    """By hand: the three p values p1 < p2 < p3 become 3 p1, 2 p2, p3, each no less than the one before."""
+    base = [0.1, 0.2, 0.15, 0.3, 0.25]
+    shifts = {"a": (0.02, 0.03, 0.02, 0.02, 0.03), "b": (0.01, 0.04, 0.02, 0, 0.03), "c": (0.01, -0.01, 0.02, 0, 0.01)}
+    values = {"best": by_seed(*base)}
+    values |= {m: by_seed(*(x - d for x, d in zip(base, own, strict=True))) for m, own in shifts.items()}
+    raw = [paired_difference(values["best"], values[m]).p_value for m in "abc"]
+    assert raw == sorted(raw)
+    expected = {"a": 3 * raw[0], "b": max(3 * raw[0], 2 * raw[1]), "c": raw[2]}
+    assert p_values_against("best", values) == pytest.approx(expected)
+    assert p_values_against("best", values | {"one seed": {0: 0.1}}) == pytest.approx(expected), "counts as no test"
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_columns_are_summarised_as_single_values_are(n):
+    values = np.random.default_rng(0).random((n, 2, 3))
+    values[0, 1, 2] = math.nan
+    means, halves = summarise_each(values)
+    for index in np.ndindex(2, 3):
+        one = summarise([row[index] for row in values])
+        assert (means[index], halves[index]) == pytest.approx((one.mean, one.half_width), nan_ok=True)
 
 
 def test_equal_methods_are_rarely_told_apart():
@@ -249,7 +279,7 @@ def test_equal_methods_are_rarely_told_apart():
     for _ in range(300):
         seeds_effect = rng.normal(0, 0.05, size=5)
         values = {m: by_seed(*(0.9 + seeds_effect + rng.normal(0, 0.01, size=5))) for m in "abc"}
-        told_apart += len(tied_with_best(values)) < 2
+        told_apart += len(tied(values)) < 2
     assert told_apart / 300 < 0.09  # 5% expected; three standard errors are 3.8%
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from functools import cache
+import re
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from benchmarks.record import RunRecord
 from benchmarks.report.leaderboard import Leaderboard
 from benchmarks.report.measures import Measure
 from benchmarks.report.page.pairs import pair_p_values
-from benchmarks.report.page.suite import PageSuite, seed_selection, selection
+from benchmarks.report.page.suite import PageSuite, opening, seed_selection, selection
 from benchmarks.report.runs import Runs
+from benchmarks.report.significance import family
 from benchmarks.report.table import Row, Table
 from benchmarks.report.units import unit_for
-from metrics import mean_accuracy_curve, per_task_forgetting, summarise
+from metrics import mean_accuracy_curve, per_task_forgetting, summarise_each
 
 Json = dict[str, Any]
 SETTINGS = ("scenario", "method", "model", "training")
@@ -28,15 +29,15 @@ def page_data(suites: list[PageSuite]) -> Json:
     """The whole document. Accuracies are whole numbers of tenths of a percent; null is what was not evaluated."""
     parts = _Parts()
     found = [_suite(suite, parts) for suite in suites]
-    return {"measures": _measures([s.board for s in suites]), "suites": found, "parts": parts.all, "settings": SETTINGS}
+    document = {"measures": _measures([s.board for s in suites]), "opens": opening(suites), "suites": found}
+    return document | {"parts": parts.all, "settings": SETTINGS}
 
 
 def embedded(document: Json) -> str:
     """`document` as JSON that may stand inside a <script> element, whatever its texts say."""
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    # Beside markup, what a terminal or an editor would obey; JSON itself writes out the other control characters.
+    return re.sub("[<>&\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", lambda c: f"\\u{ord(c[0]):04x}", text)
 
 
 class _Parts:
@@ -93,28 +94,24 @@ def _suite(suite: PageSuite, parts: _Parts) -> Json:
 
 
 def _table(table: Table, runs: Runs, parts: _Parts) -> Json:
-    competitors = runs.competitors()
-    ranked = [k for k, row in enumerate(table.rows) if row.method in competitors]
+    """ranked, p: by measure, the rows that can be best (of equal ones the first is), and the tests between all rows."""
+    names = [row.method for row in table.rows]
+    ranked: dict[str, list[int]] = {}
+    tests: dict[str, list[float | None]] = {}
+    for i, column in enumerate(table.columns):
+        if column.measure.ranked:
+            own = family(runs, {row.method: row.cells[i].values for row in table.rows})
+            ranked[column.measure.id] = [names.index(name) for name in own.ranked]
+            tests[column.measure.id] = pair_p_values([own.values.get(name, {}) for name in names])
     return {
         "scenario": table.scenario,
         "setting": table.setting,
         "argument": selection(table.scenario),
         "columns": [column.measure.id for column in table.columns],
         "ranked": ranked,
-        "p": {
-            column.measure.id: _pairs(table, ranked, i)
-            for i, column in enumerate(table.columns)
-            if column.measure.ranked
-        },
+        "p": tests,
         "rows": [_row(row, runs, parts) for row in table.rows],
     }
-
-
-def _pairs(table: Table, ranked: list[int], column: int) -> list[float | None]:
-    """Tests between the ranked rows. A row that lacks some seed's number is not compared."""
-    values = [table.rows[k].cells[column].values for k in ranked]
-    seeds = max(values, key=len, default={})
-    return pair_p_values([{seed: own.get(seed, math.nan) for seed in seeds} for own in values])
 
 
 def _row(row: Row, runs: Runs, parts: _Parts) -> Json:
@@ -148,16 +145,7 @@ def _drawings(records: list[RunRecord]) -> Json:
 
 
 def _curve(by_seed: np.ndarray) -> list[list[int | None]]:
-    n = len(by_seed)
-    spread = by_seed.std(axis=0, ddof=1) * _half_widths_a_deviation(n) if n > 1 else np.full(by_seed.shape[1], np.nan)
-    return [_tenths(by_seed.mean(axis=0)), _tenths(spread)]
-
-
-@cache
-def _half_widths_a_deviation(n: int) -> float:
-    """How many standard deviations the half width of metrics.summarise's interval is, for `n` seeds."""
-    one = summarise([0.0] * (n - 1) + [1.0])
-    return one.half_width / one.std
+    return [_tenths(own) for own in summarise_each(by_seed)]
 
 
 def _tenths(fractions: np.ndarray) -> list[int | None]:

@@ -6,11 +6,10 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 from benchmarks.report.page.data import embedded, page_data
-from benchmarks.report.page.sections import SYMBOLS, contents, sections
+from benchmarks.report.page.sections import SYMBOLS, contents, escape, sections
 from benchmarks.report.page.suite import PageSuite
 from benchmarks.whole_files import write_whole
 

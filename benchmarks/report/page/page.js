@@ -53,7 +53,7 @@ const measures = Object.entries(data.measures);
 const scores = measures.filter(([, m]) => m.ranked).map(([id]) => id);
 const costs = measures.filter(([, m]) => !m.ranked).map(([id]) => id);
 const FRESH = {
-  suite: data.suites[0]?.name ?? "", setting: "", scenario: "", family: "", task: "", buffer: "",
+  suite: data.opens, setting: "", scenario: "", family: "", task: "", buffer: "",
   metric: scores[0] ?? "", cost: costs.includes("flops.training") ? "flops.training" : costs[0] ?? "", max: "",
   sort: "", columns: "", row: "",
 };
@@ -143,12 +143,14 @@ function presets() {
 
 // ---- The best of what is shown -----------------------------------------------------------------------------------
 
-/** Rivals that a paired t test cannot tell from the best, corrected for their number: Holm, as in the tables. */
-function tiedWith(best, rivals, table, id) {
+/** Rows that a paired t test cannot tell from the best; Holm's correction is for all rows, shown or not, as in the tables. */
+function tiedWith(best, table, id) {
+  const n = table.rows.length;
   const p = (a, b) => {
-    const [i, j] = [a, b].map((row) => table.ranked.indexOf(row.index)).sort((x, y) => x - y);
-    return table.p[id][(i * (2 * table.ranked.length - i - 1)) / 2 + j - i - 1];
+    const [i, j] = [a.index, b.index].sort((x, y) => x - y);
+    return table.p[id][(i * (2 * n - i - 1)) / 2 + j - i - 1];
   };
+  const rivals = table.rows.filter((row) => row !== best);
   const tests = rivals.map((row) => ({ row, p: p(best, row) })).filter((test) => test.p !== null);
   tests.sort((a, b) => a.p - b.p);
   let adjusted = 0;
@@ -157,10 +159,12 @@ function tiedWith(best, rivals, table, id) {
 }
 
 function bestOf(table, visible, id) {
-  const able = visible.filter((row) => table.ranked.includes(row.index) && value(row, id) !== null);
+  const able = table.ranked[id].map((k) => table.rows[k]).filter((row) => visible.includes(row));
   const sign = data.measures[id].better === "higher" ? 1 : -1;
   const best = able.reduce((a, b) => (a && sign * value(a, id) >= sign * value(b, id) ? a : b), null);
-  return best && { best, tied: tiedWith(best, able.filter((row) => row !== best), table, id) };
+  if (!best) return null;
+  const tied = tiedWith(best, table, id);
+  return { best, tied: table.rows.filter((row) => able.includes(row) && tied.includes(row)) };
 }
 
 // ---- Showing the view --------------------------------------------------------------------------------------------
@@ -190,6 +194,8 @@ function render() {
   const nothing = count ? "" : " Nothing fits: reset, or ask for less.";
   $("count").textContent = `${count} of ${rows.length} rows shown.${nothing}`;
   $("answer").replaceChildren(answerTable(answers));
+  const set = [...Object.keys(FILTERS), "max"].filter((name) => name !== "suite" && view[name]).length;
+  $("set").textContent = set ? ` (${set} set)` : "";
   const few = view.columns ? view.columns === "few" : narrow;
   document.querySelector("main").classList.toggle("few", few);
   $("columns").checked = !few;
@@ -327,7 +333,7 @@ function showRow() {
     make("header", {}, make("h2", { id: "opened-title" }, `${row.method}, ${table.scenario}`), close),
     make("p", {}, `${table.suite.title}; ${seeds}. `),
     make("p", { class: "soft" }, `${said.filter(Boolean).join("; ")}.`),
-    make("ul", { class: "notes" }, ...row.notes.map((k) => make("li", {}, table.notes[k - 1].textContent))),
+    make("ul", { class: "notes" }, ...row.notes.map((k) => make("li", {}, table.notes[k - 1].lastChild.textContent))),
     ...part("Command", make("pre", { id: "command" }, command), copier(command)),
     ...(row.matrix ? part("Accuracy matrix", heatMap(row)) : part("No run has succeeded: nothing to draw")),
     ...(row.matrix ? part("Curves", charts(row)) : []),
@@ -365,8 +371,7 @@ function heatMap(row) {
   const n = row.accuracy[0].length;
   const cellOf = (i) => (tenths, j) => {
     if (tenths === null) return make("td", { class: "none" }, "–");
-    const classes = [tenths >= 660 ? "high" : "", i === j + 1 ? "learned" : ""].join(" ").trim();
-    const td = make("td", { class: classes }, percent(tenths));
+    const td = make("td", { class: i === j + 1 ? "learned" : "" }, percent(tenths));
     td.style.setProperty("--v", tenths / 10);
     return td;
   };

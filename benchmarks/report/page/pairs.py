@@ -1,4 +1,7 @@
-"""Paired tests between all methods of a table, so that the page can say what ties with the best of any choice."""
+"""Paired tests between all methods of a table, so that the page can say what ties with the best of any choice.
+
+They are those of benchmarks.report.significance, before Holm's correction.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +21,35 @@ ROUNDING = 1e-12
 def pair_p_values(values: Sequence[BySeed]) -> list[float | None]:
     """The p value of the paired t test for (0, 1), (0, 2), ... (1, 2), ..., to four digits.
 
-    As metrics.paired_difference gives it, for all pairs at once: its bootstrap would take a page of 3,000 cells
-    minutes. What no number of rivals can change is 0 or 1. None where there is no test: NaN, or fewer than two
-    seeds. All `values` have the same seeds.
+    As metrics.paired_difference gives it, over the seeds that both have, for all pairs at once: its bootstrap would
+    take a page of 3,000 cells minutes. What no number of rivals can change is 0 or 1. None where there is no test: a
+    NaN, or fewer than two shared seeds.
     """
     pairs = list(combinations(range(len(values)), 2))
-    if not pairs or len(values[0]) < 2:
+    seeds = list(dict.fromkeys(seed for own in values for seed in own))
+    if not pairs or len(seeds) < 2:
         return [None] * len(pairs)
-    seeds = list(values[0])
-    table = np.array([[own[seed] for seed in seeds] for own in values], dtype=float)
+    table = np.array([[own.get(seed, np.nan) for seed in seeds] for own in values], dtype=float)
+    table[[any(map(math.isnan, own.values())) for own in values]] = np.nan
     differences = np.array([table[a] - table[b] for a, b in pairs])
-    return [_short(p) for p in _t_tests(differences)]
+    shared = np.isfinite(differences)
+    p = np.full(len(pairs), np.nan)
+    for seeds_of_some in np.unique(shared, axis=0):
+        if seeds_of_some.sum() > 1:
+            some = (shared == seeds_of_some).all(axis=1)
+            p[some] = _t_tests(differences[some][:, seeds_of_some])
+    return [_short(own) for own in p]
 
 
 def _t_tests(differences: np.ndarray) -> np.ndarray:
-    """Two-sided p values, one a row; where all seeds show the same difference, the rule of metrics.paired_difference."""
+    """Two-sided p values, one a row of finite differences; where all seeds show the same difference, the rule of metrics.paired_difference."""
     from scipy import stats
 
     differences = np.where(np.abs(differences) < ROUNDING, 0.0, differences)
     p = np.full(len(differences), np.nan)
     constant = np.ptp(differences, axis=1) < ROUNDING
     p[constant] = np.where(differences[constant, 0] == 0, 1.0, 0.0)
-    varied = ~constant & np.isfinite(differences).all(axis=1)
+    varied = ~constant
     if varied.any():
         p[varied] = stats.ttest_1samp(differences[varied], 0.0, axis=1).pvalue
     return p

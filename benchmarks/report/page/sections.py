@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
+from html import escape as escape_markup
 
+from benchmarks.plain_text import printable
 from benchmarks.report import legend
 from benchmarks.report.markdown import DIGIT, NO_BREAK
 from benchmarks.report.markdown import SYMBOLS as MARKDOWN_SYMBOLS
@@ -12,8 +13,14 @@ from benchmarks.report.measures import Measure
 from benchmarks.report.page.suite import PageSuite
 from benchmarks.report.protocol import Protocol
 from benchmarks.report.table import Cell, Column, Row, Table
+from benchmarks.report.wording import note_mark
 
 SYMBOLS = MARKDOWN_SYMBOLS.replace("`", "")
+
+
+def escape(text: str) -> str:
+    """Text as HTML."""
+    return escape_markup(printable(text))
 
 
 def contents(suites: list[PageSuite]) -> str:
@@ -46,7 +53,9 @@ def _suite(suite: PageSuite, id: str) -> str:
         parts.append(_protocol(own))
         parts.append(_table(table, legend.caption(table, (own | board.shared).get("seeds", ""))))
         if table.notes:
-            parts.append(f'<ol class="notes">{"".join(f"<li>{escape(note)}</li>" for note in table.notes)}</ol>')
+            marked = (f"<li>{_sup(note_mark(k))}{escape(note)}</li>" for k, note in enumerate(table.notes, 1))
+            notes = "".join(marked)
+            parts.append(f'<ul class="notes">{notes}</ul>')
         parts.append("</section>")
     columns = _items(map(_explanation, board.measures)) + f"<p>{escape(SYMBOLS)}</p>"
     parts.append(_details("Columns", columns))
@@ -109,7 +118,7 @@ def _head(column: Column) -> str:
 
 
 def _row(table: Table, row: Row, widths: list[int]) -> str:
-    marks = " ".join(["⚠"] * row.suspicious + [str(k) for k in row.notes])
+    marks = " ".join(["⚠"] * row.suspicious + [note_mark(k) for k in row.notes])
     name = f"{escape(row.method)}{escape(legend.ROLES[row.role])}{_sup(marks)}"
     seeds = f"<td>{legend.seeds_text(row)}</td>" if table.uneven else ""
     cells = "".join(map(_cell, row.cells, table.columns, widths))
@@ -118,7 +127,7 @@ def _row(table: Table, row: Row, widths: list[int]) -> str:
 
 def _cell(cell: Cell, column: Column, width: int) -> str:
     """Marks, then the number: the same digits as in markdown, last in its cell, where the script looks for it."""
-    before = [*(["⚠"] if cell.suspicious else []), *map(str, cell.notes), *(["†"] if cell.mark == "tied" else [])]
+    before = [*(["⚠"] if cell.suspicious else []), *map(note_mark, cell.notes), *(["†"] if cell.mark == "tied" else [])]
     marks = _sup(" ".join(before))
     if cell.summary is None:
         return f"<td>{marks}{escape(cell.text)}</td>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.grid import Grid
@@ -12,6 +12,8 @@ from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
 from benchmarks.report.runs import Runs, gather
 from benchmarks.store import Scan
 from methods import METHODS
+
+SHOWN = "mnist"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class PageSuite:
     board: Leaderboard
     runs: tuple[Runs, ...]
     arguments: tuple[str, ...]
+    kind: str = "benchmark"
 
     @classmethod
     def of(
@@ -30,7 +33,12 @@ class PageSuite:
         """The suite of `grid` with the records in `scan`; `metrics` as in make_leaderboard, `arguments` by default the
         suite's name."""
         words = (grid.suite.name,) if arguments is None else tuple(arguments)
-        return cls(make_leaderboard(grid, scan, metrics), tuple(gather(grid, scan)), words)
+        return cls(make_leaderboard(grid, scan, metrics), tuple(gather(grid, scan)), words, grid.suite.kind)
+
+    @property
+    def size(self) -> int:
+        """Successful runs."""
+        return sum(row.n for table in self.board.tables for row in table.rows)
 
     @property
     def command(self) -> str:
@@ -42,6 +50,15 @@ class PageSuite:
         """Every method of the suite, by the name that the suite gives it."""
         names = dict.fromkeys(row.method for table in self.board.tables for row in table.rows)
         return {name: _facts(name, self.runs) for name in names}
+
+
+def opening(suites: Sequence[PageSuite]) -> str:
+    """The name of the suite to open on: the one the README shows, else the largest that compares methods. A protocol's
+    rows are to be compared with a publication, and smoke tests are no results."""
+    names = [suite.board.name for suite in suites]
+    if SHOWN in names or not suites:
+        return SHOWN if SHOWN in names else ""
+    return max(suites, key=lambda suite: (suite.kind == "benchmark", suite.size)).board.name
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from matplotlib.transforms import Affine2D, Transform
 from numpy.typing import NDArray
 
+from benchmarks.plain_text import printable
 from benchmarks.report.plots.styles import Style
 from benchmarks.report.units import PREFIXES
 
@@ -82,7 +83,7 @@ class Canvas:
         self.figure = Figure(figsize=(self.width / 72, self.height / 72))
         FigureCanvasAgg(self.figure)
         self.points: Transform = Affine2D().scale(1 / 72) + self.figure.dpi_scale_trans
-        self.title = title
+        self.title = title = printable(title)
         self.text(10, self.height - 9, title, size=10.5, weight="bold", va="top")
         for k, line in enumerate(lines):
             self.text(10, self.bottom - 4 - k * SMALL * LINE_HEIGHT, line, size=SMALL, colour=FAINT, va="top")
@@ -144,7 +145,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 def wrapped(text: str, size: float, width: float) -> list[str]:
     """`text` in lines of at most `width` points, broken between words."""
     lines = [""]
-    for word in text.split():
+    for word in printable(text).split():
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and text_width(longer, size) > width:
             lines.append(word)
@@ -155,6 +156,7 @@ def wrapped(text: str, size: float, width: float) -> list[str]:
 
 def shortened(text: str, size: float, width: float) -> str:
     """`text`, its end replaced by … where it would be wider than `width` points."""
+    text = printable(text)
     if text_width(text, size) <= width:
         return text
     while len(text) > 1 and text_width(f"{text}…", size) > width:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.transforms import ScaledTranslation
 
 from benchmarks.report.plots.canvas import (
     FAINT,
@@ -32,8 +31,9 @@ PANELS = {
     "flops.training": "training on all tasks, FLOPs (log scale)",
 }
 FRONT = "#BBBBBB"
-MARK, SHIFTS = 7.0, 56.0
-"""Points: the room that a mark takes, and how far apart marks with the same cost may be drawn."""
+MARK, SIZE, RING, RINGS, CAP = 7.0, 7.5, 3.0, 5, 4.0
+"""Points: the room that a mark takes, its size, and how much larger, at most so many times, it is where others lie on
+it; the width of the strokes that end a bar."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def draw(scene: Scene) -> Canvas | None:
         scene.seeds_text("bars"),
         "Grey steps: the Pareto front, the highest mean ACC at up to that cost, among methods with all seeds; an upper "
         "bound, which trains on all past data, is not on it.",
-        f"Marks of the same cost stand side by side where they would cover each other.{_cut(limits)}",
+        f"Marks that would cover each other are drawn one around the other.{_cut(limits)}",
         scene.absent_text(),
     ]
     canvas = Canvas(680, height + 78, f"{scene.heading}: accuracy and its cost", notes)
@@ -121,15 +121,17 @@ def _panel(canvas: Canvas, axes: Axes, found: list[Spot]) -> None:
         right = axes.get_xlim()[1]
         x, y = [*(s.cost for s in front), right], [*(s.acc for s in front), front[-1].acc]
         axes.plot(x, y, color=FRONT, linewidth=3, drawstyle="steps-post", solid_capstyle="butt", zorder=1)
-    shifts = side_by_side([(canvas.place(axes, s.cost, 0)[0], *_extent(canvas, axes, s)) for s in found])
-    for spot, low, shift in zip(found, lows, shifts, strict=True):
+    points = [canvas.place(axes, s.cost, s.acc) for s in found]
+    sizes = [SIZE + RING * min(ring, RINGS) for ring in nested(points)]
+    for spot, low, size in zip(found, lows, sizes, strict=True):
         style = spot.entry.style
-        to_the_side = axes.transData + ScaledTranslation(shift / 72, 0, canvas.figure.dpi_scale_trans)
-        bars: dict[str, Any] = {"color": style.colour, "linewidth": 1.2, "transform": to_the_side, "zorder": 3}
-        axes.plot([spot.cost] * 2, spot.ends, **bars)
-        axes.plot([low, spot.cost + spot.cost_half], [spot.acc] * 2, **bars)
-        axes.plot([spot.cost], [spot.acc], linestyle="none", transform=to_the_side, zorder=4, **marker(style, 7.5))
-    _label(canvas, axes, found, shifts, front)
+        bars: dict[str, Any] = {"color": style.colour, "linewidth": 1.2, "zorder": 3, "markersize": CAP}
+        # Where bars lie on each other, the strokes at their ends tell whose they are.
+        axes.plot([spot.cost] * 2, spot.ends, marker="_", **bars)
+        axes.plot([low, spot.cost + spot.cost_half], [spot.acc] * 2, marker="|", **bars)
+        layer = 4 + 1 / size  # the smaller above the larger
+        axes.plot([spot.cost], [spot.acc], linestyle="none", zorder=layer, **marker(style, size))
+    _label(canvas, axes, found, sizes, front)
 
 
 def _extent(canvas: Canvas, axes: Axes, spot: Spot) -> tuple[float, float]:
@@ -138,32 +140,27 @@ def _extent(canvas: Canvas, axes: Axes, spot: Spot) -> tuple[float, float]:
     return min(low, mean - MARK / 2), max(high, mean + MARK / 2)
 
 
-def side_by_side(marks: Sequence[tuple[float, float, float]]) -> list[float]:
-    """How far to shift each mark (x, bottom, top; points) so that none covers another with (nearly) the same x.
+def nested(points: Sequence[tuple[float, float]]) -> list[int]:
+    """How many marks lie on each: so many sizes larger it is drawn, below them, and all are seen where they belong.
 
-    The first stays, the next goes to the right, then to the left, and so on; all within SHIFTS.
+    `points`: places of the marks. One lies on another where it would cover most of it, were both of the same size.
     """
-    slots: list[int] = []
-    for k, (x, bottom, top) in enumerate(marks):
-        taken = {
-            slots[i]
-            for i, (other, low, high) in enumerate(marks[:k])
-            if abs(other - x) < MARK and low < top and bottom < high
-        }
-        slots.append(next(s for s in range(len(marks)) if s not in taken))
-    step = min(MARK, SHIFTS / max(max(slots, default=0), 1))
-    return [step * ((s + 1) // 2) * (1 if s % 2 else -1) for s in slots]
+    rings = [0] * len(points)
+    for k in reversed(range(len(points))):
+        above = [rings[i] for i in range(k + 1, len(points)) if math.dist(points[k], points[i]) < MARK / 2]
+        rings[k] = max(above, default=-1) + 1
+    return rings
 
 
-def _label(canvas: Canvas, axes: Axes, found: list[Spot], shifts: list[float], front: list[Spot]) -> None:
-    true = [canvas.place(axes, s.cost, s.acc) for s in found]
-    points = [(x + shift, y) for (x, y), shift in zip(true, shifts, strict=True)]
+def _label(canvas: Canvas, axes: Axes, found: list[Spot], marks: list[float], front: list[Spot]) -> None:
+    points = [canvas.place(axes, s.cost, s.acc) for s in found]
     labels = [shortened(s.entry.label, TEXT, 0.7 * axes.bbox.width * 72 / canvas.figure.dpi) for s in found]
     weights = ["bold" if s in front else "normal" for s in found]
     sizes = [
-        (text_width(text, TEXT, weight) + 4, TEXT * LINE_HEIGHT) for text, weight in zip(labels, weights, strict=True)
+        (text_width(text, TEXT, weight) + 8, TEXT * LINE_HEIGHT) for text, weight in zip(labels, weights, strict=True)
     ]
-    obstacles = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in points]
+    halves = [size / 2 + 1.5 for size in marks]
+    obstacles = [Box(x - h, y - h, x + h, y + h) for (x, y), h in zip(points, halves, strict=True)]
     for spot, (x, y) in zip(found, points, strict=True):
         bottom, top = _extent(canvas, axes, spot)
         obstacles.append(Box(x - 1.5, bottom, x + 1.5, top))
@@ -178,10 +175,11 @@ def _label(canvas: Canvas, axes: Axes, found: list[Spot], shifts: list[float], f
             obstacles.append(Box(next_x - 1, min(y, next_y), next_x + 1, max(y, next_y)))
     frame = Box(left + 2, bottom + 2, right - 2, top - 2)
     boxes = place_labels(points, sizes, frame, obstacles)
-    for spot, point, box, text, weight in zip(found, points, boxes, labels, weights, strict=True):
-        end, start = box.nearest(point), MARK * 0.7
+    for spot, point, box, text, weight, mark in zip(found, points, boxes, labels, weights, marks, strict=True):
+        end, start = box.nearest(point), 0.6 * mark
         length = math.dist(point, end)
         if length > start + 2:
             x, y = (a + (b - a) * start / length for a, b in zip(point, end, strict=True))
             canvas.line((x, end[0]), (y, end[1]), spot.entry.style.colour)
-        canvas.text(*box.centre, text, ha="center", colour=INK, weight=weight)
+        middle: tuple[float, float] = box.centre
+        canvas.text(*middle, text, ha="center", colour=INK, weight=weight)

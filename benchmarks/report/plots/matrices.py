@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from matplotlib.transforms import Affine2D
+from numpy.typing import NDArray
 
 from benchmarks.report.plots.canvas import FAINT, INK, SMALL, Canvas, shortened, task_ticks
 from benchmarks.report.plots.scene import Array, Entry, Scene, matrix_of
@@ -21,6 +23,8 @@ GAP = 0.35
 """Between the untrained model's row and the others, in rows."""
 NO_ROOM = 14.0
 """Below this width in points a cell holds no number."""
+AS_IMAGE = 20
+"""From so many tasks on a matrix is one image: as an element a cell, 300 tasks made a drawing of 40 MB."""
 # Rises in lightness from end to end, so that it reads the same in grey and for the colour-blind.
 COLOURS = colormaps["cividis"]
 
@@ -80,15 +84,21 @@ def _heat_map(axes: Axes, mean: Array, cell: float) -> None:
         spine.set_visible(False)
     edge, wide = ("white", 0.6) if cell >= NO_ROOM else ("face", 0.1)
     for rows, y in ((mean[:1], np.array([0.0, 1.0])), (mean[1:], edges[1:])):
-        axes.pcolormesh(
-            x, y, np.ma.masked_invalid(rows), cmap=COLOURS, vmin=0, vmax=1, zorder=2, edgecolors=edge, linewidth=wide
-        )
-    outline = 0.4 if cell >= NO_ROOM else 0.0
-    _hatch(axes, [(j, edges[i]) for i, j in zip(*np.nonzero(np.isnan(mean)), strict=True)], outline)
+        colours: dict[str, Any] = {"cmap": COLOURS, "vmin": 0, "vmax": 1, "zorder": 2}
+        if n >= AS_IMAGE:
+            extent = (0, n, y[-1], y[0])
+            axes.imshow(rows, extent=extent, aspect="auto", interpolation="none", origin="upper", **colours)
+        else:
+            axes.pcolormesh(x, y, np.ma.masked_invalid(rows), edgecolors=edge, linewidth=wide, **colours)
+    if cell >= NO_ROOM:
+        holes = [(j, j + 1, i) for i, j in zip(*np.nonzero(np.isnan(mean)), strict=True)]
+    else:
+        holes = [(start, stop, i) for i, row in enumerate(np.isnan(mean)) for start, stop in _stretches(row)]
+    _hatch(axes, [(start, edges[i], stop - start) for start, stop, i in holes], 0.4 if cell >= NO_ROOM else 0.0)
     if cell >= NO_ROOM:
         for (i, j), value in np.ndenumerate(mean):
             if not np.isnan(value):
-                colour = "white" if value < 0.47 else "black"
+                colour = ink_on(COLOURS(value))
                 x_centre, y_centre = j + 0.5, float(edges[i]) + 0.5
                 axes.text(
                     x_centre,
@@ -108,12 +118,25 @@ def _heat_map(axes: Axes, mean: Array, cell: float) -> None:
     axes.plot(*zip(*steps, strict=True), color="black", linewidth=1.2, zorder=3.1)
 
 
-def _hatch(axes: Axes, corners: list[tuple[int, float]], outline: float) -> None:
-    """One hatched shape for all cells whose upper left corners these are."""
-    if corners:
-        shapes = [Path.unit_rectangle().transformed(Affine2D().translate(x, y)) for x, y in corners]
+def _hatch(axes: Axes, bars: list[tuple[int, float, int]], outline: float) -> None:
+    """One hatched shape for all bars of cells, each by its upper left corner and its width."""
+    if bars:
+        shapes = [Path.unit_rectangle().transformed(Affine2D().scale(w, 1).translate(x, y)) for x, y, w in bars]
         path = Path.make_compound_path(*shapes)
         axes.add_patch(PathPatch(path, linewidth=outline, zorder=2, **HATCHED))
+
+
+def _stretches(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where `row` is true without a gap: first index and the one after the last."""
+    ends = np.flatnonzero(np.diff([False, *row, False]))
+    return list(zip(ends[::2].tolist(), ends[1::2].tolist(), strict=True))
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """Black or white, whichever stands out more from `colour` (red, green, blue from 0 to 1): at least 4.5:1 (WCAG 2.1)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    luminance = float(np.dot((0.2126, 0.7152, 0.0722), linear))
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
 def in_short(fraction: float) -> str:
@@ -132,7 +155,7 @@ def _describe(axes: Axes, entry: Entry, n: int, room: float, left: bool, below: 
     ticks = task_ticks(n)
     axes.xaxis.set_major_locator(FixedLocator([t - 0.5 for t in ticks]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda _, k: str(ticks[k or 0])))
-    rows = [0, *ticks]
+    rows = [0, *(t for t in ticks if t > 1 or n <= 12)]  # where rows are low, 1 would lie on "untrained"
     axes.yaxis.set_major_locator(FixedLocator([edges[i] + 0.5 for i in rows]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda _, k: str(rows[k]) if k else "untrained"))
     axes.tick_params(length=0, labelsize=7, labelleft=left, labelbottom=below, pad=2)

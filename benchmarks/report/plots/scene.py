@@ -16,7 +16,7 @@ from benchmarks.report.plots.styles import Style, style_of
 from benchmarks.report.runs import Role, Runs, gather
 from benchmarks.report.table import Row, Table
 from benchmarks.store import Scan
-from metrics import AccuracyMatrix, Summary, summarise
+from metrics import AccuracyMatrix, Summary, summarise_each
 
 Array = NDArray[np.float64]
 Counted = Mapping[tuple[str, str], Array]
@@ -41,11 +41,7 @@ class Entry:
         """Means and half widths of the 95% intervals over seeds, element by element; NaN where any seed has NaN,
         half widths also where there is one seed."""
         values = np.stack([np.asarray(of(record), dtype=float) for record in self.records])
-        flat = values.reshape(len(values), -1)
-        summaries = [summarise(list(column)) for column in flat.T]
-        shape = values.shape[1:]
-        means = np.array([s.mean for s in summaries]).reshape(shape)
-        return means, np.array([s.half_width for s in summaries]).reshape(shape)
+        return summarise_each(values)
 
 
 @dataclass(frozen=True)

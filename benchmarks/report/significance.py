@@ -1,0 +1,45 @@
+"""Which differences count: for each scenario and measure one family of paired tests, the same wherever it is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.report.runs import BySeed, Runs
+from metrics import best_method, p_values_against
+from metrics.statistics import Direction
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Family:
+    """The values of one measure in one scenario: those of every method that has any, bounds and methods with fewer
+    seeds included. ranked: the methods that can be the best, all with the same seeds.
+
+    Each method is tested against the best one, Holm-corrected over all of these tests. So a pair has one p value, in
+    the leaderboard, in the comparison and on the page.
+    """
+
+    values: dict[str, BySeed]
+    ranked: tuple[str, ...]
+
+    def best(self, direction: Direction) -> str | None:
+        """The ranked method with the best mean; of equal ones the first. None where no method is ranked."""
+        return best_method({method: self.values[method] for method in self.ranked}, direction)
+
+    def p_values(self, best: str) -> dict[str, float]:
+        """Adjusted p value of each method that can be tested against `best`: needs two shared seeds."""
+        return p_values_against(best, self.values)
+
+
+def family(runs: Runs, values: Mapping[str, BySeed]) -> Family:
+    """The family of `values`, {method: {seed: value}}, of the methods of `runs`. A method with a NaN is left out.
+
+    A mean over fewer seeds does not compare: who lacks the value for some seed that others have is not ranked.
+    """
+    usable = {m: dict(own) for m, own in values.items() if own and not any(map(math.isnan, own.values()))}
+    seeds = {method: frozenset(usable[method]) for method in runs.competitors() if method in usable}
+    fullest = max(seeds.values(), key=len, default=frozenset())
+    return Family(usable, tuple(method for method, own in seeds.items() if own == fullest))
