@@ -68,7 +68,8 @@ def run(
     from benchmarks.grid import rehearse
     from benchmarks.progress import run_with_progress
     from benchmarks.report import write_report
-    from benchmarks.report.overview import own_file, write_index
+    from benchmarks.report.overview import own_file, tables_folder, write_index
+    from benchmarks.suite_files import remember
 
     if ddp:
         from benchmarks.distributed import devices_of_ranks, is_first
@@ -98,6 +99,7 @@ def run(
         if not yes:
             check_affordable(missing, devices, _path(data_root), _on_terminal)
         store.check_writable(len(missing))
+        remember(suite, store.folder)
         rehearse(missing, str(data_root) if data_root else None)
         if ddp:
             from benchmarks.distributed import run_together
@@ -107,12 +109,15 @@ def run(
         else:
             failed = run_with_progress(out, missing, store.folder, _path(data_root), devices, logs)
         scan = _scan(store)
-    report = write_report(grid, scan, results_dir / "leaderboards")
+    else:
+        remember(suite, store.folder)
+    report = write_report(grid, scan, tables_folder(results_dir, grid.suite))
     out.print(report.text, markup=False)
     if missing and logs:
         out.print(f"logs:        {store.folder / 'logs'}", markup=False)
     out.print(f"leaderboard: {report.markdown}", markup=False)
-    out.print(f"all suites:  {write_index(results_dir, more=own_file(suite, grid, scan, changes))}", markup=False)
+    index = write_index(results_dir, more=own_file(suite, grid, scan, changes), say=_name_others(scan))
+    out.print(f"all suites:  {index}", markup=False)
     unsuccessful = [cell for cell, status in own.statuses(scan) if status in ("failed", "diverged")]
     if failed or unsuccessful:
         err.print(f"{len(unsuccessful)} cells failed; `status {suite}` says which and why", markup=False)
@@ -202,16 +207,18 @@ def report(
     """Write the leaderboard of SUITE, its comparison of methods and its plots from records; print the leaderboard."""
     from benchmarks.grid import matched_by_name
     from benchmarks.report import write_as_tool, write_report
-    from benchmarks.report.overview import own_file, write_index
+    from benchmarks.report.overview import own_file, tables_folder, write_index
     from benchmarks.report.plots import write_plots
     from benchmarks.store import Store
 
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
+    plain = metrics is None and as_tool is None and not count_flops
+    folder = tables_folder(results_dir, grid.suite, published, plain)
     if published:
-        folder = results_dir / "published" / grid.suite.name
-        scan = matched_by_name(grid, _scan(Store(folder / "records")))
+        committed = results_dir / "published" / grid.suite.name
+        scan = _said(matched_by_name(grid, Store(committed / "records").scan()))
     else:
-        folder, scan = results_dir / "leaderboards", _scan(store)
+        scan = _scan(store)
     if as_tool is not None:
         path = write_as_tool(grid, scan, folder, as_tool)
         out.print(path.read_text(), markup=False)
@@ -228,7 +235,10 @@ def report(
 
             counted = count_growth(grid, scan, None, _on_terminal)
         out.print(f"plots:       {write_plots(grid, scan, folder, counted)[-1]}", markup=False)
-    index = write_index(results_dir, published, None if published else own_file(suite, grid, scan, changes))
+    if published and folder != committed:
+        return  # a reader's view: what is committed stays
+    more = None if published else own_file(suite, grid, scan, changes)
+    index = write_index(results_dir, published, more, _name_others(scan))
     out.print(f"all suites:  {index}", markup=False)
 
 
@@ -320,7 +330,7 @@ def reproduce(
         if dry_run:
             return
     for published in (True,) if render_only else (False, True):
-        path, rows = write_ledger(results_dir, published)
+        path, rows = write_ledger(results_dir, published, _name)
         chosen = [row for row in rows if not protocols or row.protocol in protocols]
         for line in lines_of(chosen, path, published):
             out.print(line, markup=False)
@@ -338,7 +348,7 @@ def guide(
     """Write which method does best for what, read off the records of all suites."""
     from benchmarks.report.overview import write_guide
 
-    path = write_guide(results_dir, published)
+    path = write_guide(results_dir, published, _name)
     out.print(path.read_text(), markup=False)
     out.print(f"guide: {path}", markup=False)
 
@@ -471,16 +481,32 @@ def _grid(suite, methods, scenarios, seeds, changes, results_dir: Path):
     from benchmarks.config import load_suite
     from benchmarks.grid import make_grid
     from benchmarks.store import Store
+    from benchmarks.suite_files import check_own
 
     chosen = load_suite(suite, _list(methods), _list(scenarios), seeds, changes)
-    return make_grid(chosen), Store(results_dir / "runs" / chosen.name)
+    runs = results_dir / "runs" / chosen.name
+    check_own(suite, chosen.name, runs)
+    return make_grid(chosen), Store(runs)
 
 
 def _scan(store):
-    scan = store.scan()
+    return _said(store.scan())
+
+
+def _said(scan):
+    """`scan`, when the records in it that are not believed have been named."""
     for problem in scan.problems:
-        err.print(problem, markup=False)
+        _name(problem)
     return scan
+
+
+def _name(problem: str) -> None:
+    err.print(problem, markup=False)
+
+
+def _name_others(scan):
+    """Names a record that is not believed, unless it was when `scan` was made."""
+    return lambda problem: problem in scan.problems or _name(problem)
 
 
 def _on_terminal(text: str) -> None:

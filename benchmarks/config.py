@@ -7,19 +7,21 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import to_jsonable_python
 
+from benchmarks.names import check_name, check_scenario_name, file_name
 from methods import METHODS, Recipe, method_class
 from methods.base import Method, explain
 from models import ModelSettings
-from scenarios import SCENARIOS, Stream
+from scenarios import SCENARIOS, SETTINGS, Stream
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -166,6 +168,40 @@ class Suite(BaseModel):
         default_factory=list, description="a sentence for each thing that the source leaves open and this suite chose"
     )
 
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_folder(cls, name: str) -> str:
+        return check_name(name, "suite")
+
+    @field_validator("scenarios")
+    @classmethod
+    def _scenario_names(cls, scenarios: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        problems = _refused(check_scenario_name, scenarios)
+        for name, settings in scenarios.items():
+            last, setting = name.rpartition("/")[2], settings.get("setting")
+            if last in SETTINGS and setting in SETTINGS and last != setting:
+                problems.append(f"{name!r} has the setting {setting!r}: call it otherwise")
+        files: dict[str, str] = {}
+        for name in scenarios:
+            other = files.setdefault(file_name(name), name)
+            if other != name:
+                problems.append(f"{other!r} and {name!r} would share files: call one of them otherwise")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return scenarios
+
+    @field_validator("methods")
+    @classmethod
+    def _method_names(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        problems = _refused(lambda name: check_name(name, "method"), methods)
+        for name, settings in methods.items():
+            base = settings.get("method", name)
+            if name in METHODS and base != name:
+                problems.append(f"{name!r} is a method of its own, not {base!r}: call it otherwise")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return methods
+
     @model_validator(mode="after")
     def _protocol_has_source(self) -> Suite:
         if self.kind == "protocol" and not self.source.strip():
@@ -180,6 +216,17 @@ class Suite(BaseModel):
 
     def seeds_of(self, scenario: str) -> list[int]:
         return self.scenario_seeds.get(scenario, self.seeds)
+
+
+def _refused(check: Callable[[str], object], names: Iterable[str]) -> list[str]:
+    """What `check` says against the names that it refuses."""
+    problems = []
+    for name in names:
+        try:
+            check(name)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
 
 
 def suite_names() -> list[str]:

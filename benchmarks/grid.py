@@ -52,11 +52,23 @@ class Grid:
 def matched_by_name(grid: Grid, scan: Scan) -> Scan:
     """`scan` with each record under the cell of its scenario, method and seed, whatever its identity.
 
-    For published evidence: it stays readable when settings gain fields, and says itself with which it was made.
+    For published evidence: it stays readable when settings gain fields, and says itself with which it was made. One
+    whose settings are of another method or setting than its names stand for is named and left out.
     """
     names = {(r.scenario, r.method, r.seed): r for r in scan.records.values()}
-    found = {cell.identity: names.get((cell.scenario_name, cell.method_name, cell.seed)) for cell in grid.cells}
-    return Scan({identity: record for identity, record in found.items() if record}, scan.problems)
+    found = Scan(problems=list(scan.problems))
+    for cell in grid.cells:
+        record = names.get((cell.scenario_name, cell.method_name, cell.seed))
+        if record is None:
+            continue
+        theirs = (record.settings["method"]["name"], record.settings["scenario"]["setting"])
+        if theirs != (cell.method.name, cell.scenario.setting):
+            found.problems.append(
+                f"skipped the record of {cell.label}: it is of method {theirs[0]!r} in the {theirs[1]}-incremental setting"
+            )
+            continue
+        found.records[cell.identity] = record
+    return found
 
 
 def _status(cell: CellSettings, scan: Scan) -> str:

@@ -132,6 +132,8 @@ def check_tasks(record: RunRecord) -> None:
     if "total" not in record.seconds:
         raise ValueError("seconds.total is missing")
     done, manifest = record.status == "done", record.scenario_manifest
+    if done and manifest.get("data_checksum") is None:
+        raise ValueError("scenario_manifest.data_checksum is missing")
     for name in ("classes", "train_sizes", "test_sizes"):
         listed = manifest.get(name)
         if listed is None and done:

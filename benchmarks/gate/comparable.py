@@ -20,8 +20,6 @@ from benchmarks.report.measures import COSTS
 
 SHARED = ("scenario", "model", "training")
 """Parts of a record's settings that must be the same on both sides; method and seed are the others."""
-DATA = ("data_checksum", "classes", "train_sizes", "test_sizes")
-"""What every manifest says; what else both manifests say (orders, permutations, angles) must agree as well."""
 DECODER = "decoder"
 """In a manifest: the library that decodes images, a part of the environment."""
 
@@ -152,16 +150,15 @@ def _differences_of_pair(one: RunRecord, other: RunRecord, rules: list[Rule]) ->
 
 def _data_differences(one: RunRecord, other: RunRecord) -> Iterator[str]:
     """Other images or other tasks, by manifest and by the totals that were counted."""
-    manifests = [r.scenario_manifest for r in (one, other)]
-    both = [key for key in manifests[0] if key in manifests[1] and key != DECODER]
-    for key in dict.fromkeys((*DATA, *both)):
-        values = [manifest.get(key) for manifest in manifests]
-        if None in values:
-            side = "champion" if values[0] is None else "challenger"
-            yield f"the {side}'s manifest does not say {key}: nothing shows that the two saw the same data; run it anew"
-        elif values[0] != values[1]:
-            shown = [text if len(text := str(value)) <= 60 else f"{text[:60]}..." for value in values]
-            yield f"other data: {key} {shown[0]} of the champion, {shown[1]} of the challenger"
+    old, new = one.scenario_manifest, other.scenario_manifest
+    for key, value in old.items():
+        if key == DECODER or new.get(key) == value:
+            continue
+        if key not in new:  # the other way round the champion is older than what is recorded now
+            yield f"the challenger's manifest does not say {key}, the champion's does: run the challenger anew"
+            continue
+        shown = [text if len(text := str(v)) <= 60 else f"{text[:60]}..." for v in (value, new[key])]
+        yield f"other data: {key} {shown[0]} of the champion, {shown[1]} of the challenger"
     totals = [r.matrix.total for r in (one, other)]
     if len(totals[0]) != len(totals[1]):
         yield f"{len(totals[0]) - 1} tasks were counted of the champion, {len(totals[1]) - 1} of the challenger"

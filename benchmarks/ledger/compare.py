@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -112,20 +112,26 @@ def load_protocols(names: Sequence[str] = ()) -> dict[str, tuple[Grid, Reference
     return loaded
 
 
-def entries_of(results: Path, published: bool = False) -> list[Entry]:
+def entries_of(
+    results: Path, published: bool = False, say: Callable[[str], object] = lambda problem: None
+) -> list[Entry]:
     """Every protocol with the records of your own runs, or with the committed ones.
 
-    Raises SettingsError as `load_protocols`, and for a committed record that cannot be read: without it the page
-    would be another one.
+    Raises SettingsError as `load_protocols`, and for a committed record that is not believed: without it the page
+    would be another one. say: hears of such records among your own, which are left out.
     """
     entries, problems = [], []
     for name, (grid, reference) in load_protocols().items():
         if published:
             scan = Store(results / "published" / name / "records").scan()
-            problems += scan.problems
-            entries.append(Entry(grid, matched_by_name(grid, scan), reference, name, f"{name}/records"))
+            matched = matched_by_name(grid, scan)
+            problems += matched.problems
+            entries.append(Entry(grid, matched, reference, name, f"{name}/records"))
         else:
-            entries.append(Entry(grid, Store(results / "runs" / name).scan(), reference, ".", f"../runs/{name}"))
+            scan = Store(results / "runs" / name).scan()
+            for problem in scan.problems:
+                say(problem)
+            entries.append(Entry(grid, scan, reference, ".", f"../runs/{name}"))
     if problems:
         raise SettingsError(problems)
     return entries

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -25,10 +25,12 @@ HOW_TO_READ = f"""\
 - Published: mean ± spread as printed (its kind, number of runs). Ours: mean ± half width of the 95% interval (seeds). All in percent, differences in points."""
 
 
-def write_ledger(results: Path, published: bool = False) -> tuple[Path, list[Row]]:
+def write_ledger(
+    results: Path, published: bool = False, say: Callable[[str], object] = lambda problem: None
+) -> tuple[Path, list[Row]]:
     """Writes the ledger of the committed records into `results`/published, or of your own runs into
-    `results`/leaderboards. Returns its path and every row. Raises SettingsError as `entries_of`."""
-    entries = entries_of(results, published)
+    `results`/leaderboards. Returns its path and every row. Raises SettingsError as `entries_of`, which also hears `say`."""
+    entries = entries_of(results, published, say)
     path = write_whole(results / ("published" if published else "leaderboards") / FILE, ledger(entries))
     return path, [row for entry in entries for row in compare(entry)]
 

@@ -9,7 +9,7 @@ from benchmarks.grid import Grid
 from benchmarks.report.comparison import comparison
 from benchmarks.report.csv_ import csv_text
 from benchmarks.report.latex import latex
-from benchmarks.report.leaderboard import Leaderboard, make_leaderboard, title_of
+from benchmarks.report.leaderboard import Leaderboard, make_leaderboard, name_of, title_of
 from benchmarks.report.markdown import markdown
 from benchmarks.report.peers import as_tool
 from benchmarks.report.runs import gather
@@ -53,6 +53,6 @@ def write_report(grid: Grid, scan: Scan, folder: Path, metrics: list[str] | None
 
 def write_as_tool(grid: Grid, scan: Scan, folder: Path, tool: str) -> Path:
     """Writes <suite>.as-<tool>.md: the records under another tool's definitions. Raises SettingsError for an unknown one."""
-    path = folder / f"{grid.suite.name}.as-{tool}.md"
+    path = folder / f"{name_of(grid.suite)}.as-{tool}.md"
     write_whole(path, as_tool(title_of(grid.suite), gather(grid, scan), tool))
     return path

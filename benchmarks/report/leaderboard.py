@@ -35,8 +35,14 @@ class Leaderboard:
 
 
 def title_of(suite: Suite) -> str:
-    """The suite's title; that of a smoke test says that it is one."""
-    return suite.title + (f" ({SMOKE})" if suite.kind == "smoke" else "")
+    """The suite's title; that of a smoke test says that it is one, that of a selection what it is of."""
+    title = suite.title + (f" ({SMOKE})" if suite.kind == "smoke" else "")
+    return f"{title} (only {suite.selection})" if suite.selection else title
+
+
+def name_of(suite: Suite) -> str:
+    """What files about `suite` are called; those of a selection otherwise, or they would pass for the whole suite."""
+    return f"{suite.name}-selection" if suite.selection else suite.name
 
 
 def make_leaderboard(grid: Grid, scan: Scan, metrics: list[str] | None = None) -> Leaderboard:
@@ -52,9 +58,7 @@ def make_leaderboard(grid: Grid, scan: Scan, metrics: list[str] | None = None) -
     own = tuple({k: v for k, v in p.items() if k not in shared} for p in protocols)
     suite = grid.suite
     smoke = suite.kind == "smoke"
-    title = title_of(suite)
-    name = suite.name
-    if suite.selection:  # under a name of its own, or it would pass for the whole suite
-        name, title = f"{name}-selection", f"{title} (only {suite.selection})"
     tables = tuple(make_tables(all_runs, metrics))
-    return Leaderboard(name, title, suite.about, smoke, tables, shared, own, hyperparameters(all_runs))
+    return Leaderboard(
+        name_of(suite), title_of(suite), suite.about, smoke, tables, shared, own, hyperparameters(all_runs)
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.config import suite_names
+from benchmarks.config import Suite, suite_names
 from benchmarks.grid import Grid
 from benchmarks.report.guide import Evidence, guide
 from benchmarks.report.page import PageSuite, write_page
@@ -15,8 +17,8 @@ from benchmarks.store import Scan
 from benchmarks.whole_files import write_whole
 
 
-def write_guide(results: Path, published: bool = False) -> Path:
-    """Writes guide.md beside the tables.
+def write_guide(results: Path, published: bool = False, say: Callable[[str], object] = lambda problem: None) -> Path:
+    """Writes guide.md beside the tables. say: hears of every record that is not believed.
 
     Only of suites that compare methods: a smoke test says nothing of them, and the rows of a protocol, each set up as
     its own source says, are to be compared with what was published.
@@ -29,15 +31,23 @@ def write_guide(results: Path, published: bool = False) -> Path:
             _relative(suite.records, home),
             gather(suite.grid, suite.scan),
         )
-        for suite in recorded_suites(results, published)
+        for suite in recorded_suites(results, published, say)
         if suite.grid.suite.kind == "benchmark"
     ]
     return write_whole(home / "guide.md", guide(evidence))
 
 
-def write_index(results: Path, published: bool = False, more: list[PageSuite] | None = None) -> Path:
-    """Writes index.html beside the tables: every suite with records, and `more` that are files of one's own."""
-    suites = [PageSuite.of(suite.grid, suite.scan) for suite in recorded_suites(results, published)]
+def write_index(
+    results: Path,
+    published: bool = False,
+    more: list[PageSuite] | None = None,
+    say: Callable[[str], object] = lambda problem: None,
+) -> Path:
+    """Writes index.html beside the tables: every suite with records, and `more` that are files of one's own.
+
+    say: hears of every record that is not believed.
+    """
+    suites = [PageSuite.of(suite.grid, suite.scan) for suite in recorded_suites(results, published, say)]
     title = "Published results" if published else "Leaderboards"
     return write_page(_home(results, published), [*suites, *(more or [])], title)
 
@@ -47,6 +57,22 @@ def own_file(suite: str, grid: Grid, scan: Scan, changes: list[str] | None) -> l
     if suite in suite_names() and not changes:
         return []
     return [PageSuite.of(grid, scan, arguments=[suite, *(part for c in changes or [] for part in ("--set", c))])]
+
+
+def tables_folder(results: Path, suite: Suite, published: bool = False, plain: bool = True) -> Path:
+    """Where tables and plots of `suite` are written.
+
+    A selection has a folder of its own, so that neither it nor the whole suite takes the other's plots. Published
+    tables are written in their place only as they are committed: the whole suite, `plain`, that is with the usual
+    columns and plots; any other view of published records is the reader's.
+    """
+    if published and plain and not suite.selection:
+        return results / "published" / suite.name
+    view = "published" if published else ""
+    if suite.selection:
+        view += ("-" if view else "") + hashlib.sha256(suite.selection.encode()).hexdigest()[:8]
+    home = _home(results, published=False)
+    return home / f"{suite.name}@{view}" if view else home
 
 
 def _home(results: Path, published: bool) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,14 @@ class Recorded:
     records: Path
 
 
-def recorded_suites(results: Path, published: bool = False) -> Iterator[Recorded]:
+def recorded_suites(
+    results: Path, published: bool = False, say: Callable[[str], object] = lambda problem: None
+) -> Iterator[Recorded]:
     """The suites with records of their cells under `results`/runs, or under `results`/published, by name.
 
     A suite that was a file of one's own is not found here: only its name is known. Published records count by
-    scenario, method and seed, so that they stay readable when settings gain fields.
+    scenario, method and seed, so that they stay readable when settings gain fields. say: hears of every record that is
+    not believed.
     """
     if published:
         folders = {path.parent.name: path for path in sorted(results.glob("published/*/records/"))}
@@ -39,5 +42,7 @@ def recorded_suites(results: Path, published: bool = False) -> Iterator[Recorded
         scan = Store(records).scan()
         if published:
             scan = matched_by_name(grid, scan)
+        for problem in scan.problems:
+            say(problem)
         if grid.records(scan):
             yield Recorded(grid, scan, results / "published" / name if published else results / "leaderboards", records)

@@ -19,7 +19,7 @@ from benchmarks.gate.rules import make_rules
 from benchmarks.grid import make_grid
 from benchmarks.record import Counts, Flops, Memory, RunRecord
 from benchmarks.store import Store
-from tests.benchmarks.test_report_fixtures import planted
+from tests.benchmarks.test_report_fixtures import planted, planted_cell
 
 DOMAIN, CLASS = "split-digits/domain", "split-digits/class"
 TOTAL = 1000
@@ -39,13 +39,12 @@ def run_of(
         rows = [[n if j < i else None for j, n in enumerate(row)] for i, row in enumerate(rows)]
     counts = Counts(correct=rows, total=[[None if n is None else TOTAL for n in row] for row in rows])
     reason = {"unseen tasks": "class-incremental"} if scenario == CLASS else {}
-    blank = [[None if n is None else 50 for n in row] for row in rows]
-    record = planted(method, seed, blank, scenario=scenario, not_evaluated=reason)
-    own: dict = {"matrix": counts}
-    own["scenario_manifest"] = record.scenario_manifest | {"test_sizes": [TOTAL] * 3}
+    record = planted(method, seed, scenario=scenario)
+    manifest = record.scenario_manifest | {"test_sizes": [TOTAL] * 3}
     # no two runs take the same seconds
     clock = zlib.crc32(repr((seed, lost, scenario, method, shake, sorted(changes))).encode())
-    own["seconds"] = record.seconds | {"evaluate": clock % 10**6 / 1e4}
+    own = {"matrix": counts, "not_evaluated": reason, "scenario_manifest": manifest}
+    own |= {"seconds": record.seconds | {"evaluate": clock % 10**6 / 1e4}}
     return record.model_copy(update=own | changes)
 
 
@@ -337,25 +336,19 @@ def test_a_challenger_is_a_file_a_folder_or_a_method(tmp_path):
 
 def test_a_method_is_judged_on_the_champion_s_scenarios_and_seeds(tmp_path):
     """Its records are found by what the suite settles now, and of those only the cells that the champion has."""
-    changes = ["scenario.tasks=3"]
-    cells = make_grid(load_suite("digits", ["er"], [DOMAIN, CLASS], [0, 1, 2], changes)).cells
+    cells = make_grid(load_suite("digits", ["er"], [DOMAIN, CLASS], [0, 1, 2])).cells
     store = Store(tmp_path / "runs" / "digits")
-
-    def stored(cell) -> RunRecord:
-        own = {"settings": cell.identity_settings(), "identity": cell.identity}
-        return run_of(cell.seed, scenario=cell.scenario_name).model_copy(update=own)
-
     # the champion has two seeds of one scenario and three of the other
-    held = [stored(c) for c in cells if c.scenario_name == DOMAIN or c.seed < 2]
+    held = [planted_cell(c) for c in cells if c.scenario_name == DOMAIN or c.seed < 2]
     promote(side(held), tmp_path / "er.json")
     for record in held[1:]:
         store.save(record)
-    verdict, text = run_gate(tmp_path / "er.json", "er", make_rules(), results_dir=tmp_path, changes=changes)
+    verdict, text = run_gate(tmp_path / "er.json", "er", make_rules(), results_dir=tmp_path)
     assert verdict.verdict == "refused"
     assert "has 4 of the 5 cells of er" in text
     assert f"first {held[0].scenario} er seed {held[0].seed}" in text
     store.save(held[0])
-    verdict, _ = run_gate(tmp_path / "er.json", "er", make_rules(), results_dir=tmp_path, changes=changes)
+    verdict, _ = run_gate(tmp_path / "er.json", "er", make_rules(), results_dir=tmp_path)
     assert verdict.verdict == "pass"
     assert {f.scenario: f.seeds for f in verdict.findings} == {DOMAIN: 3, CLASS: 2}
 

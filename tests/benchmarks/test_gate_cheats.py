@@ -12,7 +12,8 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.config import identity_of
 from benchmarks.gate.champion import promote
-from tests.benchmarks.test_gate import DOMAIN, run_of, runs, side
+from benchmarks.record import RunRecord
+from tests.benchmarks.test_gate import DOMAIN, run_of, side
 
 Records = list[dict[str, Any]]
 Forge = Callable[[Records], Records]
@@ -32,15 +33,21 @@ def ended(monkeypatch, capsys) -> Callable[..., tuple[int, str]]:
     return run
 
 
+def ordered(seed: int, lost: float = 0.0) -> RunRecord:
+    """A record whose manifest says the class order too."""
+    manifest = run_of(seed).scenario_manifest | {"class_order": [0, 1]}
+    return run_of(seed, lost, scenario_manifest=manifest)
+
+
 @pytest.fixture
 def champion(tmp_path):
-    promote(runs(), tmp_path / "er.json")
+    promote(side([ordered(seed) for seed in range(5)]), tmp_path / "er.json")
     return tmp_path / "er.json"
 
 
 def forged(path, forge: Forge):
     """A champion's document at `path` whose records, an honest challenger's at first, went through `forge`."""
-    honest = [json.loads(run_of(seed, 0.005).to_json()) for seed in range(5)]
+    honest = [json.loads(ordered(seed, 0.005).to_json()) for seed in range(5)]
     records = forge(honest)
     document = {"champion_version": 1, "name": "er", "suite": "digits"}
     document |= {"scenarios": {DOMAIN: sorted({r["seed"] for r in records})}, "records": records}
@@ -125,7 +132,7 @@ def champions_own(change: Callable[[dict[str, Any]], object]) -> Forge:
     """The champion's records, changed."""
 
     def forge(records: Records) -> Records:
-        return each(change)([json.loads(run_of(record["seed"]).to_json()) for record in records])
+        return each(change)([json.loads(ordered(record["seed"]).to_json()) for record in records])
 
     return forge
 
@@ -135,7 +142,7 @@ CHEATS: dict[str, tuple[Forge, str]] = {
     "the same with other seconds": (under_five_seeds(("seconds",)), "equal counts in every cell"),
     "two best of five seeds": (lambda records: records[3:], "lacks seeds of the champion: 0, 1, 2"),
     "seeds of its own choice": (
-        lambda _: [json.loads(run_of(seed, 0.005).to_json()) for seed in range(5, 10)],
+        lambda _: [json.loads(ordered(seed, 0.005).to_json()) for seed in range(5, 10)],
         "lacks seeds of the champion: 0, 1, 2, 3, 4",
     ),
     "other data in seeds 1-4": (
@@ -143,7 +150,11 @@ CHEATS: dict[str, tuple[Forge, str]] = {
         "seeds 1, 2, 3, 4: other data: data_checksum c0ffee of the champion, 0ther of the challenger",
     ),
     "other data": (each(lambda r: r["scenario_manifest"].update(data_checksum="0ther")), "other data: data_checksum"),
-    "no checksum": (each(lambda r: r["scenario_manifest"].pop("data_checksum"), 2), "does not say data_checksum"),
+    "no checksum": (each(lambda r: r["scenario_manifest"].pop("data_checksum"), 2), "data_checksum is missing"),
+    "no class order": (
+        each(lambda r: r["scenario_manifest"].pop("class_order"), 2),
+        f"{DOMAIN}, seed 2: the challenger's manifest does not say class_order",
+    ),
     "other classes": (
         each(lambda r: r["scenario_manifest"].update(classes=[[2, 3]] * 3), 3),
         f"{DOMAIN}, seed 3: other data: classes",
@@ -349,8 +360,7 @@ def test_a_wrong_request_is_no_verdict(ended, champion, tmp_path, words, sentenc
 
 def test_side_by_side_in_one_file_is_no_challenger(ended, tmp_path, champion):
     """Two records of one place, whatever their settings."""
-    twice = side([run_of(s) for s in range(5)])
-    promote(twice, tmp_path / "new.json")
+    promote(side([ordered(s) for s in range(5)]), tmp_path / "new.json")
     document = json.loads((tmp_path / "new.json").read_text())
     document["records"].append(document["records"][2])
     (tmp_path / "new.json").write_text(json.dumps(document))

@@ -29,7 +29,7 @@ from benchmarks.report.page.suite import seed_selection, selection
 from benchmarks.report.recorded import recorded_suites
 from benchmarks.store import Store
 from metrics import paired_difference
-from tests.benchmarks.test_report_fixtures import PLAIN, RecordedGrid, planted, recorded, shifted
+from tests.benchmarks.test_report_fixtures import PLAIN, RecordedGrid, planted, planted_cell, recorded, shifted
 
 GOLDEN = Path(__file__).parent / "golden"
 METHODS = {"finetune": 0, "joint": 12, "ewc": 2, "er": 8, "gem": 9, "lwf": 4}
@@ -314,8 +314,7 @@ def test_page_without_a_suite_says_what_to_run(tmp_path):
 def digits_record(**changes: Any) -> RunRecord:
     """A record of a cell that suite digits has."""
     cell = make_grid(load_suite("digits", ["er"], ["split-digits/domain"], [0])).cells[0]
-    record = planted("er", 0)
-    return record.model_copy(update={"settings": cell.identity_settings(), "identity": cell.identity} | changes)
+    return planted_cell(cell, **changes)
 
 
 def test_suites_with_runs_are_those_whose_records_are_there(tmp_path):
@@ -334,8 +333,7 @@ def test_the_guide_is_of_suites_that_compare_methods(tmp_path):
     cells = {name: make_grid(load_suite(name, [method], seeds=[0])).cells[0] for name, method in
              {"digits": "er", "vdv2022_splitmnist": "er", "cifar-smoke": "er"}.items()}  # fmt: skip
     for name, cell in cells.items():
-        names = {"scenario": cell.scenario_name, "settings": cell.identity_settings(), "identity": cell.identity}
-        Store(tmp_path / "runs" / name).save(planted("er", 0).model_copy(update=names))
+        Store(tmp_path / "runs" / name).save(planted_cell(cell))
     text, page = write_guide(tmp_path).read_text(), write_index(tmp_path).read_text()
     assert "digits" in text
     for left_out in ("vdv2022_splitmnist", "cifar-smoke"):

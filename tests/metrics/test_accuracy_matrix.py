@@ -151,3 +151,12 @@ def test_prints_as_an_aligned_table():
         ]
     )
     assert repr(matrix) == "AccuracyMatrix(2 tasks, rows recorded: [1, 2])"
+
+
+@pytest.mark.parametrize("total", [2**53 + 1, 2**63, 2**70])
+def test_totals_that_do_not_add_up_in_64_bits_are_refused(total):
+    with pytest.raises(ValueError, match=rf"row 1, task 1: a total of {total}"):
+        AccuracyMatrix(1).record_row(1, [(0, total)])
+    matrix = AccuracyMatrix(1)
+    matrix.record_row(1, [(2**53, 2**53)])
+    assert matrix[1, 0] == 1.0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.grid import Grid
+from benchmarks.report.leaderboard import name_of
 from benchmarks.store import Scan
 from benchmarks.whole_files import write_whole
 
@@ -30,7 +31,7 @@ def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = 
     from benchmarks.report.plots.page import Picture, page
     from benchmarks.report.plots.scene import make_scenes
 
-    name = grid.suite.name
+    name = name_of(grid.suite)
     images = folder / f"{name}.plots"
     scenes = make_scenes(grid, scan, counted)
     written: list[Path] = []

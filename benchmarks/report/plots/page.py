@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from benchmarks.config import Suite
+from benchmarks.report.leaderboard import name_of
 from benchmarks.report.markdown import escape
 from benchmarks.report.plots.scene import Scene
 
@@ -32,8 +33,9 @@ class Picture:
 def page(suite: Suite, scenes: Sequence[Scene], pictures: Mapping[str, Sequence[Picture]]) -> str:
     """The whole document, ending in a newline."""
     smoke = " (smoke test, not a result)" if suite.kind == "smoke" else ""
-    parts = [f"# {escape(suite.title)}: plots{smoke}"]
-    parts.append(f"The numbers stand in [{escape(suite.name)}.md]({quote(suite.name)}.md).")
+    only = f" (only {escape(suite.selection)})" if suite.selection else ""
+    parts = [f"# {escape(suite.title)}: plots{smoke}{only}"]
+    parts.append(f"The numbers stand in [{escape(name_of(suite))}.md]({quote(name_of(suite))}.md).")
     parts.append("\n".join(f"- {escape(line)}" for line in READING))
     for scene in scenes:
         parts.append(f"## {escape(scene.heading)}")

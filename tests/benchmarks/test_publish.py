@@ -1,0 +1,89 @@
+"""Publishing: whole or not at all, inside its folder, of one data set a scenario."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import publish
+from benchmarks.config import SettingsError, load_suite
+from benchmarks.grid import make_grid
+from benchmarks.publish import publish_suite
+from benchmarks.store import Scan
+from tests.benchmarks.helpers import suite_file
+from tests.benchmarks.test_report_fixtures import planted_cell
+
+
+@pytest.fixture
+def grid(tmp_path):
+    return make_grid(load_suite(str(suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 10}}", seeds=2))))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(publish, "write_plots", lambda *_: [])
+
+
+def scan_of(grid, **changes) -> Scan:
+    return Scan({cell.identity: planted_cell(cell, **changes) for cell in grid.cells})
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_suite_takes_the_place_of_its_older_self_and_of_nothing_else(grid, tmp_path):
+    published = tmp_path / "published"
+    (published / "other").mkdir(parents=True)
+    (published / "other" / "other.md").write_text("kept")
+    (published / "guide.md").write_text("kept")
+    (published / "tiny").mkdir()
+    (published / "tiny" / "old.md").write_text("gone")
+    folder = publish_suite(grid, scan_of(grid), published)
+    assert folder == published / "tiny"
+    assert len(list((folder / "records").glob("*.json"))) == 4
+    assert "old.md" not in contents(folder)
+    assert sorted(p.name for p in published.iterdir()) == ["guide.md", "other", "tiny"]
+    assert contents(published / "other") == {"other.md": b"kept"}
+
+
+@pytest.mark.parametrize("step", ["write_report", "write_plots"])
+def test_where_it_fails_the_old_one_stays(grid, tmp_path, monkeypatch, step):
+    published = tmp_path / "published"
+    before = contents(publish_suite(grid, scan_of(grid), published))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(publish, step, full)
+    with pytest.raises(OSError, match="No space left"):
+        publish_suite(grid, scan_of(grid, seconds={"total": 9.0}), published)
+    assert contents(published / "tiny") == before
+    assert [p.name for p in published.iterdir()] == ["tiny"]
+
+
+def test_what_a_killed_one_left_is_put_right(grid, tmp_path):
+    published = tmp_path / "published"
+    publish_suite(grid, scan_of(grid), published).rename(published / ".tiny.old")
+    (published / ".tiny.new").mkdir()
+    publish_suite(grid, scan_of(grid), published)
+    assert [p.name for p in published.iterdir()] == ["tiny"]
+
+
+def test_records_of_different_data_are_not_published_together(grid, tmp_path):
+    scan = scan_of(grid)
+    record = scan.records[grid.cells[0].identity]
+    manifest = record.scenario_manifest | {"data_checksum": "0ther"}
+    scan.records[record.identity] = record.model_copy(update={"scenario_manifest": manifest})
+    with pytest.raises(SettingsError, match=r"split: records of different data \(checksums 0ther, c0ffee\)"):
+        publish_suite(grid, scan, tmp_path / "published")
+    assert not (tmp_path / "published").exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../runs", "a/b"])
+def test_a_suite_s_folder_lies_inside(grid, tmp_path, name):
+    published = tmp_path / "published"
+    before = contents(publish_suite(grid, scan_of(grid), published))
+    path_named = grid.suite.model_copy(update={"name": name})
+    with pytest.raises(ValueError, match="no name of a suite"):
+        publish_suite(type(grid)(path_named, grid.cells, {}), scan_of(grid), published)
+    assert contents(published / "tiny") == before
