@@ -93,12 +93,18 @@ def provenance(champion: Entrant, challenger: Entrant, run_again: list[str]) -> 
 
 
 def _code_notes(old: list[RunRecord], new: list[RunRecord]) -> list[str]:
-    """Files that decide the cells and are not the same on both sides, where the records tell."""
+    """Files that decide the cells and differ between the sides, or within one, where the records tell."""
+    notes = []
     one, other = _sources(old), _sources(new)
-    if not one or not other:
-        return []
-    files = sorted(file for file in one.keys() | other.keys() if one.get(file) != other.get(file))
-    return [f"code that decides the cells differs: {', '.join(files)}"] if files else []
+    for role, own in (("champion", one), ("challenger", other)):
+        mixed = sorted(file for file, hashes in own.items() if len(hashes) > 1)
+        if mixed:
+            notes.append(f"the {role}'s records were made by several versions of {', '.join(mixed)}")
+    if one and other:
+        files = sorted(file for file in one.keys() | other.keys() if one.get(file) != other.get(file))
+        if files:
+            notes.append(f"code that decides the cells differs: {', '.join(files)}")
+    return notes
 
 
 def _sources(records: Iterable[RunRecord]) -> dict[str, set[str]]:

@@ -249,6 +249,18 @@ def test_seconds_of_different_machines_do_not_compare():
         verdict_of(elsewhere, make_rules(max_seconds_growth=0.1))
 
 
+def test_other_code_is_named_by_its_files():
+    """What a record says of the source that decided it; a change of the evaluation is one to look at."""
+    here = {"methods/er.py": "a", "benchmarks/evaluate.py": "b"}
+    there = here | {"benchmarks/evaluate.py": "c"}
+    champion = side([run_of(s, source=here) for s in range(5)])
+    challenger = side([run_of(s, 0.001, source=there if s else here) for s in range(5)])
+    notes = verdict_of(challenger, champion=champion).notes
+    assert "code that decides the cells differs: benchmarks/evaluate.py" in notes
+    assert "the challenger's records were made by several versions of benchmarks/evaluate.py" in notes
+    assert not any("code" in note for note in verdict_of(runs(0.001), champion=champion).notes)
+
+
 # ---- files ---------------------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,17 @@ def real() -> Entrant:
     return side([run_cell(cell) for cell in cells("er", seeds=2)])
 
 
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Cells run here and not in a worker, whose start takes longer than they do; the README's commands start one."""
+
+    def run(cells, folder, data_root, devices):
+        for cell in cells:
+            yield Store(folder).save(run_cell(cell, data_root, devices[0]))
+
+    monkeypatch.setattr("benchmarks.gate.rerun.run_local", run)
+
+
 def edited(record: RunRecord, images: int, **environment) -> RunRecord:
     """`record` with `images` fewer right answers of the first task at the end."""
     rows = [list(row) for row in record.matrix.correct]
@@ -42,7 +53,7 @@ def with_seed_0(entrant: Entrant, record: RunRecord) -> Entrant:
 
 
 def test_cells_run_again_are_equal_bit_for_bit_and_an_edited_count_is_found(real):
-    """Both seeds in a process of their own; one is as its record says, of the other a single image was added."""
+    """Both seeds are run; one is as its record says, of the other a single image was taken."""
     (own,) = real.records.values()
     with pytest.raises(SettingsError) as error:
         run_again(with_seed_0(real, edited(own[0], 1)), 2, None, ["cpu"])
@@ -51,15 +62,7 @@ def test_cells_run_again_are_equal_bit_for_bit_and_an_edited_count_is_found(real
     assert "counts differ by up to 1 images of a task and 1 of all tasks, on the same hardware" in problem
 
 
-def test_sentences_of_what_was_run_again(real, monkeypatch):
-    (own,) = real.records.values()
-
-    def finished(cells, folder, data_root, devices):
-        for cell in cells:
-            Store(folder).save(own[cell.seed])
-            yield cell
-
-    monkeypatch.setattr("benchmarks.gate.rerun.run_local", finished)
+def test_sentences_of_what_was_run_again(real):
     said = run_again(real, 1, None, ["cpu"])
     assert said[0].endswith("equal bit for bit")
     assert said[1] == "1 of the challenger's 2 cells were run again here; the others rest on records"
