@@ -437,14 +437,36 @@ def gate(
     json: Annotated[Path | None, typer.Option("--json", help="write the verdict here")] = None,
     summary: Annotated[Path | None, typer.Option("--summary", help="append it here as markdown")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="write it here as JUnit XML")] = None,
+    inconclusive_ok: Annotated[
+        bool, typer.Option("--inconclusive-ok", help="exit 0, not 3, where more seeds are needed to say")
+    ] = False,
+    rerun: Annotated[
+        int, typer.Option("--rerun", min=0, help="run this many of the challenger's cells here and compare")
+    ] = 0,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    data_root: DataRoot = None,
 ) -> None:
-    """Judge a challenger against its champion: exit 0 pass, 1 fail, 2 inconclusive or not comparable."""
+    """Judge a challenger against its champion: exit 0 pass, 1 fail, 2 refused or wrongly asked, 3 inconclusive."""
     from benchmarks.gate.command import run_gate
     from benchmarks.gate.rules import make_rules
 
     rules = make_rules(max_acc_drop, max_fm, max_bwt_drop, max_flops_growth, max_seconds_growth, drops, limits, growths)
     outputs = {"--json": json, "--summary": summary, "--junit": junit}
-    verdict, text = run_gate(champion, challenger, rules, suite, results_dir, _list(scenarios), changes, outputs)
+    verdict, text = run_gate(
+        champion,
+        challenger,
+        rules,
+        suite,
+        results_dir,
+        _list(scenarios),
+        changes,
+        outputs,
+        inconclusive_ok,
+        rerun,
+        _path(data_root),
+        _devices(workers, gpus) if rerun else None,
+    )
     out.print(text, markup=False)
     raise typer.Exit(verdict.exit_code)
 

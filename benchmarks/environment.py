@@ -34,7 +34,7 @@ def _git(*arguments: str) -> str:
 
 @lru_cache
 def environment(device: str) -> dict[str, Any]:
-    """Versions, hardware, thread count and commit, for the record."""
+    """Versions, hardware, instruction set, thread count and commit, for the record."""
     packages = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
     versions = {"python": platform.python_version()}
     for name in packages:
@@ -49,6 +49,8 @@ def environment(device: str) -> dict[str, Any]:
         "hardware": hardware(device),
         "device": device.split(":")[0],
         "threads": torch.get_num_threads(),
+        # of torch's own kernels; processors of one name may differ in it, and results with it
+        "instructions": torch.backends.cpu.get_cpu_capability(),
     }
 
 

@@ -62,7 +62,9 @@ def test_gate_commands(tmp_path):
         words = [sys.executable, *shlex.split(line)[1:]]
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    assert "pass" in (tmp_path / "verdict.md").read_text().lower()
+    verdict = (tmp_path / "verdict.md").read_text()
+    assert "### Gate: pass" in verdict
+    assert "equal bit for bit" in verdict
 
 
 def test_the_workflow_to_copy_uses_commands_that_exist():

@@ -14,13 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from benchmarks.config import SettingsError, identity_of, load_suite, nearest
+from benchmarks.config import SettingsError, load_suite, nearest
 from benchmarks.grid import make_grid
-from benchmarks.record import SCHEMA, RunRecord
+from benchmarks.record import RecordError, RunRecord, read_json
 from benchmarks.store import Store
 from benchmarks.whole_files import write_whole
 
@@ -53,7 +50,12 @@ class Entrant:
         if problems:
             raise SettingsError(problems)
         kept = {s: own for s, own in self.records.items() if any(fnmatchcase(s, p) for p in patterns)}
-        return Entrant(self.name, self.where, self.suite, kept)
+        return replace(self, records=kept)
+
+    def of_seeds(self, seeds: dict[str, list[int]]) -> Entrant:
+        """Narrowed to these seeds of each scenario, of those that it has."""
+        kept = {s: {k: r for k, r in own.items() if k in seeds.get(s, [])} for s, own in self.records.items()}
+        return replace(self, records=kept)
 
     def to_json(self) -> str:
         """The champion document of these records, a line each."""
@@ -72,25 +74,33 @@ class Entrant:
 def load_champion(path: Path) -> Entrant:
     """Reads a champion's file. Raises SettingsError that says what is wrong with it."""
     try:
-        document = json.loads(path.read_text())
+        document = read_json(path)
     except FileNotFoundError:
         there = ", ".join(sorted(p.name for p in path.parent.glob("*.json"))) or "no champion"
         raise SettingsError([f"no champion at {path}; {path.parent} has {there}; `promote` makes one"]) from None
-    except (OSError, ValueError) as error:
-        raise SettingsError([f"{path} is no JSON document: {error}"]) from None
+    except (OSError, RecordError) as error:
+        raise SettingsError([f"cannot read the champion {path}: {error}"]) from None
     version = document.get("champion_version") if isinstance(document, dict) else None
-    if version != CHAMPION_VERSION:
+    if type(version) is not int or version != CHAMPION_VERSION:
         raise SettingsError(
             [f"{path} is no champion of version {CHAMPION_VERSION} (champion_version {version!r}); `promote` makes one"]
         )
+    name, suite = document.get("name"), document.get("suite")
+    if not isinstance(name, str) or not isinstance(suite, str | None):
+        raise SettingsError([f"{path} says name {name!r} and suite {suite!r}: both are texts, suite may be null"])
     problems: list[str] = []
     listed = document.get("records")
     if not isinstance(listed, list) or not listed:
         raise SettingsError([f"{path} holds no records"])
-    records = [_record(item, f"{path}, record {i}", problems) for i, item in enumerate(listed)]
+    records = []
+    for i, item in enumerate(listed):
+        try:
+            records.append(RunRecord.from_document(item))
+        except RecordError as error:
+            problems.append(f"{path}, record {i}: {error}")
     if problems:
         raise SettingsError(problems)
-    entrant = _entrant(str(document.get("name")), str(path), document.get("suite"), [r for r in records if r])
+    entrant = _entrant(name, str(path), suite, records)
     if document.get("scenarios") != entrant.scenarios:
         raise SettingsError([f"{path} says it has {document.get('scenarios')}, its records are {entrant.scenarios}"])
     return entrant
@@ -136,8 +146,8 @@ def promote(challenger: Entrant, path: Path) -> Path | None:
     if path.exists():
         load_champion(path)
         folder = path.parent / PREVIOUS
-        numbers = [int(p.stem.rpartition(".")[2]) for p in folder.glob(f"{path.stem}.*.json")]
-        kept = folder / f"{path.stem}.{max(numbers, default=0) + 1}.json"
+        numbers = [p.stem.rpartition(".")[2] for p in folder.glob(f"{path.stem}.*.json")]
+        kept = folder / f"{path.stem}.{max((int(n) for n in numbers if n.isdecimal()), default=0) + 1}.json"
         write_whole(kept, path.read_text(), to_disk=True)
     write_whole(path, challenger.to_json(), to_disk=True)
     return kept
@@ -202,25 +212,3 @@ def _entrant(name: str, where: str, suite: str | None, records: Iterable[RunReco
     if problems:
         raise SettingsError(problems)
     return Entrant(name, where, suite, by_scenario)
-
-
-def _record(document: Any, place: str, problems: list[str]) -> RunRecord | None:
-    """The record, checked as the store checks one; what is wrong with it goes to `problems`."""
-    version = document.get("record_version") if isinstance(document, dict) else None
-    if version != SCHEMA:
-        problems.append(f"{place}: not a record of version {SCHEMA} (record_version {version!r})")
-        return None
-    try:
-        record = RunRecord.model_validate(document)
-        record.matrix.matrix()
-    except ValidationError as error:
-        first = error.errors()[0]
-        problems.append(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
-        return None
-    except ValueError as error:
-        problems.append(f"{place}: {error}")
-        return None
-    if identity_of(record.settings) != record.identity:
-        problems.append(f"{place}: its settings do not hash to its identity: edited by hand?")
-        return None
-    return record

@@ -1,46 +1,128 @@
-"""`git diff --name-only A...B | python -m benchmarks.gate.changes`: which champions a change concerns.
+"""`git diff --name-only --no-renames A...B | python -m benchmarks.gate.changes`: which champions a change concerns.
 
-Prints a line for each champion whose method's code is among the changed paths: the champion's file, its method, suite,
-scenarios and seeds, separated by tabs. A file of methods/ that is no single method's own (base.py, buffer.py) concerns
-every method; the list of methods (__init__.py) none. CI runs the methods named and puts each through the gate.
+Prints a line for each champion whose cells the change may decide otherwise: the champion's file, its method, suite,
+scenarios and seeds, separated by tabs. CI runs the methods named and puts each through the gate. A champion whose file
+the change removes has a line on the error stream: nothing is left to compare with. Exit 2 where a champion is broken.
 """
 
 from __future__ import annotations
 
+import ast
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
+from benchmarks.config import SUITES, SettingsError, read_yaml
 from benchmarks.gate.champion import Entrant, load_champion
 from methods import METHODS
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 CHAMPIONS = Path("results/champions")
+WHOLE = ("models/", "scenarios/", "metrics/", "benchmarks/")
+"""Folders of which every file counts, code and data."""
+NEVER = (
+    "benchmarks/suites/",  # by name instead
+    *(f"benchmarks/{views}/" for views in ("contract", "cost", "gate", "ledger", "report")),
+)
+"""Among these what is made of records, or without running."""
+LOCK = "requirements.lock"
 
 
-def changed_methods(paths: Iterable[str]) -> list[str]:
-    """Names of the methods that a change of these files (relative to the repository) concerns, in METHODS' order."""
-    changed = {path for path in paths if path.startswith("methods/") and path.endswith(".py")} - {"methods/__init__.py"}
-    own = {name: cls.__module__.replace(".", "/") + ".py" for name, cls in METHODS.items()}
-    if changed - set(own.values()):
-        return list(METHODS)
-    return [name for name, path in own.items() if path in changed]
+def concerns(champion: Entrant, path: Path, changed: Collection[str]) -> bool:
+    """Whether a change of these files (relative to the repository) may change a cell of the champion at `path`.
+
+    Takes rather too many than too few: all code that any cell runs through, the champion's method with what it imports
+    from methods/, its suite with those that it is like, the lock file, and the champion's own file.
+    """
+    own = {_relative(path), LOCK, *_suite_files(champion.suite), *method_files(_methods(champion))}
+    return any(
+        file in own or (file.startswith(WHOLE) and not file.startswith(NEVER) and not file.endswith(".md"))
+        for file in changed
+    )
 
 
-def champions_of(methods: Iterable[str], folder: Path) -> Iterator[tuple[Path, str, Entrant]]:
-    """File, method and records of each champion in `folder` of one of these methods. Raises SettingsError."""
-    wanted = set(methods)
+def method_files(names: Collection[str]) -> set[str]:
+    """Files of methods/ that these methods import, directly or not, and the list of methods; all files of methods/ where
+    a method is not in the list."""
+    everything = {f"methods/{p.name}" for p in (ROOT / "methods").glob("*.py")}
+    if not set(names) <= set(METHODS):
+        return everything
+    # the package's own file imports every method: it counts, what it imports does not
+    found = {"methods/__init__.py"}
+    waiting = [METHODS[name].__module__.replace(".", "/") + ".py" for name in names]
+    while waiting:
+        file = waiting.pop()
+        if file not in found and (ROOT / file).is_file():
+            found.add(file)
+            waiting += [f"{m.replace('.', '/')}.py" for m in _imports(ROOT / file) if m.startswith("methods.")]
+    return found
+
+
+def champions_of(changed: Collection[str], folder: Path) -> Iterator[tuple[Path, Entrant]]:
+    """File and records of each champion in `folder` that the change concerns. Raises SettingsError."""
     for path in sorted(folder.glob("*.json")):
         champion = load_champion(path)
-        names = {r.settings["method"]["name"] for own in champion.records.values() for r in own.values()}
-        if names & wanted:
-            yield path, champion.name, champion
+        if concerns(champion, path, changed):
+            yield path, champion
+
+
+def removed_champions(changed: Collection[str], folder: Path) -> list[str]:
+    """Files among `changed` that were champions in `folder` and are no more."""
+    names = [file for file in changed if Path(file).parent == Path(_relative(folder)) and file.endswith(".json")]
+    return [file for file in names if not (folder / Path(file).name).exists()]
 
 
 def main(folder: Path = CHAMPIONS) -> None:
-    methods = changed_methods(line.strip() for line in sys.stdin)
-    for path, method, champion in champions_of(methods, folder):
-        seeds = sorted({seed for own in champion.records.values() for seed in own})
-        print(path, method, champion.suite or "-", ",".join(champion.records), ",".join(map(str, seeds)), sep="\t")
+    changed = [line.strip() for line in sys.stdin]
+    for file in removed_champions(changed, folder):
+        print(f"{file} is removed: its method has nothing to be compared with", file=sys.stderr)
+    try:
+        for path, champion in champions_of(changed, folder):
+            seeds = sorted({seed for own in champion.records.values() for seed in own})
+            fields = (path, champion.name, champion.suite or "-", ",".join(champion.records), ",".join(map(str, seeds)))
+            print(*fields, sep="\t")
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _methods(champion: Entrant) -> set[str]:
+    return {r.settings["method"]["name"] for own in champion.records.values() for r in own.values()}
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """Modules that the file may import, at any depth of it: of `from a.b import c` both a.b and a.b.c."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # the folder is flat, so that a relative import is of it
+            module = ".".join([*(["methods"] if node.level else []), *([node.module] if node.module else [])])
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
+
+
+def _suite_files(suite: str | None) -> set[str]:
+    """The file of a suite by name or path, and of those that it is like."""
+    files: set[str] = set()
+    while suite:
+        path = Path(suite) if suite.endswith((".yaml", ".yml")) else SUITES / f"{suite}.yaml"
+        if _relative(path) in files:
+            break
+        files.add(_relative(path))
+        document = read_yaml(path.read_text()) if path.is_file() else None
+        suite = str(document["like"]) if isinstance(document, dict) and "like" in document else None
+    return files
+
+
+def _relative(path: Path) -> str:
+    """As git names it, where it lies in the repository."""
+    absolute = path.resolve()
+    return absolute.relative_to(ROOT).as_posix() if absolute.is_relative_to(ROOT) else path.as_posix()
 
 
 if __name__ == "__main__":

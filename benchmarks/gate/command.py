@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.config import SettingsError
-from benchmarks.gate.champion import find_challenger, load_champion, names_path, promote
+from benchmarks.gate.champion import Entrant, find_challenger, load_champion, names_path, promote
+from benchmarks.gate.comparable import check_entrant
 from benchmarks.gate.judge import Verdict, gate
 from benchmarks.gate.render import json_text, junit, markdown, terminal
 from benchmarks.gate.rules import Rule
@@ -24,22 +26,33 @@ def run_gate(
     scenarios: list[str] | None = None,
     changes: list[str] | None = None,
     outputs: dict[str, Path | None] | None = None,
+    inconclusive_ok: bool = False,
+    rerun: int = 0,
+    data_root: str | None = None,
+    devices: list[str] | None = None,
 ) -> tuple[Verdict, str]:
     """The verdict and its text for the terminal; writes the `outputs` asked for ({"--json": path, ...}).
 
     A method as challenger is looked for in the champion's suite unless `suite` names one, with the champion's scenarios
     and seeds. Where the two may not be compared the verdict is "refused", and is written all the same.
+    rerun: how many cells of the challenger are run again on `devices` and compared with their records.
     """
+    from benchmarks.gate.rerun import run_again
+
+    def again(entrant: Entrant) -> list[str]:
+        return run_again(entrant, rerun, data_root, devices or ["cpu"])
+
     try:
         holder = load_champion(champion)
         if scenarios is not None:
             holder = holder.only(scenarios)
         wanted = scenarios if names_path(challenger) else list(holder.records)
         other = find_challenger(challenger, suite or holder.suite, results_dir, wanted, holder.scenarios, changes)
-        verdict = gate(holder, other, rules)
+        verdict = gate(holder, other, rules, run_again=again if rerun else None)
     except SettingsError as error:
         reasons = tuple(problem.removeprefix("refused: ") for problem in error.problems)
         verdict = Verdict("refused", str(champion), challenger, refusal=reasons)
+    verdict = replace(verdict, inconclusive_ok=inconclusive_ok)
     for option, path in (outputs or {}).items():
         if path is not None:
             _write(option, path, RENDERERS[option](verdict))
@@ -56,8 +69,6 @@ def run_promote(
     changes: list[str] | None = None,
 ) -> str:
     """Makes the challenger the champion and says so. Raises SettingsError where its records could not be a champion's."""
-    from benchmarks.gate.comparable import check_entrant
-
     entrant = find_challenger(challenger, suite, results_dir, scenarios, seeds, changes)
     problems = check_entrant(entrant, "challenger")
     if problems:

@@ -6,17 +6,20 @@ Both sides are run records. Each rule is judged in each scenario, from counts; `
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from benchmarks.config import SettingsError
 from benchmarks.gate.champion import Entrant
-from benchmarks.gate.comparable import check_comparable, remarks
+from benchmarks.gate.comparable import check_comparable
+from benchmarks.gate.remarks import provenance, remarks
 from benchmarks.gate.rules import Rule
 from benchmarks.gate.statistics import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, mean, overall
 
 VERDICT_VERSION = 1
-EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 2, "refused": 2}
+EXIT_CODES = {"pass": 0, "fail": 1, "refused": 2, "inconclusive": 3}
+"""2 is also what a wrong command line ends with."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says. more_seeds: of an inconclusive one. refusal: why nothing was compared."""
+    """What the gate says. more_seeds: of an inconclusive one. refusal: why nothing was compared. notes: what the
+    records rest on and a reader should know. inconclusive_ok: an inconclusive one exits with 0."""
 
     verdict: Literal["pass", "fail", "inconclusive", "refused"]
     champion: str
@@ -56,16 +60,20 @@ class Verdict:
     more_seeds: int | None = None
     notes: tuple[str, ...] = ()
     refusal: tuple[str, ...] = ()
+    inconclusive_ok: bool = False
 
     @property
     def exit_code(self) -> int:
+        if self.verdict == "inconclusive" and self.inconclusive_ok:
+            return 0
         return EXIT_CODES[self.verdict]
 
     @property
     def headline(self) -> str:
         """The verdict in words."""
         if self.verdict == "inconclusive":
-            return f"inconclusive, run {seeds_text(self.more_seeds)} more seeds of both"
+            allowed = " (allowed by --inconclusive-ok)" if self.inconclusive_ok else ""
+            return f"inconclusive, run {seeds_text(self.more_seeds)} more seeds of both{allowed}"
         return self.verdict
 
     def document(self) -> dict[str, Any]:
@@ -74,9 +82,19 @@ class Verdict:
         return _without_nan(plain)
 
 
-def gate(champion: Entrant, challenger: Entrant, rules: list[Rule], alpha: float = ALPHA) -> Verdict:
-    """The verdict on `challenger`. Raises SettingsError where the two may not be compared, with every reason."""
+def gate(
+    champion: Entrant,
+    challenger: Entrant,
+    rules: list[Rule],
+    alpha: float = ALPHA,
+    run_again: Callable[[Entrant], list[str]] | None = None,
+) -> Verdict:
+    """The verdict on `challenger`, at the champion's seeds. Raises SettingsError where the two may not be compared, with
+    every reason. run_again: runs cells of a comparable challenger again and says how they came out (see `rerun`)."""
     check_comparable(champion, challenger, rules)
+    notes = remarks(champion, challenger)
+    challenger = challenger.of_seeds(champion.scenarios)
+    again = run_again(challenger) if run_again else []
     asked = [_ask(champion, challenger, scenario, rule) for scenario in champion.records for rule in rules]
     questions = [a.posed.question for a in asked if a.posed is not None]
     if not questions:
@@ -90,7 +108,7 @@ def gate(champion: Entrant, challenger: Entrant, rules: list[Rule], alpha: float
         f"{challenger.name} ({challenger.where})",
         findings,
         max((f.more_seeds or 0 for f in findings), default=0) if outcome == "inconclusive" else None,
-        tuple(remarks(champion, challenger)),
+        tuple(provenance(champion, challenger, again) + notes),
     )
 
 

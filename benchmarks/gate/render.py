@@ -64,8 +64,10 @@ def markdown(verdict: Verdict) -> str:
 
 
 def junit(verdict: Verdict) -> str:
-    """One test case for each rule in each scenario; what is inconclusive or n/a counts as skipped, a refusal as error."""
-    counts = {"failures": "fail", "skipped": "inconclusive n/a"}
+    """One test case for each rule in each scenario. A refusal is an error, what is n/a is skipped; what is inconclusive
+    is a failure of type "inconclusive", or skipped where that is allowed."""
+    counts = {"failures": "fail", "skipped": "n/a"}
+    counts["skipped" if verdict.inconclusive_ok else "failures"] += " inconclusive"
     attributes = {"name": "gate", "tests": str(len(verdict.findings) or 1), "errors": str(int(bool(verdict.refusal)))}
     for name, outcomes in counts.items():
         attributes[name] = str(sum(f.outcome in outcomes.split() for f in verdict.findings))
@@ -75,8 +77,9 @@ def junit(verdict: Verdict) -> str:
         names = {"classname": f"gate.{finding.scenario}", "name": finding.rule, "time": "0"}
         case = ElementTree.SubElement(suite, "testcase", names)
         message = _sentence(finding)
-        if finding.outcome == "fail":
-            ElementTree.SubElement(case, "failure", {"message": message, "type": "gate"}).text = message
+        if finding.outcome in counts["failures"].split():
+            kind = {"message": message, "type": "gate" if finding.outcome == "fail" else "inconclusive"}
+            ElementTree.SubElement(case, "failure", kind).text = message
         elif finding.outcome != "pass":
             ElementTree.SubElement(case, "skipped", {"message": message})
         else:
@@ -85,6 +88,8 @@ def junit(verdict: Verdict) -> str:
         case = ElementTree.SubElement(suite, "testcase", {"classname": "gate", "name": "comparable", "time": "0"})
         reasons = "\n".join(verdict.refusal)
         ElementTree.SubElement(case, "error", {"message": verdict.refusal[0], "type": "refused"}).text = reasons
+    if verdict.notes:
+        ElementTree.SubElement(suite, "system-out").text = "\n".join(verdict.notes)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 

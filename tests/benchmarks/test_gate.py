@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -15,7 +17,7 @@ from benchmarks.gate.judge import gate
 from benchmarks.gate.render import junit, markdown, terminal
 from benchmarks.gate.rules import make_rules
 from benchmarks.grid import make_grid
-from benchmarks.record import Counts, Flops, RunRecord
+from benchmarks.record import Counts, Flops, Memory, RunRecord
 from benchmarks.store import Store
 from tests.benchmarks.test_report_fixtures import planted, planted_cell
 
@@ -39,7 +41,10 @@ def run_of(
     reason = {"unseen tasks": "class-incremental"} if scenario == CLASS else {}
     record = planted(method, seed, scenario=scenario)
     manifest = record.scenario_manifest | {"test_sizes": [TOTAL] * 3}
+    # no two runs take the same seconds
+    clock = zlib.crc32(repr((seed, lost, scenario, method, shake, sorted(changes))).encode())
     own = {"matrix": counts, "not_evaluated": reason, "scenario_manifest": manifest}
+    own |= {"seconds": record.seconds | {"evaluate": clock % 10**6 / 1e4}}
     return record.model_copy(update=own | changes)
 
 
@@ -78,7 +83,7 @@ def noisy(*nudges: int) -> Entrant:
         (runs(0.005), "pass", 0),
         (runs(0.04), "fail", 1),
         (runs(0.3), "fail", 1),
-        (noisy(0, 40, -60, 35, -45), "inconclusive", 2),
+        (noisy(0, 40, -60, 35, -45), "inconclusive", 3),
     ],
     ids=["equal", "better", "a little worse", "worse by twice the margin", "much worse", "noisy"],
 )
@@ -86,6 +91,7 @@ def test_truth_table(challenger, expected, code):
     verdict = verdict_of(challenger)
     assert (verdict.verdict, verdict.exit_code) == (expected, code)
     assert (verdict.more_seeds is None) == (expected != "inconclusive")
+    assert replace(verdict, inconclusive_ok=True).exit_code == (0 if expected == "inconclusive" else code)
 
 
 def test_each_rule_has_estimate_interval_and_margin():
@@ -113,16 +119,15 @@ def test_differences_are_paired_by_seed():
     champion = side([run_of(s, 0.0, shake=10) for s in range(5)])
     challenger = side([run_of(s, 0.0, shake=10) for s in range(5)])
     assert finding(verdict_of(challenger, champion=champion), "acc").high == 0
-    other_seeds = side([run_of(s, 0.0, shake=10) for s in range(5, 10)])
-    verdict = verdict_of(other_seeds, champion=champion)
-    assert finding(verdict, "acc").high > 0.01
-    assert any("unpaired" in note for note in verdict.notes)
 
 
-def test_seeds_of_one_side_only_are_left_out_and_named():
-    verdict = verdict_of(runs(seeds=range(2, 9)))
-    assert finding(verdict, "acc").seeds == 3
-    assert any("left out: 0, 1, 5, 6, 7, 8" in note for note in verdict.notes)
+def test_seeds_besides_the_champion_s_are_left_out_and_named():
+    """Also of a limit, which compares with no champion: seeds of one's own choice would thin out the bad ones."""
+    many = side([run_of(s, 0.2 if s < 5 else 0.0) for s in range(40)])
+    verdict = verdict_of(many, make_rules(limits=["acc=0.9"]))
+    assert {f.seeds for f in verdict.findings} == {5}
+    assert next(f for f in verdict.findings if f.rule == "ACC at least 0.9").outcome == "fail"
+    assert any("left out: 5, 6, 7" in note for note in verdict.notes)
 
 
 def test_the_default_limit_yields_to_a_champion_beyond_it_and_a_named_one_binds():
@@ -188,11 +193,9 @@ def resettled(record: RunRecord, part: str, **changes) -> RunRecord:
             "scenario.class_order is 'natural' and 'per_seed'",
         ),
         (lambda r: resettled(r, "scenario", version=2), "scenario.version is 1 and 2"),
-        (lambda r: resettled(r, "method", settings={"buffer_size": 500}), "buffer_size 500, champion 50"),
-        (lambda r: r.model_copy(update={"scenario_manifest": {"data_checksum": "other"}}), "checksum c0ffee"),
         (lambda r: r.model_copy(update={"scenario": CLASS}), f"only the champion has {DOMAIN}"),
     ],
-    ids=["epochs", "network", "class order", "scenario version", "buffer", "data", "scenario"],
+    ids=["epochs", "network", "class order", "scenario version", "scenario"],
 )
 def test_refuses_what_does_not_compare_and_names_it(change, named):
     challenger = side([change(run_of(s)) for s in range(5)])
@@ -203,8 +206,21 @@ def test_refuses_what_does_not_compare_and_names_it(change, named):
 
 
 def test_a_smaller_buffer_and_another_version_of_the_method_do_compare():
-    challenger = side([resettled(run_of(s), "method", settings={"buffer_size": 20}, version=2) for s in range(5)])
+    memory = Memory(stored_bytes=[{"buffer": 200}] * 3, peak_bytes=None)
+    records = [run_of(s, memory=memory) for s in range(5)]
+    challenger = side([resettled(r, "method", settings={"buffer_size": 20}, version=2) for r in records])
     assert verdict_of(challenger).verdict == "pass"
+
+
+def test_a_setting_newer_than_the_champion_is_no_difference_at_its_default():
+    """Records of one cell, made before and after `training.precision` was there."""
+    anew = [run_of(s, steps=10) for s in range(5)]  # with times of their own
+    now = side([resettled(record, "training", precision="fp32") for record in anew])
+    assert verdict_of(now).verdict == "pass"
+    other = side([resettled(record, "training", precision="bf16") for record in anew])
+    with pytest.raises(SettingsError, match=r"training\.precision is None and 'bf16'") as error:
+        verdict_of(other)
+    assert "label_smoothing" not in str(error.value)
 
 
 @pytest.mark.parametrize("status", ["failed", "diverged"])
@@ -226,9 +242,23 @@ def test_refuses_single_seeds_and_mixed_settings():
 
 def test_seconds_of_different_machines_do_not_compare():
     elsewhere = side([run_of(s, environment={"hardware": "another", "threads": 8}) for s in range(5)])
-    assert verdict_of(elsewhere).verdict == "pass"
+    verdict = verdict_of(elsewhere)
+    assert verdict.verdict == "pass"
+    assert "hardware differs: champion test machine; challenger another" in verdict.notes
     with pytest.raises(SettingsError, match="seconds do not compare"):
         verdict_of(elsewhere, make_rules(max_seconds_growth=0.1))
+
+
+def test_other_code_is_named_by_its_files():
+    """What a record says of the source that decided it; a change of the evaluation is one to look at."""
+    here = {"methods/er.py": "a", "benchmarks/evaluate.py": "b"}
+    there = here | {"benchmarks/evaluate.py": "c"}
+    champion = side([run_of(s, source=here) for s in range(5)])
+    challenger = side([run_of(s, 0.001, source=there if s else here) for s in range(5)])
+    notes = verdict_of(challenger, champion=champion).notes
+    assert "code that decides the cells differs: benchmarks/evaluate.py" in notes
+    assert "the challenger's records were made by several versions of benchmarks/evaluate.py" in notes
+    assert not any("code" in note for note in verdict_of(runs(0.001), champion=champion).notes)
 
 
 # ---- files ---------------------------------------------------------------------------------------------------
@@ -371,6 +401,12 @@ def test_renderings_of_what_is_undecided():
     assert f"run {verdict.more_seeds} more seeds" in markdown(verdict)
     assert f"verdict: inconclusive, run {verdict.more_seeds} more seeds of both" in terminal(verdict)
     suite = ElementTree.fromstring(junit(verdict))[0]
-    assert int(suite.attrib["skipped"]) == len(suite.findall("testcase/skipped")) > 0
+    failures = suite.findall("testcase/failure[@type='inconclusive']")
+    assert int(suite.attrib["failures"]) == len(failures) > 0
+    assert suite.attrib["skipped"] == "0"
+    allowed = ElementTree.fromstring(junit(replace(verdict, inconclusive_ok=True)))[0]
+    assert int(allowed.attrib["skipped"]) == len(allowed.findall("testcase/skipped")) == len(failures)
+    assert allowed.attrib["failures"] == "0"
+    assert "allowed by --inconclusive-ok" in terminal(replace(verdict, inconclusive_ok=True))
     json.dumps(verdict.document(), allow_nan=False)
     assert all(math.isfinite(f.estimate) for f in verdict.findings)

@@ -1,39 +1,148 @@
-"""Which champions a change of the code concerns."""
+"""Which champions a change of the code concerns, and what CI makes of a verdict."""
 
 import io
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from benchmarks.config import read_yaml
 from benchmarks.gate.champion import promote
-from benchmarks.gate.changes import champions_of, changed_methods, main
+from benchmarks.gate.changes import champions_of, main, method_files
 from methods import METHODS
-from tests.benchmarks.test_gate import runs
+from tests.benchmarks.test_gate import runs, side
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_a_method_s_own_file_concerns_that_method_alone():
-    assert changed_methods(["methods/er.py", "README.md", "tests/methods/test_er.py"]) == ["er"]
-    assert changed_methods(["methods/agem.py", "methods/gem.py"]) == ["a-gem", "gem"]
-    assert changed_methods(["benchmarks/run.py", "methods/notes.md", "methods/__init__.py"]) == []
+def concerned(folder: Path, *changed: str) -> list[str]:
+    return [path.name for path, _ in champions_of(changed, folder)]
 
 
-@pytest.mark.parametrize("shared", ["methods/base.py", "methods/buffer.py"])
-def test_a_shared_part_concerns_every_method(shared):
-    assert changed_methods([shared]) == list(METHODS)
+@pytest.fixture
+def champions(tmp_path) -> Path:
+    promote(runs(), tmp_path / "er.json")
+    promote(side(list(runs(method="gem").records["split-digits/domain"].values()), "gem"), tmp_path / "gem.json")
+    return tmp_path
 
 
-def test_every_method_has_a_file_of_its_own():
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("methods/er.py", ["er.json"]),
+        ("methods/gem.py", ["gem.json"]),
+        ("methods/episodic.py", ["er.json", "gem.json"]),  # imported by both
+        ("methods/buffer.py", ["er.json", "gem.json"]),
+        ("methods/base.py", ["er.json", "gem.json"]),
+        ("methods/__init__.py", ["er.json", "gem.json"]),  # says which class a name stands for
+        ("methods/ewc.py", []),
+        ("benchmarks/run.py", ["er.json", "gem.json"]),
+        ("benchmarks/fit.py", ["er.json", "gem.json"]),
+        ("benchmarks/evaluate.py", ["er.json", "gem.json"]),
+        ("benchmarks/executors/local.py", ["er.json", "gem.json"]),
+        ("models/mlp.py", ["er.json", "gem.json"]),
+        ("scenarios/split.py", ["er.json", "gem.json"]),
+        ("scenarios/class_orders/pycil-1993.yaml", ["er.json", "gem.json"]),
+        ("metrics/accuracy_matrix.py", ["er.json", "gem.json"]),
+        ("benchmarks/suites/digits.yaml", ["er.json", "gem.json"]),
+        ("benchmarks/suites/mnist.yaml", []),
+        ("requirements.lock", ["er.json", "gem.json"]),
+        ("benchmarks/report/table.py", []),
+        ("README.md", []),
+        ("tests/methods/test_er.py", []),
+    ],
+)
+def test_a_file_concerns_the_champions_whose_cells_it_decides(champions, file, expected):
+    assert (ROOT / file).is_file()
+    assert concerned(champions, file) == expected
+
+
+def test_a_champion_s_own_file_concerns_it_and_no_other():
+    committed = ROOT / "results" / "champions"
+    assert concerned(committed, "results/champions/er.json") == ["er.json"]
+    assert concerned(committed, "results/champions/previous/er.1.json") == []
+
+
+def test_suites_that_a_suite_is_like_count(tmp_path):
+    suite = tmp_path / "own.yaml"
+    suite.write_text("like: digits\n")
+    promote(side(list(runs().records["split-digits/domain"].values())), tmp_path / "champions" / "er.json")
+    text = (tmp_path / "champions" / "er.json").read_text()
+    (tmp_path / "champions" / "er.json").write_text(text.replace('"suite": "digits"', f'"suite": "{suite}"'))
+    assert concerned(tmp_path / "champions", "benchmarks/suites/digits.yaml") == ["er.json"]
+    assert concerned(tmp_path / "champions", suite.as_posix()) == ["er.json"]
+
+
+def test_every_method_s_files_hold_its_own():
     for name, cls in METHODS.items():
-        path = cls.__module__.replace(".", "/") + ".py"
-        assert Path(path).is_file()
-        assert name in changed_methods([path])
+        assert cls.__module__.replace(".", "/") + ".py" in method_files([name])
+    assert "methods/ewc.py" not in method_files(["er"])
+    assert {"methods/ewc.py", "methods/er.py"} <= method_files(["a method that is gone"])
 
 
 def test_names_champions_with_all_that_a_run_needs(tmp_path, monkeypatch, capsys):
     promote(runs(), tmp_path / "er.json")
     promote(runs(0.01), tmp_path / "er.json")
-    promote(runs(method="gem"), tmp_path / "gem.json")
-    assert [path.name for path, *_ in champions_of(["er"], tmp_path)] == ["er.json"]
     monkeypatch.setattr("sys.stdin", io.StringIO("methods/er.py\n"))
     main(tmp_path)
     assert capsys.readouterr().out == f"{tmp_path}/er.json\ter\tdigits\tsplit-digits/domain\t0,1,2,3,4\n"
+
+
+def test_a_champion_that_is_removed_or_broken_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{tmp_path}/er.json\n"))
+    main(tmp_path)
+    assert "er.json is removed" in capsys.readouterr().err
+    (tmp_path / "er.json").write_text("{")
+    monkeypatch.setattr("sys.stdin", io.StringIO("methods/er.py\n"))
+    with pytest.raises(SystemExit) as ended:
+        main(tmp_path)
+    assert ended.value.code == 2
+    assert "cannot read the champion" in capsys.readouterr().err
+
+
+# ---- the workflow --------------------------------------------------------------------------------------------
+
+
+def judged(folder: Path, code: int, before: int | None = None) -> subprocess.CompletedProcess:
+    """The workflow's step that runs and judges, with commands in place of ours that end with `code`; `before`: with
+    which the champion of the base, where the change has another one."""
+    steps = read_yaml((ROOT / ".github" / "workflows" / "gate.yml").read_text())["jobs"]["gate"]["steps"]
+    script = next(step["run"] for step in steps if step.get("name", "").startswith("Run the methods"))
+    python, git = folder / ".venv" / "bin" / "python", folder / "bin" / "git"
+    for path in (python, git):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    python.write_text(
+        f"#!/bin/sh\necho verdict: $*\n[ $3 = run ] && exit 0\ncase $5 in *before*) exit {before or 0};; esac\nexit {code}\n"
+    )
+    git.write_text(f"#!/bin/sh\n{'exit 1' if before is None else 'echo another champion'}\n")
+    for path in (python, git):
+        path.chmod(0o755)
+    (folder / "er.json").write_text("champion")
+    (folder / "champions.tsv").write_text("er.json\ter\tdigits\tsplit-digits/class\t0,1\n")
+    variables = {"RUNNER_TEMP": str(folder), "SUITE": "digits", "BASE": "main"}
+    variables |= {"GITHUB_STEP_SUMMARY": str(folder / "summary.md"), "PATH": f"{git.parent}:/usr/bin:/bin"}
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "ends", "said"),
+    [(0, 0, ""), (1, 1, "::error::er"), (2, 1, "::error::er"), (3, 0, "::warning::er"), (139, 1, "::error::er")],
+    ids=["pass", "fail", "refused", "inconclusive", "killed"],
+)
+def test_the_workflow_fails_on_all_but_a_pass_and_too_few_seeds(tmp_path, code, ends, said):
+    done = judged(tmp_path, code)
+    assert done.returncode == ends, done.stdout + done.stderr
+    assert said in done.stdout
+    assert ("::" in done.stdout) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("before", "ends", "said"),
+    [(0, 0, ""), (1, 1, "::error::er.before"), (2, 0, "::warning::er.before"), (3, 0, "::warning::er.before")],
+)
+def test_a_change_of_the_champion_is_judged_against_the_one_before(tmp_path, before, ends, said):
+    done = judged(tmp_path, 0, before)
+    assert done.returncode == ends, done.stdout + done.stderr
+    assert "er.json itself was changed" in done.stdout
+    assert said in done.stdout
