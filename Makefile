@@ -70,7 +70,7 @@ types: setup $(VENV)/.installed-dev
 	$(PY) -m mypy
 
 speed: setup
-	$(PY) -m benchmarks.speed
+	$(PY) -m benchmarks.speed.loop
 
 lock:
 	$(PY) -m pip install --quiet uv

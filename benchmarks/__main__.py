@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from benchmarks.plain_text import SafeConsole, print_what_can_be_printed
-from benchmarks.signals import Stopped, stopped_by_signals
+from benchmarks.executors.signals import Stopped, stopped_by_signals
+from benchmarks.report.plain_text import SafeConsole, print_what_can_be_printed
 
 
 class _Group(TyperGroup):
@@ -61,7 +61,7 @@ ResultsDir = Annotated[Path, typer.Option("--results-dir", help="where records a
 
 def _say_version(asked: bool) -> None:
     if asked:
-        from benchmarks.catalogue import version_line
+        from benchmarks.cli.catalogue import version_line
 
         out.print(version_line(), markup=False)
         raise typer.Exit
@@ -101,16 +101,18 @@ def run(
     ] = False,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
-    from benchmarks.cost.command import check_affordable, dry_run_text, price
+    from benchmarks.cli.cost import check_affordable, dry_run_text, price
+    from benchmarks.cli.progress import run_with_progress
+    from benchmarks.cost.rehearse import rehearse
     from benchmarks.cost.seconds import StepTimer
-    from benchmarks.grid import parse_shard, rehearse
-    from benchmarks.progress import run_with_progress
+    from benchmarks.records.matching import counts, statuses, unfinished
+    from benchmarks.records.suite_files import remember
     from benchmarks.report import write_report
     from benchmarks.report.overview import own_file, tables_folder, write_index
-    from benchmarks.suite_files import remember
+    from benchmarks.request.grid import parse_shard
 
     if ddp:
-        from benchmarks.distributed import devices_of_ranks, is_first
+        from benchmarks.executors.torchrun import devices_of_ranks, is_first
 
         devices = devices_of_ranks(workers, gpus)
         out.quiet = err.quiet = not is_first()
@@ -123,19 +125,19 @@ def run(
         )
     scan = _scan(store)
     own = grid.shard(shard) if shard is not None else grid
-    missing = own.missing(scan)
+    missing = unfinished(own, scan)
     out.print(
         f"suite {grid.suite.name}: {len(own.cells)} cells, {len(own.cells) - len(missing)} done, {len(missing)} to run"
         + (f", part {shard} of {len(grid.cells)} cells" if shard else "")
         + (f", {len(grid.impossible)} pairs not applicable" if grid.impossible else "")
     )
     if dry_run:
-        for cell, state in own.statuses(scan) if verbose else ():
+        for cell, state in statuses(own, scan) if verbose else ():
             out.print(f"  {state:<8} {cell.label}", markup=False)
         if missing:
             rehearse(missing, _path(data_root), with_data=False)
             priced = price(missing, StepTimer(devices[0], data_root=_path(data_root)), _on_terminal)
-            out.print(dry_run_text(priced, devices, own.counts(scan), logs), markup=False)
+            out.print(dry_run_text(priced, devices, counts(own, scan), logs), markup=False)
         return
     waiting = {cell.identity for cell in missing}
     store.sweep(finished=[cell for cell in own.cells if cell.identity not in waiting])
@@ -147,7 +149,7 @@ def run(
         remember(suite, store.folder)
         rehearse(missing, _path(data_root))
         if ddp:
-            from benchmarks.distributed import run_together
+            from benchmarks.executors.torchrun import run_together
 
             if not run_together(missing, store, _path(data_root), lambda line: out.print(line, markup=False), logs):
                 return  # one of the other ranks
@@ -163,7 +165,7 @@ def run(
     out.print(f"leaderboard: {report.markdown}", markup=False)
     index = write_index(results_dir, more=own_file(suite, grid, scan, changes), say=_name_others(scan))
     out.print(f"all suites:  {index}", markup=False)
-    unsuccessful = [cell for cell, status in own.statuses(scan) if status in ("failed", "diverged")]
+    unsuccessful = [cell for cell, status in statuses(own, scan) if status in ("failed", "diverged")]
     if failed or unsuccessful:
         err.print(f"{len(unsuccessful)} cells failed; `status {suite}` says which and why", markup=False)
         raise typer.Exit(1)
@@ -181,10 +183,11 @@ def cost(
     format_: Annotated[str, typer.Option("--format", help="table, or csv with a row a task")] = "table",
 ) -> None:
     """What SUITE costs, without training: parameters, FLOPs, stored bytes, and the hours on this machine."""
-    from benchmarks.config import load_suite
-    from benchmarks.cost.command import as_csv, check_format, price, table
+    from benchmarks.cli.cost import as_csv, check_format, price, table
+    from benchmarks.cost.rehearse import rehearse
     from benchmarks.cost.seconds import StepTimer
-    from benchmarks.grid import make_grid, rehearse
+    from benchmarks.request.grid import make_grid
+    from benchmarks.request.suite import load_suite
 
     grid, devices, _ = _together(
         lambda: make_grid(load_suite(suite, _list(methods), _list(scenarios), None, changes)),
@@ -208,25 +211,27 @@ def status(
     """Which cells of SUITE are done, missing or failed."""
     from rich.table import Table
 
+    from benchmarks.records.matching import counts, other_settings, statuses
+
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
     scan = _scan(store)
-    statuses = grid.statuses(scan)
-    kinds = tuple(grid.counts(scan))
+    standing = statuses(grid, scan)
+    kinds = tuple(counts(grid, scan))
     table = Table(title=None, box=None, pad_edge=False)
     for name in ("scenario", "method", *kinds):
         table.add_column(name, justify="left" if name in ("scenario", "method") else "right")
     for scenario in grid.suite.scenarios:
         for method in grid.suite.methods:
-            here = [s for c, s in statuses if (c.scenario_name, c.method_name) == (scenario, method)]
-            counts = [str(here.count(k) or "") for k in kinds]
+            here = [s for c, s in standing if (c.scenario_name, c.method_name) == (scenario, method)]
+            shown = [str(here.count(k) or "") for k in kinds]
             if (scenario, method) in grid.impossible:
-                counts[0] = "n/a"
-            table.add_row(scenario, method, *counts)
+                shown[0] = "n/a"
+            table.add_row(scenario, method, *shown)
     out.print(table)
-    out.print(", ".join(f"{n} {kind}" for kind, n in grid.counts(scan).items()))
-    for line in grid.other_settings(scan):
+    out.print(", ".join(f"{n} {kind}" for kind, n in counts(grid, scan).items()))
+    for line in other_settings(grid, scan):
         out.print(line, markup=False)
-    for cell, state in statuses:
+    for cell, state in standing:
         if state in ("failed", "diverged"):
             error = (scan.records[cell.identity].error or "").strip().splitlines()
             out.print(f"{state}: {cell.label}: {error[-1] if error else ''}", markup=False)
@@ -254,13 +259,13 @@ def report(
     ] = False,
 ) -> None:
     """Write the leaderboard of SUITE, its comparison of methods and its plots from records; print the leaderboard."""
-    from benchmarks.grid import matched_by_name
+    from benchmarks.records.matching import matched_by_name
+    from benchmarks.records.store import Store
     from benchmarks.report import write_as_tool, write_report
     from benchmarks.report.measures import check_metrics
     from benchmarks.report.overview import own_file, tables_folder, write_index
     from benchmarks.report.peers import check_tool
     from benchmarks.report.plots import write_plots
-    from benchmarks.store import Store
 
     (grid, store), *_ = _together(
         lambda: _grid(suite, methods, scenarios, seeds, changes, results_dir),
@@ -286,7 +291,7 @@ def report(
     if plots:
         counted = None
         if count_flops:
-            from benchmarks.cost.command import count_growth
+            from benchmarks.cli.cost import count_growth
 
             counted = count_growth(grid, scan, None, _on_terminal)
         out.print(f"plots:       {write_plots(grid, scan, folder, counted)[-1]}", markup=False)
@@ -306,8 +311,8 @@ def publish(
 ) -> None:
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
     from benchmarks.ledger.render import write_ledger
-    from benchmarks.publish import publish_suite
     from benchmarks.report.overview import write_guide, write_index
+    from benchmarks.report.publish import publish_suite
 
     grid, store = _grid(suite, None, None, None, None, results_dir)
     folder = publish_suite(grid, _scan(store), results_dir / "published", several_commits, partial)
@@ -344,10 +349,10 @@ def reproduce(
 
     Only whole protocols are published; with --methods, --scenarios or --seeds the comparison is of your own runs.
     """
-    from benchmarks.config import SettingsError
-    from benchmarks.ledger.command import lines_of, listing, warn_of_changes
+    from benchmarks.cli.ledger import lines_of, listing, warn_of_changes
     from benchmarks.ledger.compare import load_protocols
     from benchmarks.ledger.render import write_ledger
+    from benchmarks.request.suite import SettingsError
 
     loaded = load_protocols(protocols or ())
     if list_:
@@ -448,7 +453,7 @@ def gate(
     data_root: DataRoot = None,
 ) -> None:
     """Judge a challenger against its champion: exit 0 pass, 1 fail, 2 refused or wrongly asked, 3 inconclusive."""
-    from benchmarks.gate.command import run_gate
+    from benchmarks.cli.gate import run_gate
     from benchmarks.gate.rules import make_rules
 
     rules = make_rules(max_acc_drop, max_fm, max_bwt_drop, max_flops_growth, max_seconds_growth, drops, limits, growths)
@@ -482,8 +487,8 @@ def promote(
     results_dir: ResultsDir = Path("results"),
 ) -> None:
     """Make a challenger the champion, keeping the old one."""
-    from benchmarks.config import SettingsError, parse_seeds
-    from benchmarks.gate.command import run_promote
+    from benchmarks.cli.gate import run_promote
+    from benchmarks.request.suite import SettingsError, parse_seeds
 
     problems: list[str] = []
     wanted = parse_seeds(seeds, problems) if seeds else None
@@ -509,7 +514,7 @@ def data(
     data_root: DataRoot = None,
 ) -> None:
     """Check that data sets are there and whole: counts, classes, checksum. Exit 1 where one is not."""
-    from benchmarks.data_command import check_data
+    from benchmarks.cli.data import check_data
 
     whole = True
     for good, line in check_data(names, _path(data_root), decode):
@@ -525,9 +530,9 @@ def list_(
     ] = None,
 ) -> None:
     """What there is: methods, scenarios, metrics or suites; with none of these words, what each lists."""
-    from benchmarks.catalogue import CATALOGUES, contents
-    from benchmarks.suite_yaml import SettingsError
-    from nearest import nearest
+    from benchmarks.cli.catalogue import CATALOGUES, contents
+    from benchmarks.request.suite_yaml import SettingsError
+    from scenarios.nearest import nearest
 
     if what is not None and what not in CATALOGUES:
         raise SettingsError([f"cannot list {what!r}{nearest(what, CATALOGUES)}"])
@@ -536,10 +541,10 @@ def list_(
 
 
 def _grid(suite, methods, scenarios, seeds, changes, results_dir: Path):
-    from benchmarks.config import load_suite
-    from benchmarks.grid import make_grid
-    from benchmarks.store import Store
-    from benchmarks.suite_files import check_own
+    from benchmarks.records.store import Store
+    from benchmarks.records.suite_files import check_own
+    from benchmarks.request.grid import make_grid
+    from benchmarks.request.suite import load_suite
 
     chosen = load_suite(suite, _list(methods), _list(scenarios), seeds, changes)
     runs = results_dir / "runs" / chosen.name
@@ -549,7 +554,7 @@ def _grid(suite, methods, scenarios, seeds, changes, results_dir: Path):
 
 def _together(*parts: Callable[[], Any]) -> list[Any]:
     """What each of `parts` gives. Raises SettingsError with everything that is wrong with any of them."""
-    from benchmarks.suite_yaml import SettingsError
+    from benchmarks.request.suite_yaml import SettingsError
 
     given: list[Any] = []
     problems: list[str] = []
@@ -599,7 +604,7 @@ def _path(path: Path | None) -> str | None:
 
 def _devices(workers: int | None, gpus: str | None) -> list[str]:
     """One entry a worker: the GPUs named, else as many CPU processes as there are cores."""
-    from benchmarks.config import SettingsError
+    from benchmarks.request.suite import SettingsError
 
     named = _list(gpus)
     if named is None:
@@ -627,7 +632,7 @@ def main() -> None:
 
 
 def _main() -> None:
-    from benchmarks.suite_yaml import SettingsError
+    from benchmarks.request.suite_yaml import SettingsError
 
     print_what_can_be_printed()
     try:

@@ -35,7 +35,7 @@ from methods.si import SI
 from methods.ucir import UCIR
 from methods.wa import WA
 from methods.xdg import XdG
-from nearest import nearest
+from scenarios.nearest import nearest
 
 METHODS: dict[str, type[Method]] = {
     "finetune": Finetune,

@@ -13,8 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from torch import Tensor
 
-from nearest import nearest
 from scenarios import augment
+from scenarios.nearest import nearest
 from scenarios.pixel_operations import Interpolation
 from scenarios.seeding import generator_for
 

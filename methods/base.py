@@ -29,9 +29,9 @@ from methods.precision import Precision, autocast, gradient_scaler, resolve_prec
 from methods.recipe import SCHEDULE_PARTS, Phase, Recipe
 from models import HeadLayer, ModelSettings, Network, build_network, ranks
 from models.memory_format import why_contiguous
-from nearest import closest
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
 from scenarios.image_files import Images
+from scenarios.nearest import closest
 from scenarios.seeding import generator_for, seed_for
 from scenarios.setting import Active
 

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from nearest import nearest_key
+from scenarios.nearest import nearest_key
 
 
 def hyper(default: Any, about: str, source: str = "") -> Any:

@@ -16,8 +16,8 @@ from methods.augmentation import PRESETS, MixupSettings, Operations, preset
 from methods.batch import Batch
 from methods.hyperparameters import explain
 from methods.schedule import Schedule, lr_factor
-from nearest import nearest
 from scenarios import Examples
+from scenarios.nearest import nearest
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 

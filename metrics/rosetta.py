@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from metrics.accuracy_matrix import AccuracyMatrix
 from metrics.scores import score
-from nearest import nearest
+from scenarios.nearest import nearest
 
 
 @dataclass(frozen=True)

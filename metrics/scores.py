@@ -18,7 +18,7 @@ from typing import Literal
 
 from metrics import formulas
 from metrics.accuracy_matrix import AccuracyMatrix
-from nearest import nearest
+from scenarios.nearest import nearest
 
 Need = Literal["joint", "untrained row", "unseen tasks"]
 

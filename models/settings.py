@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from models.heads import HeadInit
 from models.resnet import cifar_resnet18, cifar_resnet32, imagenet_resnet18
 from models.timm_backbone import PREFIX, check_name
-from nearest import nearest
+from scenarios.nearest import nearest
 
 RESNETS = {"resnet18": cifar_resnet18, "resnet32": cifar_resnet32, "imagenet_resnet18": imagenet_resnet18}
 BACKBONES = ("mlp", *RESNETS)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nearest import nearest
+from scenarios.nearest import nearest
 
 PREFIX = "timm:"
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from child_process import end_with_parent
+from scenarios.child_process import end_with_parent
 from scenarios.image_transform import ImageTransform, compose, pixels_at_test, pixels_in_training, read_image
 
 CPU = torch.device("cpu")

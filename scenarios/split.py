@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from nearest import nearest
 from scenarios.class_orders import published_order, published_orders
 from scenarios.dataset import Dataset
+from scenarios.nearest import nearest
 from scenarios.stream import Stream, resolve_class_order
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nearest import closest, nearest, nearest_key
+from scenarios.nearest import closest, nearest, nearest_key
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.config import load_suite, read_yaml
-from benchmarks.grid import make_grid
-from benchmarks.store import Store
+from benchmarks.records.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import load_suite, read_yaml
 from methods import METHODS
 from metrics import score
 
@@ -108,7 +108,7 @@ def test_the_array_of_the_cluster_covers_the_grid():
 
 
 def test_the_method_shown_runs_as_it_stands(monkeypatch):
-    from benchmarks.run import train_task
+    from benchmarks.cell.run import train_task
     from tests.conftest import SHORT, SMALL_MODEL, small_split
 
     code = block("method")

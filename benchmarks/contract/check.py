@@ -20,6 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.cell.fit import Trainer
+from benchmarks.cell.run import inference_flops
+from benchmarks.cell.state import decode, encode, modules_of
 from benchmarks.contract.kept import TrainingImages
 from benchmarks.contract.load import describe, load_methods
 from benchmarks.contract.trial import (
@@ -35,9 +38,6 @@ from benchmarks.contract.trial import (
     start,
     with_other_tests,
 )
-from benchmarks.fit import Trainer
-from benchmarks.run import inference_flops
-from benchmarks.state import decode, encode, modules_of
 from methods import Method
 from metrics.flops import FlopMeter
 from scenarios import SETTINGS, Scenario

@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from benchmarks.config import SettingsError, nearest
+from benchmarks.request.suite import SettingsError, nearest
 from methods import Method
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.evaluate import Counts, evaluate
-from benchmarks.fit import Trainer
-from benchmarks.run import train_task
+from benchmarks.cell.evaluate import Counts, evaluate
+from benchmarks.cell.fit import Trainer
+from benchmarks.cell.run import train_task
 from methods import Method, OptimizerSettings, Recipe
 from models import ModelSettings
 from scenarios import Scenario, Split, Task

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.config import CellSettings
+from benchmarks.cell.run import inference_flops, task_view
 from benchmarks.cost.empty import empty_scenario
 from benchmarks.cost.valueless import META, valueless
-from benchmarks.run import inference_flops, task_view
+from benchmarks.request.suite import CellSettings
 from methods import Method, Phase, method_class
 from metrics.flops import FlopMeter, Flops, count_flops
 from scenarios import Examples, Scenario, Task

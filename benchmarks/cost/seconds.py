@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.config import CellSettings
+from benchmarks.cell.matmul_backend import fast_products
+from benchmarks.cell.run import task_view
 from benchmarks.cost.count import CellCost, PhaseCost
 from benchmarks.cost.empty import empty_scenario
-from benchmarks.products import fast_products
-from benchmarks.run import task_view
+from benchmarks.request.suite import CellSettings
 from methods import Batch, Method, Phase, method_class
 
 ENOUGH_FLOPS = 5e10

@@ -19,9 +19,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import IO
 
-from benchmarks.config import CellSettings
 from benchmarks.executors.worker import work
-from benchmarks.store import Store
+from benchmarks.records.store import Store
+from benchmarks.request.suite import CellSettings
 from scenarios.image_files import data_workers
 
 MAX_TRIES = 2
@@ -73,7 +73,7 @@ def run_local(
 ) -> Generator[Outcome, None, None]:
     """Runs `cells` on one worker per entry of `devices` ("cpu", "cuda:0", ...), yielding each as it finishes.
 
-    logs: each cell keeps a log (benchmarks/run_log.py). A worker that dies is replaced and its cell tried once more,
+    logs: each cell keeps a log (benchmarks/cell/run_log.py). A worker that dies is replaced and its cell tried once more,
     then recorded as failed. Raises StorageFailed when a record cannot be written. Closing the generator (or Ctrl-C)
     stops the workers, and they end where this process is killed; records stay whole.
     """
@@ -221,7 +221,7 @@ def outcome_of(cell: CellSettings, record) -> Outcome:
 
 def _record_death(cell: CellSettings, store: Store, worker: _Worker, causes: list[str]) -> Outcome:
     """The record of a cell whose worker died MAX_TRIES times."""
-    from benchmarks.run import failed_record
+    from benchmarks.cell.run import failed_record
 
     # what is printed of an error is its last line
     printed = _end_of(worker.output, lines=100)

@@ -15,7 +15,7 @@ import traceback
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from child_process import end_with
+from scenarios.child_process import end_with
 
 
 def work(
@@ -42,11 +42,11 @@ def work(
     faulthandler.enable(all_threads=False)
     import torch
 
-    from benchmarks.environment import reset_peak_memory
+    from benchmarks.cell.environment import reset_peak_memory
+    from benchmarks.cell.run import failed_record, run_cell
+    from benchmarks.cell.run_log import RunLog
     from benchmarks.executors.local import StorageFailed, outcome_of
-    from benchmarks.run import failed_record, run_cell
-    from benchmarks.run_log import RunLog
-    from benchmarks.store import Store
+    from benchmarks.records.store import Store
     from scenarios import DataNotFound
 
     torch.set_num_threads(threads)

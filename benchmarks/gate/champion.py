@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from benchmarks.config import SettingsError, load_suite, nearest
-from benchmarks.grid import make_grid
-from benchmarks.record import RecordError, RunRecord, read_json
-from benchmarks.store import Store
-from benchmarks.whole_files import write_whole
+from benchmarks.records.atomic_write import write_whole
+from benchmarks.records.matching import records_of
+from benchmarks.records.record import RecordError, RunRecord, read_json
+from benchmarks.records.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import SettingsError, load_suite, nearest
 
 CHAMPION_VERSION = 1
 PREVIOUS = "previous"
@@ -181,7 +182,7 @@ def _from_suite(
             ]
             + scan.problems
         )
-    return _entrant(method, str(store.folder), suite, grid.records(scan))
+    return _entrant(method, str(store.folder), suite, records_of(grid, scan))
 
 
 def _from_folder(folder: Path, suite: str | None) -> Entrant:

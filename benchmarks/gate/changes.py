@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
-from benchmarks.config import SUITES, SettingsError, read_yaml
 from benchmarks.gate.champion import Entrant, load_champion
+from benchmarks.request.suite import SUITES, SettingsError, read_yaml
 from methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from benchmarks.config import SettingsError, identity_of
 from benchmarks.gate.champion import Entrant
 from benchmarks.gate.remarks import environment_differences
 from benchmarks.gate.rules import Rule
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.measures import COSTS
+from benchmarks.request.suite import SettingsError, identity_of
 
 SHARED = ("scenario", "model", "training")
 """Parts of a record's settings that must be the same on both sides; method and seed are the others."""

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from benchmarks.config import SettingsError
 from benchmarks.gate.champion import Entrant
 from benchmarks.gate.comparable import check_comparable
 from benchmarks.gate.remarks import provenance, remarks
 from benchmarks.gate.rules import Rule
 from benchmarks.gate.statistics import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, mean, overall
+from benchmarks.request.suite import SettingsError
 
 VERDICT_VERSION = 1
 EXIT_CODES = {"pass": 0, "fail": 1, "refused": 2, "inconclusive": 3}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.gate.champion import Entrant
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 
 UNTOLD = "not recorded"
 

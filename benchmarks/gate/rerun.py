@@ -18,13 +18,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from benchmarks.config import CellSettings, MethodSettings, SettingsError
+from benchmarks.cost.rehearse import rehearse
 from benchmarks.executors.local import run_local
 from benchmarks.gate.champion import Entrant
 from benchmarks.gate.remarks import FACETS, UNTOLD
-from benchmarks.grid import rehearse
-from benchmarks.record import Counts, RunRecord
-from benchmarks.store import Store
+from benchmarks.records.record import Counts, RunRecord
+from benchmarks.records.store import Store
+from benchmarks.request.suite import CellSettings, MethodSettings, SettingsError
 from methods import Recipe, method_class
 from models import ModelSettings
 from scenarios import SCENARIOS, DataNotFound

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.config import SettingsError
 from benchmarks.report.measures import COSTS, Measure, score_measure
+from benchmarks.request.suite import SettingsError
 from metrics import SCORES
-from nearest import nearest
+from scenarios.nearest import nearest
 
 Kind = Literal["drop", "limit", "growth"]
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.config import SettingsError, load_suite, nearest, suite_names
-from benchmarks.grid import Grid, make_grid, matched_by_name
 from benchmarks.ledger.published import REFERENCES, Published, Reference, load_reference
-from benchmarks.record import RunRecord
+from benchmarks.records.matching import matched_by_name
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import Scan, Store
 from benchmarks.report.runs import Runs, gather
 from benchmarks.report.wording import numbers
-from benchmarks.store import Scan, Store
+from benchmarks.request.grid import Grid, make_grid
+from benchmarks.request.suite import SettingsError, load_suite, nearest, suite_names
 from metrics import Difference, Estimate, Summary, score, summarise, welch_difference
 
 Verdict = Literal["agrees", "differs", "not run"]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from benchmarks.config import SettingsError, Suite, nearest, read_yaml
+from benchmarks.request.suite import SettingsError, Suite, nearest, read_yaml
 from methods.base import explain
 from metrics import SCORES, Estimate, standard_error
 from scenarios import SETTINGS

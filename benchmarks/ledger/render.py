@@ -10,10 +10,11 @@ from tabulate import tabulate
 
 from benchmarks.ledger.compare import CLOSE, WIDE, Entry, Ours, Row, Verdict, compare, entries_of, unmatched
 from benchmarks.ledger.published import CONFIDENCE, Note, Published, Reference
+from benchmarks.records.atomic_write import write_whole
+from benchmarks.records.matching import records_of
 from benchmarks.report.markdown import NO_BREAK, escape, superscript
 from benchmarks.report.protocol import circumstances
 from benchmarks.report.table import Notes
-from benchmarks.whole_files import write_whole
 from metrics import SCORES
 
 FILE = "reproduction.md"
@@ -88,7 +89,7 @@ def _totals(with_values: Sequence[tuple[Entry, list[Row]]]) -> str:
 
 
 def _section(entry: Entry, rows: list[Row]) -> list[str]:
-    suite, has_records = entry.grid.suite, bool(entry.grid.records(entry.scan))
+    suite, has_records = entry.grid.suite, bool(records_of(entry.grid, entry.scan))
     parts = [f"## {suite.name}", escape(suite.title) + (f". {escape(suite.about)}" if suite.about else "")]
     files = f"Specified by {escape(suite.source)}. Settings: [suite](../../benchmarks/suites/{suite.name}.yaml)"
     if has_records:
@@ -122,7 +123,7 @@ def _scored(id: str) -> str:
 
 def _circumstances(entry: Entry) -> str:
     """Where and with what the records were made, as the suite's own tables say it."""
-    said = circumstances(entry.grid.records(entry.scan))
+    said = circumstances(records_of(entry.grid, entry.scan))
     lines = [f"{subject} {escape(said[subject])}" for subject in ("hardware", "device", "commit", "versions")]
     return f"Records: {'; '.join(lines)}."
 

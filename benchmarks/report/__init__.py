@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.grid import Grid
+from benchmarks.records.atomic_write import write_whole
+from benchmarks.records.store import Scan
 from benchmarks.report.comparison import comparison
 from benchmarks.report.csv_ import csv_text
 from benchmarks.report.latex import latex
@@ -14,8 +15,7 @@ from benchmarks.report.markdown import markdown
 from benchmarks.report.peers import as_tool
 from benchmarks.report.runs import gather
 from benchmarks.report.terminal import terminal
-from benchmarks.store import Scan
-from benchmarks.whole_files import write_whole
+from benchmarks.request.grid import Grid
 
 __all__ = ["Leaderboard", "Report", "make_leaderboard", "write_as_tool", "write_report"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.runs import BySeed, Runs
 from benchmarks.report.wording import numbers
 from metrics import holm, paired_difference, score

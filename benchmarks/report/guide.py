@@ -12,11 +12,11 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import Store
 from benchmarks.report.markdown import escape
 from benchmarks.report.measures import COSTS
 from benchmarks.report.runs import Runs
-from benchmarks.store import Store
 from metrics import Summary, score, summarise
 
 BROKEN = 0.5

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.config import Suite
-from benchmarks.grid import Grid
+from benchmarks.records.store import Scan
 from benchmarks.report.measures import Measure, check_metrics
 from benchmarks.report.protocol import Protocol, hyperparameters, protocol, shared_part
 from benchmarks.report.runs import gather
 from benchmarks.report.table import Table, make_tables
-from benchmarks.store import Scan
+from benchmarks.request.grid import Grid
+from benchmarks.request.suite import Suite
 
 SMOKE = "smoke test, not a result"
 

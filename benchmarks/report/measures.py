@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.config import SettingsError, nearest
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.networks import network_of, same_network
 from benchmarks.report.runs import Runs
+from benchmarks.request.suite import SettingsError, nearest
 from metrics import SCORES, AccuracyMatrix, score
 
 Kind = Literal["fraction", "difference", "flops per image", "flops", "seconds", "bytes"]

@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.config import Suite, suite_names
-from benchmarks.grid import Grid
+from benchmarks.records.atomic_write import write_whole
+from benchmarks.records.store import Scan
 from benchmarks.report.guide import Evidence, guide
 from benchmarks.report.page import PageSuite, write_page
 from benchmarks.report.recorded import recorded_suites
 from benchmarks.report.runs import gather
-from benchmarks.store import Scan
-from benchmarks.whole_files import write_whole
+from benchmarks.request.grid import Grid
+from benchmarks.request.suite import Suite, suite_names
 
 
 def write_guide(results: Path, published: bool = False, say: Callable[[str], object] = lambda problem: None) -> Path:

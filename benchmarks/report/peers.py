@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from benchmarks.config import SettingsError, nearest
 from benchmarks.report.markdown import escape
 from benchmarks.report.runs import Runs
+from benchmarks.request.suite import SettingsError, nearest
 from metrics import ROSETTA, SCORES, as_printed_by, score, summarise
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.networks import model_text, network_of, said
 from benchmarks.report.runs import Runs, Settings
 from benchmarks.report.wording import grouped, ranges, spread

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.config import SettingsError, load_suite
-from benchmarks.grid import Grid, make_grid, matched_by_name
-from benchmarks.store import Scan, Store
+from benchmarks.records.matching import matched_by_name, records_of
+from benchmarks.records.store import Scan, Store
+from benchmarks.request.grid import Grid, make_grid
+from benchmarks.request.suite import SettingsError, load_suite
 
 
 @dataclass(frozen=True)
@@ -44,5 +45,5 @@ def recorded_suites(
             scan = matched_by_name(grid, scan)
         for problem in scan.problems:
             say(problem)
-        if grid.records(scan):
+        if records_of(grid, scan):
             yield Recorded(grid, scan, results / "published" / name if published else results / "leaderboards", records)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchmarks.grid import Grid
-from benchmarks.record import RunRecord
+from benchmarks.records.matching import records_of
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import Scan
 from benchmarks.report.networks import same_network
-from benchmarks.store import Scan
+from benchmarks.request.grid import Grid
 from methods import METHODS
 
 Role = Literal["upper bound", "lower bound", "method"]
@@ -60,7 +61,7 @@ def gather(grid: Grid, scan: Scan) -> list[Runs]:
     """One Runs a scenario, in the suite's order."""
     suite = grid.suite
     roles: dict[str, Role] = {name: _role(settings.get("method", name)) for name, settings in suite.methods.items()}
-    records = grid.records(scan)
+    records = records_of(grid, scan)
     runs = []
     for scenario, settings in suite.scenarios.items():
         by_method: dict[str, dict[int, RunRecord]] = {method: {} for method in suite.methods}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.flags import Flag, not_a_number, suspicions
 from benchmarks.report.measures import Measure, measures_for
 from benchmarks.report.runs import BySeed, Role, Runs

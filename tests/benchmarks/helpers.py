@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import CellSettings, load_suite
 from benchmarks.executors.worker import warm_up
-from benchmarks.grid import Grid, make_grid
-from benchmarks.whole_files import written_whole
+from benchmarks.records.atomic_write import written_whole
+from benchmarks.request.grid import Grid, make_grid
+from benchmarks.request.suite import CellSettings, load_suite
 
 QUICK = ["training.epochs=1", "scenario.samples_per_task=60", "model.hidden=[16]"]
 

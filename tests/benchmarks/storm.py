@@ -33,11 +33,9 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-import benchmarks.report.overview
-import benchmarks.run  # noqa: F401
 from benchmarks.__main__ import main
 from benchmarks.executors.worker import warm_up
-from benchmarks.store import Store
+from benchmarks.records.store import Store
 from tests.benchmarks.helpers import suite_file
 
 ORPHANS_END = 5.0

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.config import SettingsError
-from benchmarks.grid import rehearse
+from benchmarks.cost.rehearse import rehearse
+from benchmarks.request.suite import SettingsError
 from tests.benchmarks.helpers import cells
 
 RESNET = ["model.backbone=resnet18", "model.width=0.1"]
@@ -43,6 +43,6 @@ def test_a_task_that_makes_no_batch():
 @pytest.mark.parametrize("backbone", ["resnet18", "mlp"])
 def test_batches_that_are_well_are_not_looked_at(backbone, monkeypatch):
     """Where no batch can fail, nothing is taken through its tasks beforehand."""
-    monkeypatch.setattr("benchmarks.batches.cost_of", lambda *args: pytest.fail("looked at"))
+    monkeypatch.setattr("benchmarks.cost.batches.cost_of", lambda *args: pytest.fail("looked at"))
     padded = ["scenario.padding=4", "model.width=0.1"] if backbone == "resnet18" else []
     assert not said("finetune", changes=["training.batch_size=32", f"model.backbone={backbone}", *padded])

@@ -13,14 +13,14 @@ import pytest
 import torch
 import yaml
 
-import benchmarks.run as module
-from benchmarks.checkpoint import Progress, load_checkpoint, remove_checkpoints
-from benchmarks.config import CellSettings, load_suite
+import benchmarks.cell.run as module
+from benchmarks.cell.checkpoint import Progress, load_checkpoint, remove_checkpoints
+from benchmarks.cell.run import run_cell
+from benchmarks.cell.state import encode, read_state, write_state
 from benchmarks.executors.local import run_local
-from benchmarks.grid import make_grid
-from benchmarks.run import run_cell
-from benchmarks.state import encode, read_state, write_state
-from benchmarks.store import Store
+from benchmarks.records.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import CellSettings, load_suite
 from methods import METHODS
 from scenarios.datasets import _load
 from tests.benchmarks import test_image_files_run
@@ -162,11 +162,11 @@ def test_a_checkpoint_on_other_data_is_not_used(tmp_path, monkeypatch):
 def test_one_that_cannot_be_read_is_not_taken_for_none(tmp_path, monkeypatch):
     path = interrupted(tmp_path / "cell.pt", monkeypatch, 1)
     with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.checkpoint.read_state", raising(OSError(errno.EIO, "Input/output error")))
+        patch.setattr("benchmarks.cell.checkpoint.read_state", raising(OSError(errno.EIO, "Input/output error")))
         with pytest.raises(OSError, match="Input/output"), pytest.warns(UserWarning, match="cannot be read"):
             run_cell(ER, checkpoint=path)
-        patch.setattr("benchmarks.checkpoint.read_state", read_state)
-        patch.setattr("benchmarks.state.decoder.moved", raising(torch.OutOfMemoryError("the device is full")))
+        patch.setattr("benchmarks.cell.checkpoint.read_state", read_state)
+        patch.setattr("benchmarks.cell.state.decoder.moved", raising(torch.OutOfMemoryError("the device is full")))
         with pytest.raises(torch.OutOfMemoryError):
             loaded(path)
     assert loaded(path) is not None
@@ -181,7 +181,7 @@ def raising(error: Exception):
 
 def test_a_failed_save_leaves_the_one_before(tmp_path, monkeypatch):
     path = interrupted(tmp_path / "cell.pt", monkeypatch, 1)
-    monkeypatch.setattr("benchmarks.state.file.torch.save", raising(OSError(errno.ENOSPC, "No space left")))
+    monkeypatch.setattr("benchmarks.cell.state.file.torch.save", raising(OSError(errno.ENOSPC, "No space left")))
     with pytest.warns(UserWarning, match="no checkpoint after 2 tasks: .*No space left"):
         interrupted(path, monkeypatch, 2)
     assert [p.name for p in tmp_path.iterdir()] == ["cell.pt"]

@@ -10,14 +10,15 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-import benchmarks.grid
+import benchmarks.request.grid
 from benchmarks.__main__ import app, main
-from benchmarks.catalogue import CATALOGUES
-from benchmarks.config import SettingsError, load_suite
-from benchmarks.environment import ROOT
-from benchmarks.grid import differences, make_grid
-from benchmarks.run import run_cell
-from benchmarks.store import Store
+from benchmarks.cell.environment import ROOT
+from benchmarks.cell.run import run_cell
+from benchmarks.cli.catalogue import CATALOGUES
+from benchmarks.records.matching import differences
+from benchmarks.records.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import SettingsError, load_suite
 from methods import Recipe
 from tests.benchmarks.helpers import cells, suite_file
 
@@ -162,7 +163,7 @@ def test_ctrl_c_is_a_line_and_130_wherever_it_comes(monkeypatch, name):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(benchmarks.grid, name, interrupted)
+    monkeypatch.setattr(benchmarks.request.grid, name, interrupted)
     done = invoke("cost", "digits", "--methods", "er")
     assert done.exit_code == 130
     assert "stopped" in done.output

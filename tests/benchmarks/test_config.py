@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmarks.config import SettingsError, identity_of, load_suite, resolve, suite_names
-from benchmarks.grid import make_grid, rehearse
+from benchmarks.cost.rehearse import rehearse
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import SettingsError, identity_of, load_suite, resolve, suite_names
 from methods import METHODS, Recipe
 from scenarios import SCENARIOS
 

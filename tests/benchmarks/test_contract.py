@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import SettingsError
 from benchmarks.contract.check import CLAIMS, check_files, check_method
 from benchmarks.contract.load import load_methods
+from benchmarks.request.suite import SettingsError
 from methods import METHODS
 
 HEAD = """

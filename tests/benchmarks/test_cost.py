@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.config import SettingsError, load_suite, resolve
-from benchmarks.cost.command import check_affordable, too_long
+from benchmarks.cell.run import run_cell
+from benchmarks.cli.cost import check_affordable, too_long
 from benchmarks.cost.count import cost_of, growth_of
-from benchmarks.run import run_cell
+from benchmarks.request.suite import SettingsError, load_suite, resolve
 from tests.benchmarks.helpers import cells, suite_file
 
 cli = CliRunner()
@@ -136,8 +136,8 @@ def test_dry_run_says_how_long(tmp_path):
 
 
 def test_days_of_cpu_want_a_yes(monkeypatch):
-    from benchmarks.cost import command
-    from benchmarks.grid import make_grid
+    from benchmarks.cli import cost as command
+    from benchmarks.request.grid import make_grid
 
     long = make_grid(load_suite("cifar100-b50", ["finetune"], ["cifar100-b50-inc25/class"])).cells
     monkeypatch.setattr(command, "price", lambda *_: [command.Priced(None, 100 * 3600.0, 1)])

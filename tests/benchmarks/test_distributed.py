@@ -14,12 +14,12 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from benchmarks import distributed
 from benchmarks.__main__ import main
-from benchmarks.distributed import process_group
-from benchmarks.fit import Trainer
-from benchmarks.run import train_task
-from benchmarks.store import Store
+from benchmarks.cell.fit import Trainer
+from benchmarks.cell.run import train_task
+from benchmarks.executors import torchrun as distributed
+from benchmarks.executors.torchrun import process_group
+from benchmarks.records.store import Store
 from methods import METHODS, OptimizerSettings, Recipe
 from models import ModelSettings
 from tests.benchmarks.helpers import ends

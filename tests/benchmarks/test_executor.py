@@ -14,13 +14,13 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app, main
-from benchmarks.config import load_suite
+from benchmarks.cell.run import run_cell
+from benchmarks.cli.progress import Remaining, clock
 from benchmarks.executors.local import StorageFailed, _receive, run_local
-from benchmarks.grid import make_grid
-from benchmarks.progress import Remaining, clock
-from benchmarks.run import run_cell
-from benchmarks.signals import stopped_by_signals
-from benchmarks.store import Store
+from benchmarks.executors.signals import stopped_by_signals
+from benchmarks.records.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import load_suite
 from methods import METHODS
 from tests.benchmarks.helpers import cells, ends, forked_workers, left_by_a_killed_process, lives, suite_file
 

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from benchmarks.evaluate import evaluate
-from benchmarks.fit import fit
-from benchmarks.publish import publish_suite
-from benchmarks.run import run_cell, task_view, train_task
-from benchmarks.store import Scan
+from benchmarks.cell.evaluate import evaluate
+from benchmarks.cell.fit import fit
+from benchmarks.cell.run import run_cell, task_view, train_task
+from benchmarks.records.store import Scan
+from benchmarks.report.publish import publish_suite
 from methods import METHODS, Recipe
 from methods.precision import autocast
 from models import ModelSettings
@@ -166,7 +166,7 @@ def test_label_smoothing_is_over_the_classes_that_compete():
 
 
 def test_a_smoke_test_is_not_published(tmp_path):
-    from benchmarks.config import SettingsError
+    from benchmarks.request.suite import SettingsError
 
     made = grid("finetune")
     smoke = type(made)(made.suite.model_copy(update={"kind": "smoke"}), made.cells, made.impossible)

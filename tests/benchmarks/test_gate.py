@@ -10,15 +10,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.config import SettingsError, identity_of, load_suite
+from benchmarks.cli.gate import run_gate, run_promote
 from benchmarks.gate.champion import Entrant, find_challenger, load_champion, promote
-from benchmarks.gate.command import run_gate, run_promote
 from benchmarks.gate.judge import gate
 from benchmarks.gate.render import junit, markdown, terminal
 from benchmarks.gate.rules import make_rules
-from benchmarks.grid import make_grid
-from benchmarks.record import Counts, Flops, Memory, RunRecord
-from benchmarks.store import Store
+from benchmarks.records.record import Counts, Flops, Memory, RunRecord
+from benchmarks.records.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import SettingsError, identity_of, load_suite
 from tests.benchmarks.test_report_fixtures import planted, planted_cell
 
 DOMAIN, CLASS = "split-digits/domain", "split-digits/class"
@@ -251,13 +251,13 @@ def test_seconds_of_different_machines_do_not_compare():
 
 def test_other_code_is_named_by_its_files():
     """What a record says of the source that decided it; a change of the evaluation is one to look at."""
-    here = {"methods/er.py": "a", "benchmarks/evaluate.py": "b"}
-    there = here | {"benchmarks/evaluate.py": "c"}
+    here = {"methods/er.py": "a", "benchmarks/cell/evaluate.py": "b"}
+    there = here | {"benchmarks/cell/evaluate.py": "c"}
     champion = side([run_of(s, source=here) for s in range(5)])
     challenger = side([run_of(s, 0.001, source=there if s else here) for s in range(5)])
     notes = verdict_of(challenger, champion=champion).notes
-    assert "code that decides the cells differs: benchmarks/evaluate.py" in notes
-    assert "the challenger's records were made by several versions of benchmarks/evaluate.py" in notes
+    assert "code that decides the cells differs: benchmarks/cell/evaluate.py" in notes
+    assert "the challenger's records were made by several versions of benchmarks/cell/evaluate.py" in notes
     assert not any("code" in note for note in verdict_of(runs(0.001), champion=champion).notes)
 
 

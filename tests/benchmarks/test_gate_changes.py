@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import read_yaml
 from benchmarks.gate.champion import promote
 from benchmarks.gate.changes import champions_of, main, method_files
+from benchmarks.request.suite import read_yaml
 from methods import METHODS
 from tests.benchmarks.test_gate import runs, side
 
@@ -36,9 +36,9 @@ def champions(tmp_path) -> Path:
         ("methods/base.py", ["er.json", "gem.json"]),
         ("methods/__init__.py", ["er.json", "gem.json"]),  # says which class a name stands for
         ("methods/ewc.py", []),
-        ("benchmarks/run.py", ["er.json", "gem.json"]),
-        ("benchmarks/fit.py", ["er.json", "gem.json"]),
-        ("benchmarks/evaluate.py", ["er.json", "gem.json"]),
+        ("benchmarks/cell/run.py", ["er.json", "gem.json"]),
+        ("benchmarks/cell/fit.py", ["er.json", "gem.json"]),
+        ("benchmarks/cell/evaluate.py", ["er.json", "gem.json"]),
         ("benchmarks/executors/local.py", ["er.json", "gem.json"]),
         ("models/mlp.py", ["er.json", "gem.json"]),
         ("scenarios/split.py", ["er.json", "gem.json"]),

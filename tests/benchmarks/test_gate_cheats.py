@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.config import identity_of
 from benchmarks.gate.champion import promote
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.request.suite import identity_of
 from tests.benchmarks.test_gate import DOMAIN, run_of, side
 
 Records = list[dict[str, Any]]

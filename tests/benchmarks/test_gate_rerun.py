@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import SettingsError, load_suite
+from benchmarks.cell.run import run_cell
 from benchmarks.gate.champion import Entrant
 from benchmarks.gate.judge import gate
 from benchmarks.gate.rerun import cell_of, choose, compare, run_again
 from benchmarks.gate.rules import make_rules
-from benchmarks.grid import make_grid
-from benchmarks.record import Counts, RunRecord
-from benchmarks.run import run_cell
-from benchmarks.store import Store
+from benchmarks.records.record import Counts, RunRecord
+from benchmarks.records.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import SettingsError, load_suite
 from tests.benchmarks.helpers import cells
 from tests.benchmarks.test_gate import CLASS, DOMAIN, resettled, run_of, side
 

@@ -6,10 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.config import CellSettings, load_suite
+from benchmarks.cell.run import run_cell
 from benchmarks.executors.local import run_local
-from benchmarks.grid import make_grid
-from benchmarks.run import run_cell
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import CellSettings, load_suite
 from scenarios.datasets import _load
 from tests.scenarios.trees import photo_tree
 

@@ -9,10 +9,10 @@ import yaml
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.config import SUITES, SettingsError, load_suite
-from benchmarks.grid import make_grid
-from benchmarks.names import LONGEST, check_name, check_scenario_name
-from benchmarks.store import Store
+from benchmarks.records.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.names import LONGEST, check_name, check_scenario_name
+from benchmarks.request.suite import SUITES, SettingsError, load_suite
 from tests.benchmarks.helpers import suite_file
 from tests.benchmarks.test_report_fixtures import planted_cell
 

@@ -18,9 +18,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.config import load_suite, parse_seeds
-from benchmarks.grid import make_grid
-from benchmarks.record import Flops, RunRecord
+from benchmarks.records.record import Flops, RunRecord
+from benchmarks.records.store import Store
 from benchmarks.report import page as page_package
 from benchmarks.report.markdown import markdown
 from benchmarks.report.overview import write_guide, write_index
@@ -28,7 +27,8 @@ from benchmarks.report.page import PageSuite, page, write_page
 from benchmarks.report.page.pairs import pair_p_values
 from benchmarks.report.page.suite import seed_selection, selection
 from benchmarks.report.recorded import recorded_suites
-from benchmarks.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import load_suite, parse_seeds
 from metrics import paired_difference
 from tests.benchmarks.test_report_fixtures import PLAIN, RecordedGrid, planted, planted_cell, recorded, shifted
 

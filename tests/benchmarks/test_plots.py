@@ -11,7 +11,7 @@ import pytest
 from markdown_it import MarkdownIt
 from matplotlib.collections import QuadMesh
 
-from benchmarks.record import Flops
+from benchmarks.records.record import Flops
 from benchmarks.report.plots import buffer, cost, curves, forgetting, matrices, tasks, write_plots
 from benchmarks.report.plots.canvas import log_ticks, percent_limits, plot_settings, si
 from benchmarks.report.plots.labels import Box, place_labels, spread

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import load_suite
 from benchmarks.report.plots import write_plots
+from benchmarks.request.suite import load_suite
 from tests.benchmarks.test_report_fixtures import RecordedGrid
 from tests.benchmarks.test_report_golden import GOLDEN, IMPOSSIBLE, RECORDS, SUITE
 

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.record import Flops
+from benchmarks.records.record import Flops
 from benchmarks.report.plots import growth, write_plots
 from benchmarks.report.plots.canvas import Canvas, plot_settings
 from benchmarks.report.plots.growth import Growth, draw_growth, grows

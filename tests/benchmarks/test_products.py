@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import products
-from benchmarks.products import fast_products, onednn_is_exact
-from benchmarks.run import run_cell
+from benchmarks.cell import matmul_backend as products
+from benchmarks.cell.matmul_backend import fast_products, onednn_is_exact
+from benchmarks.cell.run import run_cell
 from tests.benchmarks.helpers import cells
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import publish
-from benchmarks.config import SettingsError, load_suite
-from benchmarks.grid import make_grid
-from benchmarks.publish import publish_suite
-from benchmarks.store import Scan
+from benchmarks.records.store import Scan
+from benchmarks.report import publish
+from benchmarks.report.publish import publish_suite
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import SettingsError, load_suite
 from tests.benchmarks.helpers import suite_file
 from tests.benchmarks.test_report_fixtures import planted_cell
 

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.config import SettingsError, identity_of
+from benchmarks.cell.run import failed_record, run_cell
 from benchmarks.gate.champion import find_challenger
-from benchmarks.record import RecordError, RunRecord
-from benchmarks.run import failed_record, run_cell
-from benchmarks.store import Store
+from benchmarks.records.record import RecordError, RunRecord
+from benchmarks.records.store import Store
+from benchmarks.request.suite import SettingsError, identity_of
 from methods import hyperparameters
 from tests.benchmarks.helpers import cells
 from tests.benchmarks.test_report_fixtures import planted

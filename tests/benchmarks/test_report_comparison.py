@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.config import SettingsError
 from benchmarks.report.comparison import comparison
 from benchmarks.report.peers import as_tool
 from benchmarks.report.runs import gather
+from benchmarks.request.suite import SettingsError
 from metrics import ROSETTA
 from tests.benchmarks.test_report_fixtures import PLAIN, SCENARIO, planted, recorded, shifted
 

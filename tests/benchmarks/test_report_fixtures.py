@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.config import CellSettings, Suite, identity_of
-from benchmarks.grid import Grid
-from benchmarks.record import Counts, Flops, Memory, RunRecord
+from benchmarks.records.record import Counts, Flops, Memory, RunRecord
+from benchmarks.records.store import Scan, Store
 from benchmarks.report import Leaderboard, make_leaderboard
 from benchmarks.report.runs import Runs, gather
 from benchmarks.report.table import Cell, Row, Table
-from benchmarks.store import Scan, Store
+from benchmarks.request.grid import Grid
+from benchmarks.request.suite import CellSettings, Suite, identity_of
 
 SCENARIO = "split-digits/domain"
 TOTAL = 100

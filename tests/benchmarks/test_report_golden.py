@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import load_suite
-from benchmarks.grid import make_grid
+from benchmarks.records.store import Scan, Store
 from benchmarks.report import Report, write_report
-from benchmarks.store import Scan, Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import load_suite
 from tests.benchmarks.test_report_fixtures import RecordedGrid
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -58,7 +58,7 @@ def regenerate(run: bool) -> None:
     if run:
         import torch
 
-        from benchmarks.run import run_cell
+        from benchmarks.cell.run import run_cell
 
         torch.set_num_threads(1)
         for old in RECORDS.folder.glob("*.json"):

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import load_suite
-from benchmarks.grid import make_grid, matched_by_name
+from benchmarks.records.matching import matched_by_name
+from benchmarks.records.store import Store
 from benchmarks.report.comparison import comparison
 from benchmarks.report.leaderboard import make_leaderboard
 from benchmarks.report.page.data import page_data
 from benchmarks.report.page.suite import PageSuite
 from benchmarks.report.runs import gather
 from benchmarks.report.significance import family
-from benchmarks.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.suite import load_suite
 from metrics import holm
 from tests.benchmarks.test_report_fixtures import planted, recorded, row_of, shifted
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.config import SettingsError
-from benchmarks.record import Flops, Memory
+from benchmarks.records.record import Flops, Memory
+from benchmarks.request.suite import SettingsError
 from metrics import score, summarise
 from tests.benchmarks.test_report_fixtures import (
     PLAIN,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.checkpoint import Progress, load_checkpoint
-from benchmarks.config import CellSettings, Suite, resolve
-from benchmarks.run import run_cell
+from benchmarks.cell.checkpoint import Progress, load_checkpoint
+from benchmarks.cell.run import run_cell
+from benchmarks.request.suite import CellSettings, Suite, resolve
 from methods import METHODS, Joint
 
 TASKS = 4
@@ -52,7 +52,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from benchmarks import run
+from benchmarks.cell import run
 from tests.benchmarks.test_resume import cell
 
 train = run.train_task
@@ -97,7 +97,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(method, tmp_path, monkeypatch):
     [("joint", {}), ("pnn", {}), ("er", {"optimizer_state": "kept"}), ("finetune", {"schedule": "cosine"})],
 )
 def test_stopped_after_any_task_it_ends_alike(method, training, tmp_path, monkeypatch):
-    import benchmarks.run as module
+    import benchmarks.cell.run as module
 
     torch.set_num_threads(1)
     whole = run_cell(cell(method, **training))
@@ -120,7 +120,7 @@ def test_stopped_after_any_task_it_ends_alike(method, training, tmp_path, monkey
 
 
 def interrupted(path: Path, monkeypatch, method: str = "er") -> None:
-    import benchmarks.run as module
+    import benchmarks.cell.run as module
 
     train = module.train_task
 
@@ -150,7 +150,7 @@ def test_a_checkpoint_of_other_settings_or_code_or_a_broken_one_is_not_used(tmp_
         assert loaded(path, cell("er", epochs=3)) is None
     assert loaded(tmp_path / "none.pt") is None
     with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.checkpoint.commit", lambda: "another")
+        patch.setattr("benchmarks.cell.checkpoint.commit", lambda: "another")
         with pytest.warns(UserWarning, match="with other commit; not used"):
             assert loaded(path) is None
     path.write_bytes(path.read_bytes()[:-100])
@@ -180,7 +180,7 @@ def test_a_method_that_cannot_be_stored_runs_all_the_same(tmp_path, monkeypatch)
 
 def test_the_runner_removes_the_checkpoint_of_a_finished_cell(tmp_path):
     from benchmarks.executors.local import run_local
-    from benchmarks.store import Store
+    from benchmarks.records.store import Store
 
     wanted = cell("finetune")
     start = time.time()

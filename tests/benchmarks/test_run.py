@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
+from benchmarks.cell.fit import Diverged, Trainer, fit
+from benchmarks.cell.run import run_cell, task_view, train_task
 from benchmarks.contract.trial import make
-from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.report.measures import score_measure
-from benchmarks.run import run_cell, task_view, train_task
 from methods import METHODS, Joint, Method, OptimizerSettings, Recipe
 from scenarios import Split
 from tests.benchmarks.helpers import cells
@@ -280,7 +280,7 @@ def test_split_mnist_record(data_root):
     scenario = stream.build(0, data_root)
     assert [len(t.test) for t in scenario.tasks] == [2115, 2042, 1874, 1986, 1983]
     method = METHODS["er"](buffer_size=200).start(scenario, SMALL_MODEL, Recipe(epochs=None, steps=60))
-    from benchmarks.evaluate import evaluate
+    from benchmarks.cell.evaluate import evaluate
 
     for task in scenario.tasks:
         train_task(method, scenario, task)

@@ -6,12 +6,12 @@ import pytest
 import torch
 import yaml
 
-import benchmarks.run as module
-from benchmarks.evaluate import evaluate
+import benchmarks.cell.run as module
+from benchmarks.cell.evaluate import evaluate
+from benchmarks.cell.run import run_cell
+from benchmarks.cell.run_log import RunLog, load_method
 from benchmarks.executors.local import run_local
-from benchmarks.run import run_cell
-from benchmarks.run_log import RunLog, load_method
-from benchmarks.store import Store
+from benchmarks.records.store import Store
 from methods import Joint
 from tests.benchmarks.test_resume import TASKS, cell
 

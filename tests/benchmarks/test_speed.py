@@ -4,9 +4,9 @@ import json
 
 import torch
 
-from benchmarks.fit import fit
-from benchmarks.run import task_view
-from benchmarks.speed_images import FixedTensors, image_ratios
+from benchmarks.cell.fit import fit
+from benchmarks.cell.run import task_view
+from benchmarks.speed.images import FixedTensors, image_ratios
 from methods import Recipe
 from tests.conftest import SMALL_MODEL, small_split
 

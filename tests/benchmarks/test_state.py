@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.state import BrokenFile, CannotStore, NotStored, decode, encode, read_state, write_state
+from benchmarks.cell.state import BrokenFile, CannotStore, NotStored, decode, encode, read_state, write_state
 from methods import OptimizerSettings, Recipe
 from methods.buffer import Reservoir
 from models.cosine_heads import CosineHead
@@ -191,7 +191,7 @@ def test_a_hook_on_a_gradient_is_not_lost_in_silence():
         "methods.base:copy.os.system",
         "methods.base:inspect",
         "benchmarks.contract.load:load_methods",
-        "benchmarks.checkpoint:os.system",
+        "benchmarks.cell.checkpoint:os.system",
         "timm.models._helpers:load_state_dict",
         "no.such:thing",
         "methods:nothing",

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from benchmarks.config import SettingsError
-from benchmarks.run import run_cell
-from benchmarks.store import Store
+from benchmarks.cell.run import run_cell
+from benchmarks.records.store import Store
+from benchmarks.request.suite import SettingsError
 from tests.benchmarks.helpers import cells
 
 

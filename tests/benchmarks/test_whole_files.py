@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from benchmarks import whole_files
-from benchmarks.whole_files import ABANDONED, sweep, temporary_file, write_whole, written_whole
+from benchmarks.records import atomic_write as whole_files
+from benchmarks.records.atomic_write import ABANDONED, sweep, temporary_file, write_whole, written_whole
 from tests.benchmarks.helpers import left_by_a_killed_process
 
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.config import SettingsError, Suite, load_suite
+from benchmarks.request.suite import SettingsError, Suite, load_suite
 
 RIGHT = {
     "title": "right",

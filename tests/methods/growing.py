@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.fit import fit
-from benchmarks.run import task_view
+from benchmarks.cell.fit import fit
+from benchmarks.cell.run import task_view
 from methods import Method, OptimizerSettings, Phase, Recipe
 from tests.conftest import small_split
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.run import task_view, train_task
 from methods import Method, OptimizerSettings, Recipe
 from models import ModelSettings
 from scenarios import Scenario

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.fit import fit
+from benchmarks.cell.fit import fit
 from methods.bic import BiC
 from scenarios import Examples
 from tests.conftest import small_split

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.evaluate import evaluate
-from benchmarks.fit import Trainer
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.evaluate import evaluate
+from benchmarks.cell.fit import Trainer
+from benchmarks.cell.run import task_view, train_task
 from methods import METHODS, Method, OptimizerSettings
 from scenarios.setting import SETTINGS as ALL_SETTINGS
 from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.fit import fit
+from benchmarks.cell.fit import fit
 from methods.cosine import column_scales
 from methods.podnet import PODNet, nca, pod_spatial
 from methods.ucir import UCIR

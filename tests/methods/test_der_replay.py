@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.run import task_view, train_task
 from methods import DERpp, DERReplay
 from methods.logit_reservoir import logit_distance, to_width
 from models import build_network

@@ -5,9 +5,9 @@ import io
 import pytest
 import torch
 
-from benchmarks.evaluate import evaluate
-from benchmarks.fit import Trainer
-from benchmarks.run import train_task
+from benchmarks.cell.evaluate import evaluate
+from benchmarks.cell.fit import Trainer
+from benchmarks.cell.run import train_task
 from methods import METHODS
 from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
 from tests.methods.test_contract import make, possible

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.run import task_view, train_task
 from methods import ER
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.fit import fit
+from benchmarks.cell.fit import fit
 from methods.der_expand import DERExpand
 from methods.foster import FOSTER, balanced_distillation, effective_weights
 from metrics.flops import count_flops

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.evaluate import evaluate
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.evaluate import evaluate
+from benchmarks.cell.run import task_view, train_task
 from methods import DGR, GenerativeClassifier, OptimizerSettings, Recipe
 from methods.losses import cross_entropy
 from scenarios import Split

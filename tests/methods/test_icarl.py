@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.run import task_view, train_task
 from methods import METHODS, GDumb, ICaRL, Replay
 from methods.exemplars import herd
 from methods.features import features_of

@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
-from benchmarks.fit import Trainer
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.fit import Trainer
+from benchmarks.cell.run import task_view, train_task
 from methods import OptimizerSettings, PackNet, Recipe, Separate, XdG
 from models import ModelSettings
 from tests.conftest import SHORT, SMALL_MODEL, small_split

@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.run import task_view, train_task
 from methods import JointTransformer, Recipe
 from scenarios import Scenario
 from tests.methods.growing import RECIPE, SCENARIO

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.run import task_view, train_task
 from methods import L2, MAS, OptimizerSettings, Recipe
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 

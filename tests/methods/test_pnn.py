@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks.run import train_task
+from benchmarks.cell.run import train_task
 from methods import PNN
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 

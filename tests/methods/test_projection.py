@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.run import task_view, train_task
 from methods import AGEM, GEM
 from methods.gem import project
 from methods.gradients import flat_gradient, gradient_of

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from benchmarks.run import task_view
+from benchmarks.cell.run import task_view
 from methods import METHODS, Recipe
 from methods.recipe import ClipGradient
 from methods.schedule import lr_factor

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.run import task_view, train_task
 from methods import EWC, SI, LwF, OptimizerSettings, Recipe
 from methods.losses import distillation
 from methods.quadratic import QuadraticPenalty

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.run import task_view, train_task
+from benchmarks.cell.run import task_view, train_task
 from methods import AGEM, GEM, Rehearsal
 from methods.episodic import EpisodicMemory
 from scenarios import Examples

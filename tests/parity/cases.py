@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.run import task_view
+from benchmarks.cell.run import task_view
 from methods import Batch, Method, Recipe
 from scenarios import Examples, load_dataset
 from scenarios.stream import Stream

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from child_process import end_with
+from scenarios.child_process import end_with
 from scenarios.folders import load_tree
 from scenarios.image_files import decode_ahead
 from tests.benchmarks.helpers import ends

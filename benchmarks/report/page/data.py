@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.leaderboard import Leaderboard
 from benchmarks.report.measures import Measure
 from benchmarks.report.page.pairs import pair_p_values

@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.records.atomic_write import write_whole
 from benchmarks.report.page.data import embedded, page_data
 from benchmarks.report.page.sections import SYMBOLS, contents, escape, sections
 from benchmarks.report.page.suite import PageSuite
-from benchmarks.whole_files import write_whole
 
 HERE = Path(__file__).parent
 

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.grid import Grid
+from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
 from benchmarks.report.runs import Runs, gather
-from benchmarks.store import Scan
+from benchmarks.request.grid import Grid
 from methods import METHODS
 
 SHOWN = "mnist"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.grid import Grid
+from benchmarks.records.atomic_write import write_whole
+from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import name_of
-from benchmarks.store import Scan
-from benchmarks.whole_files import write_whole
+from benchmarks.request.grid import Grid
 
 if TYPE_CHECKING:
     from benchmarks.report.plots.scene import Counted

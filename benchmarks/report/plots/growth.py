@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.plots.canvas import Canvas, finite, percent_limits, set_percent_y
 from benchmarks.report.plots.curves import (
     LEFT,

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from benchmarks.config import Suite
 from benchmarks.report.leaderboard import name_of
 from benchmarks.report.markdown import escape
 from benchmarks.report.plots.scene import Scene
+from benchmarks.request.suite import Suite
 
 READING = (
     "A method has the same colour, marker and dashes in all plots of all suites. Upper bounds are black, lower bounds "

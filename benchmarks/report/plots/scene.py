@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.grid import Grid
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import make_leaderboard
 from benchmarks.report.plots.styles import Style, style_of
 from benchmarks.report.runs import Role, Runs, gather
 from benchmarks.report.table import Row, Table
-from benchmarks.store import Scan
+from benchmarks.request.grid import Grid
 from metrics import AccuracyMatrix, Summary, summarise_each
 
 Array = NDArray[np.float64]

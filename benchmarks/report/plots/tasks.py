@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.plots.canvas import LINE_HEIGHT, TEXT, Canvas, finite, percent_limits, set_percent_y
 from benchmarks.report.plots.curves import (
     LEFT,

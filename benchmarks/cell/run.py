@@ -1,0 +1,234 @@
+"""One cell, from settings to record."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import torch
+
+from benchmarks.cell.checkpoint import Progress, load_checkpoint, save_checkpoint
+from benchmarks.cell.environment import environment, peak_memory_bytes
+from benchmarks.cell.evaluate import evaluate, evaluate_both
+from benchmarks.cell.fit import Diverged, Trainer, fit
+from benchmarks.cell.matmul_backend import fast_products
+from benchmarks.cell.run_log import RunLog
+from benchmarks.records.record import Counts, Flops, Memory, RunRecord, Status
+from benchmarks.request.suite import CellSettings
+from methods import Method, Phase, TaskView, method_class
+from methods.precision import resolve_precision
+from metrics import AccuracyMatrix
+from metrics.flops import Flops as FlopCount
+from metrics.flops import count_flops
+from models import ranks
+from scenarios import Scenario, Task
+
+__all__ = ["evaluate", "failed_record", "inference_flops", "run_cell", "task_view", "train_task"]
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by part of the run."""
+
+    seconds: dict[str, float]
+
+    @contextmanager
+    def __call__(self, part: str):
+        start = time.perf_counter()
+        yield
+        self.seconds[part] += time.perf_counter() - start
+
+
+def train_task(
+    method: Method,
+    scenario: Scenario,
+    task: Task,
+    trainer: Trainer | None = None,
+    watch: Stopwatch | None = None,
+    log: RunLog | None = None,
+) -> None:
+    """Takes `method` through `task`: begin_task, fit for each phase, end_task."""
+    trainer = trainer or Trainer()
+    watch = watch or Stopwatch(defaultdict(float))
+    view = task_view(scenario, task, method.sees_past_data, method.device)
+    with watch("train"):
+        method.enter(view)
+        for index, phase in enumerate(_phases(method, view, trainer)):
+            fit(method, phase, trainer, index, log.epoch if log else None)
+    with watch("end_task"):
+        trainer.meter.measure((task.id, "end_task"), lambda: method.end_task(view), part="end_task")
+
+
+def _phases(method: Method, view: TaskView, trainer: Trainer) -> Iterator[Phase]:
+    """The method's phases. What it does between them, such as choosing exemplars, costs FLOPs too."""
+    phases, meter, part = iter(method.phases(view)), trainer.meter, "between phases"
+    for index in count():
+        phase = meter.measure((view.id, index), lambda: next(phases, None), part)
+        if not meter.parts[part]:
+            del meter.parts[part]
+        if phase is None:
+            return
+        yield phase
+
+
+def task_view(scenario: Scenario, task: Task, with_past: bool, device: torch.device | str = "cpu") -> TaskView:
+    """What the method may see of `task`: its training data, and that of earlier tasks only `with_past`.
+
+    All of it on `device`, the method's: what a method selects from it and stores is there too.
+    """
+    past = tuple(task_view(scenario, t, False, device) for t in scenario.tasks[: task.id]) if with_past else ()
+    return TaskView(task.id, task.outputs, task.train.examples().to(device), past)
+
+
+def run_cell(
+    cell: CellSettings,
+    data_root: str | None = None,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    log: RunLog | None = None,
+) -> RunRecord:
+    """Runs `cell` and returns its record. A method that raises or diverges gives a record that says so.
+
+    checkpoint: a file that is written after each task but the last; where it is there already, of this very cell and
+    code, the run continues from it. The caller removes it (`Store.remove_checkpoints`) once the record is safe, and keeps it
+    where that says failed: run again, the cell goes on from its last finished task.
+    log: hears of every epoch and task.
+    KeyboardInterrupt and DataNotFound pass through: they are not the method's doing.
+    """
+    start = time.perf_counter()
+    scenario = cell.scenario.build(cell.seed, data_root, cell.scenario_name)
+    built = time.perf_counter() - start
+    progress = load_checkpoint(checkpoint, cell, scenario, device) if checkpoint else None
+    progress = progress or Progress.of_tasks(cell.scenario.tasks)
+    before, resumed, watch = progress.seconds["total"], progress.done, Stopwatch(progress.seconds)
+    progress.seconds["data"] += built
+    status: Status = "done"
+    error = None
+    cls = method_class(cell.method.name)
+    try:
+        with fast_products(device) as products:
+            if progress.method is None:
+                with watch("train"):
+                    progress.method = cls.from_settings(cell.method.settings)
+                    progress.method.start(scenario, cell.model, cell.training, cell.seed, device)
+                _record_rows(progress, 0, scenario, watch)
+            if log:
+                log.start(progress.done)
+            for task in scenario.tasks[progress.done :]:
+                _do_task(progress, scenario, task, watch, log)
+                progress.seconds["total"] = before + time.perf_counter() - start
+                if checkpoint and progress.done < len(scenario.tasks):
+                    save_checkpoint(checkpoint, cell, scenario, progress, device)
+    except Diverged as diverged:
+        status, error = "diverged", str(diverged)
+    except Exception:
+        status, error = "failed", traceback.format_exc()
+        if checkpoint and resumed:
+            error = f"gone on after {resumed} tasks from {checkpoint.name}; without that file it starts over\n{error}"
+    progress.seconds["total"] = before + time.perf_counter() - start
+    matrix, trainer, inference = progress.matrix, progress.trainer, progress.inference
+    view = scenario.layout.other_view_name
+    return RunRecord(
+        **_names(cell),
+        status=status,
+        error=error,
+        matrix=Counts.of(matrix),
+        matrix_other=Counts.of(progress.other) if view and not cls.needs_task_id else None,
+        matrix_other_view=view if view and not cls.needs_task_id else None,
+        not_evaluated=_reasons(cls, scenario, matrix if status == "done" else None),
+        flops=Flops(
+            inference=[f.total for f in inference],
+            inference_modules=[f.modules for f in inference],
+            training=trainer.meter.total * ranks.world(),  # each rank counts its own
+            parts={part: flops * ranks.world() for part, flops in trainer.meter.parts.items()},
+        ),
+        seconds={part: round(s, 4) for part, s in progress.seconds.items()},
+        steps=trainer.steps,
+        parameters=progress.parameters,
+        memory=Memory(stored_bytes=progress.stored, peak_bytes=peak_memory_bytes(device)),
+        diagnostics=progress.diagnostics if any(progress.diagnostics) else [],
+        scenario_manifest=scenario.manifest,
+        environment=environment(device)
+        | ({"processes": ranks.world()} if ranks.world() > 1 else {})
+        | ({"memory_format": progress.method.memory_format} if cell.training.channels_last and progress.method else {})
+        | {"precision": resolve_precision(cell.training.precision, torch.device(device)), "products": products},
+    )
+
+
+def failed_record(cell: CellSettings, error: str, seconds: float) -> RunRecord:
+    """The record of a cell that left nothing but the way it ended."""
+    empty = Counts.of(AccuracyMatrix(cell.scenario.tasks))
+    return RunRecord(
+        **_names(cell),
+        status="failed",
+        error=error,
+        matrix=empty,
+        flops=Flops(inference=[], inference_modules=[], training=0, parts={}),
+        seconds={"total": round(seconds, 4)},
+        steps=0,
+        parameters=[],
+        memory=Memory(stored_bytes=[], peak_bytes=None),
+        scenario_manifest={},
+        environment=environment("cpu"),
+    )
+
+
+def _names(cell: CellSettings) -> dict:
+    return {
+        "scenario": cell.scenario_name,
+        "method": cell.method_name,
+        "seed": cell.seed,
+        "identity": cell.identity,
+        "settings": cell.identity_settings(),
+    }
+
+
+def _do_task(progress: Progress, scenario: Scenario, task: Task, watch: Stopwatch, log: RunLog | None) -> None:
+    method = progress.method
+    assert method is not None, "started before its first task"
+    train_task(method, scenario, task, progress.trainer, watch, log)
+    _record_rows(progress, task.id + 1, scenario, watch)
+    progress.parameters.append(method.parameters_report())
+    progress.inference.append(inference_flops(method, scenario, task))
+    progress.stored.append(method.footprint())
+    progress.diagnostics.append(method.diagnostics())
+    progress.done += 1
+    if log:
+        log.task(method)
+
+
+def _record_rows(progress: Progress, i: int, scenario: Scenario, watch: Stopwatch) -> None:
+    assert progress.method is not None, "started before it is evaluated"
+    with watch("evaluate"):
+        row, other_row = evaluate_both(progress.method, scenario)
+    progress.matrix.record_row(i, row)
+    progress.other.record_row(i, other_row)
+
+
+def inference_flops(method: Method, scenario: Scenario, task: Task) -> FlopCount:
+    """FLOPs of one prediction for one image, as the network stands now."""
+    x = torch.zeros(1, *scenario.image_shape, device=method.device)
+    told = (task.id,) if scenario.layout.setting.task_id_at_test else ()
+    method.network.eval()
+    with torch.no_grad(), method.precision():
+        flops = count_flops(lambda: method.predict(x, *told))
+    method.network.train()
+    return flops
+
+
+def _reasons(cls: type[Method], scenario: Scenario, matrix: AccuracyMatrix | None) -> dict[str, str]:
+    """Why scores are not available, by what is missing; `matrix`: of a run that came to its end."""
+    reason = scenario.layout.forward_transfer_reason()
+    if reason is None and not cls.predicts_unseen:
+        reason = f"{cls.__name__} has no answer for a task that it has not begun"
+    reasons = {"unseen tasks": reason} if reason else {}
+    rows = matrix.total[1:] if matrix is not None else []
+    if any(None in row[: i + 1] for i, row in enumerate(rows)):
+        reasons["earlier rows"] = f"{cls.__name__} was set to give no answer before its last task"
+    return reasons

@@ -1,0 +1,53 @@
+"""A run before the run: what cannot work is said before anything is trained."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.cost.batches import batch_problem
+from benchmarks.cost.empty import empty_scenario
+from benchmarks.request.suite import CellSettings, SettingsError
+from methods import METHODS
+from scenarios import DataNotFound, Scenario
+
+
+def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool = True) -> None:
+    """Finds the data and starts each method once, so that what cannot work is said before anything is trained.
+
+    Without data, images without content stand for it, of data sets whose sizes are known. Raises DataNotFound, or
+    SettingsError with every scenario and method that cannot be built.
+    """
+    problems: list[str] = []
+    not_found = False
+    scenarios: dict[str, Scenario | None] = {}
+    tried: set[tuple[str, str]] = set()
+    for cell in cells:
+        if cell.scenario_name not in scenarios:
+            try:
+                scenarios[cell.scenario_name] = (
+                    cell.scenario.build(cell.seed, data_root, cell.scenario_name)
+                    if with_data
+                    else empty_scenario(cell.scenario, cell.seed, data_root, torch.device("cpu"))
+                )
+            except (DataNotFound, ValueError) as error:
+                problems.append(f"scenario {cell.scenario_name}: {error}")
+                scenarios[cell.scenario_name] = None
+                not_found |= isinstance(error, DataNotFound)
+        scenario = scenarios[cell.scenario_name]
+        pair = (cell.scenario_name, cell.method_name)
+        if scenario is None or pair in tried:
+            continue
+        tried.add(pair)
+        try:
+            METHODS[cell.method.name].from_settings(cell.method.settings).start(
+                scenario, cell.model, cell.training, cell.seed
+            )
+            problem = batch_problem(cell, scenario, data_root)
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            problems.append(f"{cell.scenario_name} {cell.method_name}: {problem}")
+    if not_found:
+        raise DataNotFound("\n".join(problems))
+    if problems:
+        raise SettingsError(problems)

@@ -1,0 +1,88 @@
+"""One run on several processes: `python -m torch.distributed.run --nproc-per-node N -m benchmarks run SUITE --ddp`.
+
+Every rank runs every cell, and the ranks share the work of each step (models/ranks.py); a recipe's batch_size is that
+of all ranks together. Rank 0 writes records and checkpoints.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+
+from benchmarks.cell.run import run_cell
+from benchmarks.cell.run_log import RunLog
+from benchmarks.executors.signals import SIGNALS
+from benchmarks.records.store import Store
+from benchmarks.request.suite import CellSettings, SettingsError
+from models import ranks
+from scenarios.child_process import end_with
+
+_PARENT = os.getppid()  # early: in a rank, torchrun
+
+
+def devices_of_ranks(workers: int | None = None, gpus: str | None = None) -> list[str]:
+    """The device of each rank that torchrun started on this machine.
+
+    Raises SettingsError where it started none, and where --workers or --gpus would have a say too.
+    """
+    problems = []
+    if "RANK" not in os.environ:
+        problems.append(
+            "--ddp runs under torchrun: torchrun --nproc-per-node 2 -m benchmarks run ... --ddp (make: DDP=1)"
+        )
+    if workers is not None or gpus is not None:
+        problems.append("--ddp: torchrun's --nproc-per-node and CUDA_VISIBLE_DEVICES say what --workers and --gpus do")
+    count, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if 0 < count < here:
+        problems.append(f"--ddp: {here} processes on a machine with {count} GPUs")
+    if problems:
+        raise SettingsError(problems)
+    return [f"cuda:{n}" if count else "cpu" for n in range(here)]
+
+
+def is_first() -> bool:
+    """Whether this is rank 0, before the ranks have joined."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def process_group() -> Iterator[str]:
+    """Joins the ranks that torchrun started; gives this one's device. From then on they end with torchrun."""
+    end_with(_PARENT)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)  # at once: Python would wait for the other ranks first
+    device = devices_of_ranks()[int(os.environ["LOCAL_RANK"])]
+    if device != "cpu":
+        torch.cuda.set_device(device)
+    dist.init_process_group("gloo" if device == "cpu" else "nccl")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def run_together(
+    cells: list[CellSettings], store: Store, data_root: str | None, say: Callable[[str], None], logs: bool = False
+) -> bool:
+    """Runs `cells` one after the other on all ranks. Gives whether this is rank 0, which alone says and writes things.
+
+    Raises SettingsError where a cell fails: torchrun then ends the other ranks, which would wait for this one.
+    """
+    with process_group() as device:
+        for cell in cells:
+            log = RunLog(store.log(cell), cell) if logs and ranks.rank() == 0 else None
+            record = run_cell(cell, data_root, device, store.checkpoint(cell), log)
+            if ranks.rank() == 0 or record.status == "failed":
+                store.save(record)
+            if record.status == "failed":
+                raise SettingsError([f"{cell.label} failed on rank {ranks.rank()}: {record.error}"])
+            dist.barrier()
+            if ranks.rank() == 0:
+                store.remove_checkpoints(cell)
+                say(f"{cell.label}: {record.status}, {record.seconds['total']:.0f} s")
+        return ranks.rank() == 0

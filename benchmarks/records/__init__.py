@@ -1,0 +1,1 @@
+"""What cells leave: one strict model, written whole and checked when read."""

@@ -1,0 +1,105 @@
+"""Which records belong to which cells of a grid, and where each cell stands."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import Scan
+from benchmarks.request.grid import Grid
+from benchmarks.request.suite import CellSettings, relevant
+
+MOST_LINES = 5
+"""As many ways of having other settings are told apart."""
+
+
+def unfinished(grid: Grid, scan: Scan) -> list[CellSettings]:
+    """Cells without a whole, successful record: never run, or to be tried again."""
+    return [c for c in grid.cells if _status(c, scan) not in ("done", "diverged")]
+
+
+def records_of(grid: Grid, scan: Scan) -> list[RunRecord]:
+    """The records of this grid's cells under the names that this suite gives them."""
+    found = []
+    for cell in grid.cells:
+        record = scan.records.get(cell.identity)
+        if record is not None:
+            names = {"scenario": cell.scenario_name, "method": cell.method_name}
+            found.append(record.model_copy(update=names))
+    return found
+
+
+def statuses(grid: Grid, scan: Scan) -> list[tuple[CellSettings, str]]:
+    return [(cell, _status(cell, scan)) for cell in grid.cells]
+
+
+def counts(grid: Grid, scan: Scan) -> dict[str, int]:
+    """How many cells are done, missing, failed and diverged."""
+    found = [status for _, status in statuses(grid, scan)]
+    return {kind: found.count(kind) for kind in ("done", "missing", "failed", "diverged")}
+
+
+def other_settings(grid: Grid, scan: Scan) -> list[str]:
+    """A line for each way in which records of cells that have none differ from them, with the number of records."""
+    missing = {(c.scenario_name, c.method_name, c.seed): c for c in grid.cells if c.identity not in scan.records}
+    found: Counter[str] = Counter()
+    for record in scan.records.values():
+        cell = missing.get((record.scenario, record.method, record.seed))
+        if cell is not None:
+            said = ", ".join(differences(record.settings, cell.identity_settings()))
+            found[said.replace("method.settings.", f"methods.{cell.method_name}.")] += 1  # as --set has it
+    most = found.most_common(MOST_LINES)
+    lines = [f"{n} record{'s' if n > 1 else ''} with other settings: {said}" for said, n in most]
+    rest = found.total() - sum(n for _, n in most)
+    return lines + ([f"{rest} more records, with still others"] if rest else [])
+
+
+def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """ "training.epochs 1 instead of 4" for every key of resolved settings whose value differs; the seed is none."""
+    a, b = (_flat({k: v for k, v in relevant(settings).items() if k != "seed"}) for settings in (theirs, ours))
+    return [
+        f"{key} {_value(a, key)} instead of {_value(b, key)}"
+        for key in dict.fromkeys([*b, *a])
+        if a.get(key) != b.get(key)
+    ]
+
+
+def _value(settings: dict[str, Any], key: str) -> str:
+    text = json.dumps(settings[key]) if key in settings else "its default"
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by dotted key."""
+    if not isinstance(value, dict) or not value:
+        return {key: value}
+    return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{key}.{name}" if key else name).items()}
+
+
+def matched_by_name(grid: Grid, scan: Scan) -> Scan:
+    """`scan` with each record under the cell of its scenario, method and seed, whatever its identity.
+
+    For published evidence: it stays readable when settings gain fields, and says itself with which it was made. One
+    whose settings are of another method or setting than its names stand for is named and left out.
+    """
+    names = {(r.scenario, r.method, r.seed): r for r in scan.records.values()}
+    found = Scan(problems=list(scan.problems))
+    for cell in grid.cells:
+        record = names.get((cell.scenario_name, cell.method_name, cell.seed))
+        if record is None:
+            continue
+        theirs = (record.settings["method"]["name"], record.settings["scenario"]["setting"])
+        if theirs != (cell.method.name, cell.scenario.setting):
+            found.problems.append(
+                f"skipped the record of {cell.label}: it is of method {theirs[0]!r} in the {theirs[1]}-incremental setting"
+            )
+            continue
+        found.records[cell.identity] = record
+    return found
+
+
+def _status(cell: CellSettings, scan: Scan) -> str:
+    record = scan.records.get(cell.identity)
+    return record.status if record else "missing"

@@ -1,0 +1,113 @@
+"""Records on disk: one JSON file a cell, written whole or not at all."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.records.atomic_write import sweep, temporary_file, write_whole
+from benchmarks.records.record import RecordError, RunRecord, read_json
+from benchmarks.request.names import file_name
+from benchmarks.request.suite import CellSettings, SettingsError
+
+RECORD_BYTES = 64 * 1024
+"""A generous size of one record, for the check of free space."""
+
+
+@dataclass
+class Scan:
+    """What lies in a folder of records: readable ones by identity, and a line for each file that is not one."""
+
+    records: dict[str, RunRecord] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def previous_checkpoint(path: Path) -> Path:
+    """Beside the checkpoint `path` of a cell, the one before it."""
+    return path.with_suffix(".previous.pt")
+
+
+class Store:
+    """The records of one suite under `folder`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def path(self, record: RunRecord | CellSettings) -> Path:
+        if isinstance(record, CellSettings):
+            scenario, method = record.scenario_name, record.method_name
+        else:
+            scenario, method = record.scenario, record.method
+        return self.folder / f"{file_name(scenario)}.{method}.seed{record.seed}.{record.identity[:12]}.json"
+
+    def save(self, record: RunRecord) -> Path:
+        """Writes `record` to a temporary file, to the disk, then under its name: a file that exists is whole.
+
+        The record of a run that failed never takes the place of one that came to its end.
+        """
+        path = self.path(record)
+        if record.status == "failed":
+            there = self.find(record)
+            if there is not None and there.status != "failed":
+                return path
+        return write_whole(path, record.to_json(), to_disk=True)
+
+    def find(self, cell: RunRecord | CellSettings) -> RunRecord | None:
+        """The record stored under the name of `cell`; None where there is none, or none that `scan` would take."""
+        return self.scan(glob.escape(self.path(cell).name)).records.get(cell.identity)
+
+    def sweep(self, finished: Iterable[CellSettings] = ()) -> None:
+        """Removes what killed processes left: files half written, and the checkpoints of `finished` cells."""
+        for folder in (self.folder, self.folder / "unfinished", *self.folder.glob("logs/*")):
+            sweep(folder)
+        for cell in finished:
+            self.remove_checkpoints(cell)
+
+    def checkpoint(self, cell: CellSettings) -> Path:
+        """Where a run of `cell` keeps what it has come to, until its record is written."""
+        return self.folder / "unfinished" / f"{cell.identity}.pt"
+
+    def remove_checkpoints(self, cell: CellSettings) -> None:
+        """Removes what `cell` has kept, once its record is safe; what was set aside as broken stays."""
+        for file in (self.checkpoint(cell), previous_checkpoint(self.checkpoint(cell))):
+            file.unlink(missing_ok=True)
+
+    def log(self, cell: CellSettings) -> Path:
+        """The folder of what a run of `cell` leaves beside its record, where that is asked for."""
+        return self.folder / "logs" / self.path(cell).stem
+
+    def scan(self, pattern: str = "*.json") -> Scan:
+        """Every record in the folder whose file name matches `pattern`.
+
+        A file that is broken, foreign or tampered with is named and left out.
+        """
+        scan = Scan()
+        for path in sorted(self.folder.glob(pattern)):
+            try:
+                record = RunRecord.from_document(read_json(path))
+            except (OSError, RecordError) as error:
+                scan.problems.append(f"skipped {path}: {error}")
+                continue
+            known = scan.records.get(record.identity)
+            if known is None or known.status != "done":
+                scan.records[record.identity] = record
+        return scan
+
+    def check_writable(self, cells: int) -> None:
+        """Raises SettingsError where `cells` records could not be written: said before training, not after."""
+        try:
+            with temporary_file(self.folder) as path, open(path, "wb") as file:
+                file.write(bytes(4096))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise SettingsError([f"cannot write records to {self.folder}: {error.strerror or error}"]) from None
+        free, needed = shutil.disk_usage(self.folder).free, cells * RECORD_BYTES
+        if free < needed:
+            raise SettingsError(
+                [f"{self.folder}: {free / 2**20:.0f} MiB free, {cells} records may need {needed / 2**20:.0f} MiB"]
+            )

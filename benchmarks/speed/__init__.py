@@ -1,0 +1,1 @@
+"""The harness against plain loops that do the same arithmetic."""
