@@ -24,7 +24,7 @@ from benchmarks.records.store import Scan, Store
 from benchmarks.request.grid import make_grid
 from benchmarks.request.suite import SettingsError, load_suite
 from metrics import Estimate, Summary, score, summarise
-from tests.benchmarks.test_report_fixtures import RecordedGrid, planted, recorded, shifted
+from tests.benchmarks.test_report_fixtures import planted, recorded, recorded_grid, shifted
 from tests.benchmarks.test_report_golden import GOLDEN, IMPOSSIBLE, RECORDS, SUITE
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +36,8 @@ def golden_entries(scan: Scan) -> list[Entry]:
     """The golden records as a protocol with published values, and as one without."""
     described = {"kind": "protocol", "source": "Nobody 2020", "choices": ["Digits_of 8 × 8 pixels, for speed."]}
     suite = load_suite(SUITE).model_copy(update=described)
-    grid = RecordedGrid(suite, [], IMPOSSIBLE)
-    alone = RecordedGrid(suite.model_copy(update={"name": "alone"}), [], IMPOSSIBLE)
+    grid = recorded_grid(suite, scan, IMPOSSIBLE)
+    alone = recorded_grid(suite.model_copy(update={"name": "alone"}), scan, IMPOSSIBLE)
     reference = load_reference("small", GOLDEN / "references")
     return [Entry(grid, scan, reference, "small", "small/records"), Entry(alone, scan, None, "alone", "alone/records")]
 

@@ -30,7 +30,7 @@ from benchmarks.report.recorded import recorded_suites
 from benchmarks.request.grid import make_grid
 from benchmarks.request.suite import load_suite, parse_seeds
 from metrics import paired_difference
-from tests.benchmarks.test_report_fixtures import PLAIN, RecordedGrid, planted, planted_cell, recorded, shifted
+from tests.benchmarks.test_report_fixtures import PLAIN, planted, planted_cell, recorded, recorded_grid, shifted
 
 GOLDEN = Path(__file__).parent / "golden"
 METHODS = {"finetune": 0, "joint": 12, "ewc": 2, "er": 8, "gem": 9, "lwf": 4}
@@ -150,7 +150,7 @@ def golden() -> PageSuite:
     """Real records of short runs."""
     scan = Store(GOLDEN / "records").scan()
     impossible = {("split-digits/class", "pnn"): "needs the task id"}
-    return PageSuite.of(RecordedGrid(load_suite(str(GOLDEN / "small.yaml")), [], impossible), scan)
+    return PageSuite.of(recorded_grid(load_suite(str(GOLDEN / "small.yaml")), scan, impossible), scan)
 
 
 def test_tables_hold_the_same_strings_as_markdown(suites, golden):

@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.report.plots import write_plots
 from benchmarks.request.suite import load_suite
-from tests.benchmarks.test_report_fixtures import RecordedGrid
+from tests.benchmarks.test_report_fixtures import recorded_grid
 from tests.benchmarks.test_report_golden import GOLDEN, IMPOSSIBLE, RECORDS, SUITE
 
 PLOTS = GOLDEN / "plots"
@@ -28,7 +28,8 @@ LOCKED = re.search(r"^matplotlib==(\S+)", LOCK, re.MULTILINE)
 
 
 def draw(folder: Path) -> list[Path]:
-    return write_plots(RecordedGrid(load_suite(SUITE), [], IMPOSSIBLE), RECORDS.scan(), folder)
+    scan = RECORDS.scan()
+    return write_plots(recorded_grid(load_suite(SUITE), scan, IMPOSSIBLE), scan, folder)
 
 
 @pytest.fixture(scope="module")

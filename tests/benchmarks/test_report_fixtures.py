@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.records.record import Counts, Flops, Memory, RunRecord
@@ -20,11 +21,26 @@ TOTAL = 100
 PLAIN = [[50, 40, 60], [97, 55, 62], [80, 90, 66], [70, 78, 85]]
 
 
-class RecordedGrid(Grid):
-    """A grid whose records are all there are: what is checked is the report, not which cells a suite has."""
+@dataclass(frozen=True)
+class RecordedCell:
+    """As much of a cell as its record tells."""
 
-    def records(self, scan: Scan) -> list[RunRecord]:
-        return list(scan.records.values())
+    scenario_name: str
+    method_name: str
+    seed: int
+    identity: str
+    settings: dict[str, Any]
+
+    def identity_settings(self) -> dict[str, Any]:
+        return self.settings
+
+
+def recorded_grid(suite: Suite, scan: Scan, impossible: dict[tuple[str, str], str]) -> Grid:
+    """A grid whose cells are those that have records: what is checked is the report, not which cells a suite has."""
+    cells = [RecordedCell(r.scenario, r.method, r.seed, identity, r.settings) for identity, r in scan.records.items()]
+    order = list(suite.methods)
+    cells.sort(key=lambda cell: (cell.seed, order.index(cell.method_name)))  # as those of a suite
+    return Grid(suite, cells, impossible)  # type: ignore[arg-type]
 
 
 def shifted(by: int, matrix: Sequence[Sequence[int]] = PLAIN) -> list[list[int]]:
@@ -103,12 +119,11 @@ def recorded(
     suite = {"name": "planted", "title": "Planted records", "scenarios": described, "seeds": list(seeds)} | suite
     settings = methods if isinstance(methods, dict) else {name: {} for name in methods}
     # as it stands, also with names that a suite's file may not have: reports escape what they are given
-    grid = RecordedGrid(Suite.model_construct(**suite, methods=settings), [], impossible or {})
     scan = Scan()
     for record in records:
         assert record.identity not in scan.records, "two planted records of one cell"
         scan.records[record.identity] = record
-    return grid, scan
+    return recorded_grid(Suite.model_construct(**suite, methods=settings), scan, impossible or {}), scan
 
 
 def board_of(records: Iterable[RunRecord], metrics: list[str] | None = None, **grid: Any) -> Leaderboard:

@@ -20,7 +20,7 @@ from benchmarks.records.store import Scan, Store
 from benchmarks.report import Report, write_report
 from benchmarks.request.grid import make_grid
 from benchmarks.request.suite import load_suite
-from tests.benchmarks.test_report_fixtures import RecordedGrid
+from tests.benchmarks.test_report_fixtures import recorded_grid
 
 GOLDEN = Path(__file__).parent / "golden"
 SUITE = str(GOLDEN / "small.yaml")
@@ -32,7 +32,7 @@ IMPOSSIBLE = {
 
 
 def render(scan: Scan, folder: Path) -> Report:
-    return write_report(RecordedGrid(load_suite(SUITE), [], IMPOSSIBLE), scan, folder)
+    return write_report(recorded_grid(load_suite(SUITE), scan, IMPOSSIBLE), scan, folder)
 
 
 @pytest.fixture(scope="module")
