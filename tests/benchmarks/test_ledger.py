@@ -240,7 +240,7 @@ title: a protocol
 kind: protocol
 source: Doe 2020
 seeds: 2
-scenarios: {split: {stream: split, data: digits, setting: class, tasks: 5, samples_per_task: 30}}
+scenarios: {split: {stream: split, data: digits, setting: class, tasks: 5, samples_per_task: 30, sampling: random}}
 methods: {finetune: {}, er: {buffer_size: 10}}
 model: {hidden: [16]}
 training: {epochs: 1, batch_size: 10}
