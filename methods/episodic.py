@@ -45,10 +45,11 @@ class EpisodicMemory:
         if self.share == "seen":
             quota = self.budget // (len(self.tasks) + 1)
             self.tasks = [old[torch.arange(min(len(old), quota), device=old.labels.device)] for old in self.tasks]
-        if self.select == "random" or class_by_class(examples.labels):
+        if self.select == "random":
             rows = draw(n, quota, self.generator)
         else:
-            rows = torch.arange(max(0, n - quota), n)
+            order = draw(n, n, self.generator) if class_by_class(examples.labels) else torch.arange(n)
+            rows = order[max(0, n - quota) :]
         self.tasks.append(examples[rows.to(examples.labels.device)])
 
     def sample(self, n: int) -> Examples:

@@ -28,6 +28,7 @@ from metrics.flops import Flops as FlopCount
 from metrics.flops import count_flops
 from models import ranks
 from scenarios import Scenario, Task
+from scenarios.image_files import CPU
 
 __all__ = ["evaluate", "failed_record", "inference_flops", "run_cell", "task_view", "train_task"]
 
@@ -77,7 +78,7 @@ def _phases(method: Method, view: TaskView, trainer: Trainer) -> Iterator[Phase]
         yield phase
 
 
-def task_view(scenario: Scenario, task: Task, with_past: bool, device: torch.device | str = "cpu") -> TaskView:
+def task_view(scenario: Scenario, task: Task, with_past: bool, device: torch.device = CPU) -> TaskView:
     """What the method may see of `task`: its training data, and that of earlier tasks only `with_past`.
 
     All of it on `device`, the method's: what a method selects from it and stores is there too.

@@ -183,7 +183,10 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
 
 
 def _forward_flops(model: ModelSettings, shape: tuple[int, int, int]) -> int:
-    network = build_network(model, shape, "shared", [10], 10).eval()
+    try:
+        network = build_network(model, shape, "shared", [10], 10).eval()
+    except ValueError:
+        return 0  # images that it cannot take: the rehearsal says so
     with torch.no_grad():
         return count_flops(network, torch.zeros(1, *shape)).total
 

@@ -1,7 +1,9 @@
 """What no batch can be made of is said before anything is trained."""
 
 import pytest
+from typer.testing import CliRunner
 
+from benchmarks.__main__ import app
 from benchmarks.cost.rehearse import rehearse
 from benchmarks.request.suite import SettingsError
 from tests.benchmarks.helpers import cells
@@ -46,3 +48,13 @@ def test_batches_that_are_well_are_not_looked_at(backbone, monkeypatch):
     monkeypatch.setattr("benchmarks.cost.batches.cost_of", lambda *args: pytest.fail("looked at"))
     padded = ["scenario.padding=4", "model.width=0.1"] if backbone == "resnet18" else []
     assert not said("finetune", changes=["training.batch_size=32", f"model.backbone={backbone}", *padded])
+
+
+def test_a_network_that_crops_its_images_is_refused_in_a_sentence(tmp_path):
+    result = CliRunner().invoke(
+        app,
+        ["run", "digits", "--methods", "finetune", "--set", "model.backbone=timm:vit_tiny_patch16_224"]
+        + ["--set", "scenario.padding=6", "--workers", "1", "--results-dir", str(tmp_path)],
+    )
+    assert isinstance(result.exception, SettingsError)
+    assert "256 of an image's 400 pixels: 20 is no multiple of 16; padding: 6 makes 32" in str(result.exception)
