@@ -58,7 +58,8 @@ def save_checkpoint(path: Path, cell: CellSettings, scenario: Scenario, progress
     if device.startswith("cuda"):
         generators["device"] = torch.cuda.get_rng_state(device)
     try:
-        state = encode({"progress": progress, "generators": generators}, modules_of(type(progress.method)))
+        own = modules_of(method_class(cell.method.name))
+        state = encode({"progress": progress, "generators": generators}, own)
         write_state(path, _key(cell, scenario, device) | state, previous_checkpoint(path))
     except Exception as error:
         warnings.warn(f"{cell.label}: no checkpoint after {progress.done} tasks: {error}", stacklevel=2)

@@ -116,7 +116,16 @@ def test_stopped_after_any_task_it_ends_alike(method, training, tmp_path, monkey
             run_cell(cell(method, **training), checkpoint=path)
         monkeypatch.setattr(module, "train_task", train)
         torch.manual_seed(stop)
+        begun: list[int] = []
+
+        def counting(method, scenario, task, *rest, begun=begun):
+            begun.append(task.id)
+            train(method, scenario, task, *rest)
+
+        monkeypatch.setattr(module, "train_task", counting)
         assert run_cell(cell(method, **training), checkpoint=path).comparable() == whole.comparable()
+        assert begun == list(range(stop, TASKS))
+        monkeypatch.setattr(module, "train_task", train)
 
 
 def interrupted(path: Path, monkeypatch, method: str = "er") -> None:

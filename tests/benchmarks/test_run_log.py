@@ -10,10 +10,13 @@ import benchmarks.cell.run as module
 from benchmarks.cell.evaluate import evaluate
 from benchmarks.cell.run import run_cell
 from benchmarks.cell.run_log import RunLog, load_method
+from benchmarks.cell.state import encode, write_state
 from benchmarks.executors.local import run_local
 from benchmarks.records.store import Store
 from methods import Joint
+from tests.benchmarks.test_image_files_run import cells as photo_cells
 from tests.benchmarks.test_resume import TASKS, cell
+from tests.scenarios.trees import photo_tree
 
 
 def lines(folder):
@@ -73,6 +76,24 @@ def test_a_stopped_run_goes_on_with_its_log(tmp_path, monkeypatch):
     known = ("task", "phase", "epoch", "steps", "loss", "lr")
     stopped, whole = ([{k: row[k] for k in known} for row in lines(tmp_path / f)] for f in ("log", "whole"))
     assert stopped == whole
+
+
+def test_a_logged_method_that_remembers_image_files_is_bound_to_the_scenario_again(tmp_path):
+    photo_tree(tmp_path / "photos")
+    wanted = photo_cells(tmp_path)["er"]
+    record = run_cell(wanted, str(tmp_path), log=RunLog(tmp_path / "log", wanted))
+    scenario = wanted.scenario.build(wanted.seed, str(tmp_path), wanted.scenario_name)
+    method = load_method(tmp_path / "log/task2.pt", scenario=scenario)
+    assert [counts and counts[0] for counts in evaluate(method, scenario)] == record.matrix.correct[2]
+    assert method.buffer.examples.images.files is scenario.image_files[0]
+    with pytest.raises(ValueError, match="refers to image files"):
+        load_method(tmp_path / "log/task2.pt")
+
+
+def test_a_log_that_is_no_method_is_refused(tmp_path):
+    write_state(tmp_path / "task1.pt", encode({"a": 1}))
+    with pytest.raises(ValueError, match="holds a dict, not a method"):
+        load_method(tmp_path / "task1.pt")
 
 
 def test_workers_keep_logs_beside_the_records(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import Enum
 from functools import partial
 from types import MethodType
@@ -179,11 +179,11 @@ class _Decoder:
             held[self.value(key)] = self.value(value)
 
 
-_WHOLE = {
+_WHOLE: dict[str, Callable[..., Any]] = {
     name: getattr(_Decoder, f"_{name}")
     for name in ("tuple", "frozenset", "tensor", "parameter", "device", "scalar", "files", "partial", "method", "name")
 } | {"enum": _Decoder._enum}
-_FILLED = {
+_FILLED: dict[str, Callable[..., None]] = {
     "list": _Decoder._list,
     "set": _Decoder._set,
     "deque": _Decoder._deque,

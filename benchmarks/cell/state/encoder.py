@@ -123,8 +123,8 @@ class _Encoder:
     def _named(self, found: Any, where: str) -> str:
         name = name_of(found, self.own)
         if name is None:
-            what = f"{found.__module__}.{found.__qualname__}"
-            raise CannotStore(f"{where} needs {what}, which is neither of the method's module nor a layer's")
+            why = "has no name in its module" if "<" in found.__qualname__ else "a file may not name (state/names.py)"
+            raise CannotStore(f"{where} needs {found.__module__}.{found.__qualname__}, which {why}")
         return name
 
     def _values(self, items: Iterable[Any], where: str) -> list[Any]:

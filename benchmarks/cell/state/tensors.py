@@ -27,7 +27,7 @@ def compact(tensors: list[Tensor]) -> list[Tensor]:
             result.append(tensor)
             continue
         if _memory(tensor) not in copies:
-            whole = torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(storage, 0, (storage.nbytes(),), (1,))  # type: ignore[call-overload]
+            whole = torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(storage, 0, (storage.nbytes(),), (1,))
             copies[_memory(tensor)] = whole[first:last].clone().untyped_storage()
         result.append(_over(tensor, copies[_memory(tensor)], first))
     return result
@@ -49,7 +49,7 @@ def _over(tensor: Tensor, storage: torch.UntypedStorage, first: int = 0) -> Tens
     """`tensor` over a copy of its storage that begins at its byte `first`."""
     offset = tensor.storage_offset() - first // tensor.itemsize
     empty = torch.empty(0, dtype=tensor.dtype, device=storage.device)
-    return empty.set_(storage, offset, tensor.shape, tensor.stride())  # type: ignore[call-overload]
+    return empty.set_(storage, offset, tensor.shape, tensor.stride())
 
 
 def _memory(tensor: Tensor) -> int:
@@ -58,8 +58,8 @@ def _memory(tensor: Tensor) -> int:
 
 def _span(tensor: Tensor) -> tuple[int, int]:
     """The first byte of its storage that a tensor has, and the one after the last."""
-    start = tensor.storage_offset() * tensor.itemsize
+    start = int(tensor.storage_offset()) * tensor.itemsize
     if tensor.numel() == 0:
         return start, start
     steps = sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return start, start + (steps + 1) * tensor.itemsize
+    return start, start + (int(steps) + 1) * tensor.itemsize
