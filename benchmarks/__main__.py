@@ -35,6 +35,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="run on CPU also what takes mor
 SeveralCommits = Annotated[
     bool, typer.Option("--several-commits", help="the records may come from several clean commits; the tables say so")
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="run records made by other code than today's again")]
+Keep = Annotated[bool, typer.Option("--keep", help="keep them beside new ones; the tables say so")]
 ResultsDir = Annotated[Path, typer.Option("--results-dir", help="where records and tables go")]
 
 
@@ -61,12 +63,15 @@ def run(
             "--keep-logs", help="keep settings, a line an epoch and the method after each task, a folder a cell"
         ),
     ] = False,
+    fresh: Fresh = False,
+    keep: Keep = False,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     from benchmarks.cost.command import check_affordable, dry_run_text, price
     from benchmarks.cost.seconds import StepTimer
     from benchmarks.grid import rehearse
     from benchmarks.progress import run_with_progress
+    from benchmarks.provenance import to_run
     from benchmarks.report import write_report
     from benchmarks.report.overview import own_file, write_index
 
@@ -80,7 +85,8 @@ def run(
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
     scan = _scan(store)
     own = grid.shard(shard) if shard else grid
-    missing = own.missing(scan)
+    missing = to_run(own, scan, fresh, keep)
+    _say_other_code(own, scan)
     out.print(
         f"suite {grid.suite.name}: {len(own.cells)} cells, {len(own.cells) - len(missing)} done, {len(missing)} to run"
         + (f", part {shard} of {len(grid.cells)} cells" if shard else "")
@@ -172,6 +178,7 @@ def status(
             table.add_row(scenario, method, *counts)
     out.print(table)
     out.print(", ".join(f"{sum(s == k for _, s in statuses)} {k}" for k in kinds))
+    _say_other_code(grid, scan)
     for cell, state in statuses:
         if state in ("failed", "diverged"):
             error = (scan.records[cell.identity].error or "").strip().splitlines()
@@ -201,6 +208,7 @@ def report(
 ) -> None:
     """Write the leaderboard of SUITE, its comparison of methods and its plots from records; print the leaderboard."""
     from benchmarks.grid import matched_by_name
+    from benchmarks.provenance import keep_derived, traced
     from benchmarks.report import write_as_tool, write_report
     from benchmarks.report.overview import own_file, write_index
     from benchmarks.report.plots import write_plots
@@ -209,7 +217,8 @@ def report(
     grid, store = _grid(suite, methods, scenarios, seeds, changes, results_dir)
     if published:
         folder = results_dir / "published" / grid.suite.name
-        scan = matched_by_name(grid, _scan(Store(folder / "records")))
+        keep_derived(folder)
+        scan = traced(matched_by_name(grid, _scan(Store(folder / "records"))), folder)
     else:
         folder, scan = results_dir / "leaderboards", _scan(store)
     if as_tool is not None:
@@ -219,6 +228,8 @@ def report(
         return
     written = write_report(grid, scan, folder, _list(metrics))
     out.print(written.text, markup=False)
+    if not published:
+        _say_other_code(grid, scan)
     out.print(f"leaderboard: {written.markdown}", markup=False)
     out.print(f"comparison:  {written.comparison}", markup=False)
     if plots:
@@ -238,12 +249,26 @@ def publish(
     results_dir: ResultsDir = Path("results"),
     several_commits: SeveralCommits = False,
     partial: Annotated[bool, typer.Option("--partial", help="leave cells that have not run for later")] = False,
+    verify: Annotated[
+        int | None,
+        typer.Option(
+            "--verify",
+            min=1,
+            help="of what is published, run so many cells again, compare, and write down what came out",
+        ),
+    ] = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
     from benchmarks.ledger.render import write_ledger
     from benchmarks.publish import publish_suite
     from benchmarks.report.overview import write_guide, write_index
 
+    if verify is not None:
+        _verify(suite, results_dir, verify, _devices(workers, gpus), _path(data_root))
+        return
     grid, store = _grid(suite, None, None, None, None, results_dir)
     folder = publish_suite(grid, _scan(store), results_dir / "published", several_commits, partial)
     write_index(results_dir, published=True)
@@ -269,6 +294,8 @@ def reproduce(
     dry_run: DryRun = False,
     yes: Yes = False,
     several_commits: SeveralCommits = False,
+    fresh: Fresh = False,
+    keep: Keep = False,
     list_: Annotated[bool, typer.Option("--list", help="say which protocols there are and what is done")] = False,
     render_only: Annotated[
         bool, typer.Option("--render-only", help="write results/published/reproduction.md from the committed records")
@@ -307,6 +334,8 @@ def reproduce(
                     results_dir=results_dir,
                     dry_run=dry_run,
                     yes=yes,
+                    fresh=fresh,
+                    keep=keep,
                 )
             except typer.Exit as stop:
                 if stop.exit_code != 1:  # by Ctrl-C
@@ -455,10 +484,46 @@ def _grid(suite, methods, scenarios, seeds, changes, results_dir: Path):
 
 
 def _scan(store):
+    from benchmarks.provenance import traced
+
     scan = store.scan()
     for problem in scan.problems:
         err.print(problem, markup=False)
-    return scan
+    return traced(scan)
+
+
+def _say_other_code(grid, scan) -> None:
+    from benchmarks.provenance import made, other_code_text, unknown_text
+
+    by = made(grid, scan)
+    for text in (other_code_text(by), unknown_text(by)):
+        if text:
+            err.print(f"note: {text}; `run --fresh` runs these cells again", markup=False)
+
+
+def _verify(suite: str, results_dir: Path, n: int, devices: list[str], data_root: str | None) -> None:
+    """Exit 1 where some cell did not come out equal."""
+    from benchmarks.grid import matched_by_name
+    from benchmarks.progress import run_with_progress
+    from benchmarks.provenance import traced
+    from benchmarks.report import write_report
+    from benchmarks.report.overview import write_index
+    from benchmarks.store import Store
+    from benchmarks.verified import FILE
+    from benchmarks.verify import text_of, verify_suite
+
+    grid, _ = _grid(suite, None, None, None, None, results_dir)
+    published = results_dir / "published"
+    found = verify_suite(grid, published, n, lambda cells, to: run_with_progress(out, cells, to, data_root, devices))
+    folder = published / grid.suite.name
+    scan = traced(matched_by_name(grid, _scan(Store(folder / "records"))), folder)
+    for line in text_of(found, scan):
+        out.print(line, markup=False)
+    out.print(f"verified: {folder / FILE}", markup=False)
+    out.print(f"leaderboard: {write_report(grid, scan, folder).markdown}", markup=False)
+    write_index(results_dir, published=True)
+    if not all(cell.equal for cell in found.cells):
+        raise typer.Exit(1)
 
 
 def _on_terminal(text: str) -> None:

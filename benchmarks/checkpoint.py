@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from benchmarks.config import CellSettings
-from benchmarks.environment import commit
 from benchmarks.fit import Trainer
+from benchmarks.source import source_of
 from benchmarks.whole_files import written_whole
 from methods import Method
 from metrics import AccuracyMatrix
@@ -93,7 +93,7 @@ def _key(cell: CellSettings, device: str) -> dict[str, Any]:
     return {
         "version": VERSION,
         "identity": cell.identity,
-        "commit": commit(),
+        "source": source_of(cell.method.name, cell.scenario.stream),
         "torch": torch.__version__,
         "processes": ranks.world(),
         "threads": torch.get_num_threads(),

@@ -17,19 +17,34 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @lru_cache
-def commit() -> str | None:
-    """The commit of this checkout, with "+dirty" where tracked or new files differ from it; None outside git."""
+def commit(file: Path = Path(__file__)) -> str | None:
+    """The commit of the repository that `file` is of (by default this one), with "+dirty" where tracked or new files
+    differ from it; None where it is of none, as when it is installed."""
+    root = repository(file)
     try:
-        head = _git("rev-parse", "HEAD")
-        return head + ("+dirty" if _git("status", "--porcelain", "--untracked-files=normal") else "")
+        if root is None:
+            return None
+        head = git(root, "rev-parse", "HEAD").strip()
+        return head + ("+dirty" if git(root, "status", "--porcelain", "--untracked-files=normal").strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()
+@lru_cache
+def repository(file: Path) -> Path | None:
+    """The top folder of the git repository that `file` is of. Of a folder that git is told to ignore, as that in which
+    packages are installed, a file is of none."""
+    try:
+        top = git(file.parent, "rev-parse", "--show-toplevel").strip()
+        ignored = subprocess.run(["git", "-C", str(file.parent), "check-ignore", "-q", str(file)], capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return Path(top) if top and ignored.returncode == 1 else None
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What a git command says in `folder`. Raises OSError, or CalledProcessError where it fails."""
+    return subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True).stdout
 
 
 @lru_cache

@@ -75,6 +75,10 @@ class RunRecord(_Part):
     )
     scenario_manifest: dict[str, Any]
     environment: dict[str, Any]
+    source: dict[str, str] = Field(
+        default_factory=dict,
+        description="the files that decided it, each with a hash of its code (benchmarks/source.py); older records have none",
+    )
 
     def to_json(self) -> str:
         """One top-level key a line: compact, and a diff still shows what changed."""
@@ -82,9 +86,9 @@ class RunRecord(_Part):
         return "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v, sort_keys=True)}" for k, v in items) + "\n}\n"
 
     def comparable(self) -> dict[str, Any]:
-        """The record without what two runs of one cell may differ in: times, peak memory, machine and commit."""
+        """The record without what two runs of one cell may differ in: times, peak memory, machine, commit and source."""
         document = self.model_dump(mode="json")
-        for key in ("seconds", "environment"):
+        for key in ("seconds", "environment", "source"):
             del document[key]
         del document["memory"]["peak_bytes"]
         return document

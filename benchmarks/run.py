@@ -21,6 +21,7 @@ from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.products import fast_products
 from benchmarks.record import Counts, Flops, Memory, RunRecord
 from benchmarks.run_log import RunLog
+from benchmarks.source import commits_of, source_of
 from methods import Method, Phase, TaskView, method_class
 from methods.precision import resolve_precision
 from metrics import AccuracyMatrix
@@ -147,6 +148,7 @@ def run_cell(
         diagnostics=progress.diagnostics if any(progress.diagnostics) else [],
         scenario_manifest=scenario.manifest,
         environment=environment(device)
+        | commits_of(cls)
         | ({"processes": ranks.world()} if ranks.world() > 1 else {})
         | {"precision": resolve_precision(cell.training.precision, torch.device(device)), "products": products},
     )
@@ -166,7 +168,7 @@ def failed_record(cell: CellSettings, error: str, seconds: float) -> RunRecord:
         parameters=[],
         memory=Memory(stored_bytes=[], peak_bytes=None),
         scenario_manifest={},
-        environment=environment("cpu"),
+        environment=environment("cpu") | commits_of(method_class(cell.method.name)),
     )
 
 
@@ -177,6 +179,7 @@ def _names(cell: CellSettings) -> dict:
         "seed": cell.seed,
         "identity": cell.identity,
         "settings": cell.identity_settings(),
+        "source": source_of(cell.method.name, cell.scenario.stream),
     }
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from benchmarks.config import CellSettings, SettingsError, identity_of
 from benchmarks.record import SCHEMA, RunRecord
+from benchmarks.verified import Verification
 from benchmarks.whole_files import write_whole
 
 RECORD_BYTES = 64 * 1024
@@ -19,10 +20,12 @@ RECORD_BYTES = 64 * 1024
 
 @dataclass
 class Scan:
-    """What lies in a folder of records: readable ones by identity, and a line for each file that is not one."""
+    """What lies in a folder of records: readable ones by identity, and a line for each file that is not one.
+    verified: of published records, what was found when some of their cells were run again."""
 
     records: dict[str, RunRecord] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    verified: tuple[Verification, ...] = ()
 
 
 class Store:

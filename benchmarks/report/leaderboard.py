@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.config import Suite
 from benchmarks.grid import Grid
+from benchmarks.provenance import SUBJECT, made, source_text
 from benchmarks.report.measures import Measure, check_metrics
 from benchmarks.report.protocol import Protocol, hyperparameters, protocol, shared_part
 from benchmarks.report.runs import gather
@@ -49,6 +50,8 @@ def make_leaderboard(grid: Grid, scan: Scan, metrics: list[str] | None = None) -
     all_runs = gather(grid, scan)
     protocols = [protocol(runs) for runs in all_runs]
     shared = shared_part(protocols)
+    if (by := made(grid, scan)).total:
+        shared[SUBJECT] = source_text(by, grid.records(scan), scan.verified)
     own = tuple({k: v for k, v in p.items() if k not in shared} for p in protocols)
     suite = grid.suite
     smoke = suite.kind == "smoke"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.config import SettingsError, load_suite
 from benchmarks.grid import Grid, make_grid, matched_by_name
+from benchmarks.provenance import traced
 from benchmarks.store import Scan, Store
 
 
@@ -39,5 +40,6 @@ def recorded_suites(results: Path, published: bool = False) -> Iterator[Recorded
         scan = Store(records).scan()
         if published:
             scan = matched_by_name(grid, scan)
+        scan = traced(scan, records.parent if published else None)
         if grid.records(scan):
             yield Recorded(grid, scan, results / "published" / name if published else results / "leaderboards", records)

@@ -13,6 +13,7 @@ import torch
 from benchmarks.checkpoint import load_checkpoint
 from benchmarks.config import CellSettings, Suite, resolve
 from benchmarks.run import run_cell
+from benchmarks.source import source_of
 from methods import METHODS, Joint
 
 TASKS = 4
@@ -144,7 +145,11 @@ def test_a_checkpoint_of_other_settings_or_code_or_a_broken_one_is_not_used(tmp_
     assert load_checkpoint(path, cell("er", epochs=3), "cpu") is None
     assert load_checkpoint(tmp_path / "none.pt", cell("er"), "cpu") is None
     with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.checkpoint.commit", lambda: "another")
+        patch.setattr("benchmarks.environment.commit", lambda: "another")
+        assert load_checkpoint(path, cell("er"), "cpu") is not None  # of a commit that changed nothing of this cell
+    with monkeypatch.context() as patch:
+        other = source_of("er", "split") | {"methods/er.py": "0" * 16}
+        patch.setattr("benchmarks.checkpoint.source_of", lambda method, stream: other)
         assert load_checkpoint(path, cell("er"), "cpu") is None
     path.write_bytes(path.read_bytes()[:-100])
     assert load_checkpoint(path, cell("er"), "cpu") is None
