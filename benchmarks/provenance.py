@@ -162,7 +162,7 @@ def _verified_text(once: Verification, records: Mapping[str, RunRecord]) -> str:
     compared = [records[cell.identity] for cell in once.cells if cell.identity in records]
     same = bool(compared) and all(alike(once, record) for record in compared)
     where = f"at commit {once.commit[:12]} on {once.hardware}" + ("" if same else f" with torch {once.torch}")
-    text = f"{len(once.cells)} of the cells were run again {where}: "
+    text = f"{len(once.cells)} of the cells, run again {where}: "
     others = [cell for cell in once.cells if not cell.equal]
     if not others:
         return text + ("matrices equal bit for bit" if same else "matrices equal")
@@ -172,7 +172,7 @@ def _verified_text(once: Verification, records: Mapping[str, RunRecord]) -> str:
         for c in others
     ]
     unlike = "" if same else " (the machine or torch is another kind than the records')"
-    return f"{text}{len(once.cells) - len(others)} matrices equal, {len(others)} not{unlike}: {', '.join(told)}"
+    return f"{text}{len(once.cells) - len(others)} equal, {len(others)} not{unlike}: {', '.join(told)}"
 
 
 def _derived(record: RunRecord, known: Mapping[str, Mapping[str, Source]]) -> Source:
