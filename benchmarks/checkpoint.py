@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.config import CellSettings
 from benchmarks.fit import Trainer
-from benchmarks.source import source_of
+from benchmarks.source import source_of_cell
 from benchmarks.whole_files import written_whole
 from methods import Method
 from metrics import AccuracyMatrix
@@ -93,7 +93,7 @@ def _key(cell: CellSettings, device: str) -> dict[str, Any]:
     return {
         "version": VERSION,
         "identity": cell.identity,
-        "source": source_of(cell.method.name, cell.scenario.stream),
+        "source": source_of_cell(cell),
         "torch": torch.__version__,
         "processes": ranks.world(),
         "threads": torch.get_num_threads(),

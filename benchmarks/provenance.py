@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.config import CellSettings, SettingsError
 from benchmarks.grid import Grid
 from benchmarks.record import RunRecord
-from benchmarks.source import Source, source_at, source_of
+from benchmarks.source import Source, source_at, source_of_cell
 from benchmarks.store import Scan, Store
 from benchmarks.verified import Change, Verification, proved_equal, read_verified
 from benchmarks.whole_files import write_whole
@@ -46,7 +46,10 @@ class Made:
 def made(grid: Grid, scan: Scan) -> Made:
     """Compares the source of every record with today's. A cell that failed has no numbers and does not count."""
     proved = proved_equal(scan.verified)
-    changed, unknown, equal, same = [], [], set(), 0
+    changed: list[tuple[CellSettings, frozenset[Change]]] = []
+    unknown: list[CellSettings] = []
+    equal: set[Change] = set()
+    same = 0
     for cell in grid.cells:
         record = scan.records.get(cell.identity)
         if record is None or record.status == "failed":
@@ -54,7 +57,7 @@ def made(grid: Grid, scan: Scan) -> Made:
         if not record.source:
             unknown.append(cell)
             continue
-        changes = changes_of(record.source, source_of(cell.method.name, cell.scenario.stream))
+        changes = changes_of(record.source, source_of_cell(cell))
         equal |= changes & proved
         if changes - proved:
             changed.append((cell, changes - proved))

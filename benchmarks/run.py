@@ -21,7 +21,7 @@ from benchmarks.fit import Diverged, Trainer, fit
 from benchmarks.products import fast_products
 from benchmarks.record import Counts, Flops, Memory, RunRecord
 from benchmarks.run_log import RunLog
-from benchmarks.source import commits_of, source_of
+from benchmarks.source import commits_of, source_of_cell
 from methods import Method, Phase, TaskView, method_class
 from methods.precision import resolve_precision
 from metrics import AccuracyMatrix
@@ -179,7 +179,7 @@ def _names(cell: CellSettings) -> dict:
         "seed": cell.seed,
         "identity": cell.identity,
         "settings": cell.identity_settings(),
-        "source": source_of(cell.method.name, cell.scenario.stream),
+        "source": source_of_cell(cell),
     }
 
 

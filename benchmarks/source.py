@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from benchmarks.config import CellSettings
 from benchmarks.environment import ROOT, commit, git, repository
 from methods import METHODS, Method
 from scenarios import SCENARIOS, Stream
@@ -96,7 +97,18 @@ class Place(NamedTuple):
 
 def source_of(method: str, stream: str) -> Source:
     """The source that decides the cells of a method and a stream, by their names; as it was when this process began."""
-    return dict(_source_of(METHODS[method], SCENARIOS[stream]))
+    # mypy holds what is said of instances, which are dataclasses, against the class
+    return dict(_source_of(METHODS[method], SCENARIOS[stream]))  # type: ignore[arg-type]
+
+
+def source_of_cell(cell: CellSettings) -> Source:
+    """The same for a cell."""
+    return source_of(*names_of(cell))
+
+
+def names_of(cell: CellSettings) -> tuple[str, str]:
+    """The names of a cell's method and stream in their registries."""
+    return cell.method.name, cell.scenario.model_dump(include={"stream"})["stream"]
 
 
 @cache
@@ -139,7 +151,6 @@ def place_of(cls: type) -> Place:
     return Place(*_outside(file))
 
 
-@cache
 def commits_of(method: type[Method]) -> dict[str, str | None]:
     """Of a record's environment: the commit of the repository that the method is of; with "retain", this project's own,
     where that is another."""
@@ -293,10 +304,9 @@ def code_lines(text: str, package: bool = False) -> list[str]:
     if not module.body:
         return text.split("\n")
     lines = [line.encode() for line in text.split("\n")]  # columns count bytes
-    cuts = [(n.lineno, n.col_offset, n.end_lineno, n.end_col_offset) for n in nodes(module) if _is_docstring(n)]
-    if package:
-        listed = [n for n in module.body if _is_offer(n)]
-        cuts += [(n.lineno, n.col_offset, n.end_lineno, n.end_col_offset) for n in listed]
+    dropped = [n for n in nodes(module) if isinstance(n, ast.Expr) and _is_docstring(n)]
+    offers = [n for n in module.body if _is_offer(n)] if package else []
+    cuts = [(n.lineno, n.col_offset, n.end_lineno or n.lineno, n.end_col_offset) for n in (*dropped, *offers)]
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             line, column = token.start
@@ -322,9 +332,9 @@ def code_lines(text: str, package: bool = False) -> list[str]:
     ]
 
 
-def _is_docstring(node: ast.AST) -> bool:
+def _is_docstring(node: ast.Expr) -> bool:
     """A text that is a statement does nothing: a docstring of a module, class, function or attribute."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _is_offer(node: ast.stmt) -> bool:

@@ -12,7 +12,7 @@ from benchmarks.environment import commit
 from benchmarks.grid import Grid, matched_by_name
 from benchmarks.provenance import alike, changes_of, keep_derived, made, traced
 from benchmarks.record import Counts, RunRecord
-from benchmarks.source import commits_of, source_at, source_of
+from benchmarks.source import commits_of, names_of, source_at, source_of_cell
 from benchmarks.store import Scan, Store
 from benchmarks.verified import Verification, VerifiedCell, read_verified, write_verified
 from methods import method_class
@@ -80,9 +80,8 @@ def _commit_of(cells: list[CellSettings]) -> str:
     """The commit whose code this is; files that decide none of `cells` may differ from it."""
     head = (commit() or "").removesuffix("+dirty")
     for cell in cells:
-        method, stream = cell.method.name, cell.scenario.stream
-        clean = source_at(head, method, stream) == source_of(method, stream) if head else False
-        commits = commits_of(method_class(method)).values()
+        clean = bool(head) and source_at(head, *names_of(cell)) == source_of_cell(cell)
+        commits = commits_of(method_class(cell.method.name)).values()
         if not clean and any(c is None or c.endswith("+dirty") for c in commits):
             raise SettingsError([f"not verified: {cell.label}: its code is not committed; commit it first"])
     return head

@@ -149,7 +149,7 @@ def test_a_checkpoint_of_other_settings_or_code_or_a_broken_one_is_not_used(tmp_
         assert load_checkpoint(path, cell("er"), "cpu") is not None  # of a commit that changed nothing of this cell
     with monkeypatch.context() as patch:
         other = source_of("er", "split") | {"methods/er.py": "0" * 16}
-        patch.setattr("benchmarks.checkpoint.source_of", lambda method, stream: other)
+        patch.setattr("benchmarks.checkpoint.source_of_cell", lambda cell: other)
         assert load_checkpoint(path, cell("er"), "cpu") is None
     path.write_bytes(path.read_bytes()[:-100])
     assert load_checkpoint(path, cell("er"), "cpu") is None
