@@ -56,6 +56,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="run on CPU also what takes mor
 SeveralCommits = Annotated[
     bool, typer.Option("--several-commits", help="the records may come from several clean commits; the tables say so")
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="run records made by other code than today's again")]
+Keep = Annotated[bool, typer.Option("--keep", help="keep them beside new ones; the tables say so")]
 ResultsDir = Annotated[Path, typer.Option("--results-dir", help="where records and tables go")]
 
 
@@ -99,13 +101,16 @@ def run(
             "--keep-logs", help="keep settings, a line an epoch and the method after each task, a folder a cell"
         ),
     ] = False,
+    fresh: Fresh = False,
+    keep: Keep = False,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     from benchmarks.cli.cost import check_affordable, dry_run_text, price
     from benchmarks.cli.progress import run_with_progress
     from benchmarks.cost.rehearse import rehearse
     from benchmarks.cost.seconds import StepTimer
-    from benchmarks.records.matching import counts, statuses, unfinished
+    from benchmarks.records.matching import counts, statuses
+    from benchmarks.records.provenance import to_run
     from benchmarks.records.suite_files import remember
     from benchmarks.report import write_report
     from benchmarks.report.overview import own_file, tables_folder, write_index
@@ -125,7 +130,8 @@ def run(
         )
     scan = _scan(store)
     own = grid.shard(shard) if shard is not None else grid
-    missing = unfinished(own, scan)
+    missing = to_run(own, scan, fresh, keep)
+    _say_other_code(own, scan)
     out.print(
         f"suite {grid.suite.name}: {len(own.cells)} cells, {len(own.cells) - len(missing)} done, {len(missing)} to run"
         + (f", part {shard} of {len(grid.cells)} cells" if shard else "")
@@ -231,6 +237,7 @@ def status(
     out.print(", ".join(f"{n} {kind}" for kind, n in counts(grid, scan).items()))
     for line in other_settings(grid, scan):
         out.print(line, markup=False)
+    _say_other_code(grid, scan)
     for cell, state in standing:
         if state in ("failed", "diverged"):
             error = (scan.records[cell.identity].error or "").strip().splitlines()
@@ -260,6 +267,7 @@ def report(
 ) -> None:
     """Write the leaderboard of SUITE, its comparison of methods and its plots from records; print the leaderboard."""
     from benchmarks.records.matching import matched_by_name
+    from benchmarks.records.provenance import keep_derived, traced
     from benchmarks.records.store import Store
     from benchmarks.report import write_as_tool, write_report
     from benchmarks.report.measures import check_metrics
@@ -276,7 +284,9 @@ def report(
     folder = tables_folder(results_dir, grid.suite, published, plain)
     if published:
         committed = results_dir / "published" / grid.suite.name
-        scan = _said(matched_by_name(grid, Store(committed / "records").scan()))
+        if folder == committed:
+            keep_derived(committed)
+        scan = traced(_said(matched_by_name(grid, Store(committed / "records").scan())), committed)
     else:
         scan = _scan(store)
     if as_tool is not None:
@@ -286,6 +296,8 @@ def report(
         return
     written = write_report(grid, scan, folder, _list(metrics))
     out.print(written.text, markup=False)
+    if not published:
+        _say_other_code(grid, scan)
     out.print(f"leaderboard: {written.markdown}", markup=False)
     out.print(f"comparison:  {written.comparison}", markup=False)
     if plots:
@@ -308,12 +320,26 @@ def publish(
     results_dir: ResultsDir = Path("results"),
     several_commits: SeveralCommits = False,
     partial: Annotated[bool, typer.Option("--partial", help="leave cells that have not run for later")] = False,
+    verify: Annotated[
+        int | None,
+        typer.Option(
+            "--verify",
+            min=1,
+            help="of what is published, run so many cells again, compare, and write down what came out",
+        ),
+    ] = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
     from benchmarks.ledger.render import write_ledger
     from benchmarks.report.overview import write_guide, write_index
     from benchmarks.report.publish import publish_suite
 
+    if verify is not None:
+        _verify(suite, results_dir, verify, _devices(workers, gpus), _path(data_root))
+        return
     grid, store = _grid(suite, None, None, None, None, results_dir)
     folder = publish_suite(grid, _scan(store), results_dir / "published", several_commits, partial)
     write_index(results_dir, published=True)
@@ -340,6 +366,8 @@ def reproduce(
     verbose: Verbose = False,
     yes: Yes = False,
     several_commits: SeveralCommits = False,
+    fresh: Fresh = False,
+    keep: Keep = False,
     list_: Annotated[bool, typer.Option("--list", help="say which protocols there are and what is done")] = False,
     render_only: Annotated[
         bool, typer.Option("--render-only", help="write results/published/reproduction.md from the committed records")
@@ -379,6 +407,8 @@ def reproduce(
                     dry_run=dry_run,
                     verbose=verbose,
                     yes=yes,
+                    fresh=fresh,
+                    keep=keep,
                 )
             except typer.Exit:
                 unsuccessful = not whole  # of a whole protocol `publish` decides: a cell may diverge, none may fail
@@ -569,7 +599,9 @@ def _together(*parts: Callable[[], Any]) -> list[Any]:
 
 
 def _scan(store):
-    return _said(store.scan())
+    from benchmarks.records.provenance import traced
+
+    return traced(_said(store.scan()))
 
 
 def _said(scan):
@@ -577,6 +609,40 @@ def _said(scan):
     for problem in scan.problems:
         _name(problem)
     return scan
+
+
+def _say_other_code(grid, scan) -> None:
+    from benchmarks.records.provenance import made, other_code_text, unknown_text
+
+    by = made(grid, scan)
+    for text in (other_code_text(by), unknown_text(by)):
+        if text:
+            err.print(f"note: {text}; `run --fresh` runs these cells again", markup=False)
+
+
+def _verify(suite: str, results_dir: Path, n: int, devices: list[str], data_root: str | None) -> None:
+    """Exit 1 where some cell did not come out equal."""
+    from benchmarks.cli.progress import run_with_progress
+    from benchmarks.records.matching import matched_by_name
+    from benchmarks.records.provenance import traced
+    from benchmarks.records.store import Store
+    from benchmarks.records.verified import FILE
+    from benchmarks.report import write_report
+    from benchmarks.report.overview import write_index
+    from benchmarks.report.verify import text_of, verify_suite
+
+    grid, _ = _grid(suite, None, None, None, None, results_dir)
+    published = results_dir / "published"
+    found = verify_suite(grid, published, n, lambda cells, to: run_with_progress(out, cells, to, data_root, devices))
+    folder = published / grid.suite.name
+    scan = traced(_said(matched_by_name(grid, Store(folder / "records").scan())), folder)
+    for line in text_of(found, scan):
+        out.print(line, markup=False)
+    out.print(f"verified: {folder / FILE}", markup=False)
+    out.print(f"leaderboard: {write_report(grid, scan, folder).markdown}", markup=False)
+    write_index(results_dir, published=True, say=_name_others(scan))
+    if not all(cell.equal for cell in found.cells):
+        raise typer.Exit(1)
 
 
 def _name(problem: str) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.cell.environment import commit
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.state import NotStored, decode, encode, modules_of, read_state, write_state
 from benchmarks.records.store import previous_checkpoint
+from benchmarks.request.source import source_of_cell
 from benchmarks.request.suite import CellSettings
 from methods import Method, method_class
 from metrics import AccuracyMatrix
@@ -135,7 +135,7 @@ def _key(cell: CellSettings, scenario: Scenario, device: str) -> dict[str, Any]:
         "version": VERSION,
         "identity": cell.identity,
         "data": scenario.manifest.get("data_checksum"),
-        "commit": commit(),
+        "source": source_of_cell(cell),
         "torch": str(torch.__version__),
         "processes": ranks.world(),
         "threads": torch.get_num_threads(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import subprocess
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -13,23 +12,7 @@ from typing import Any
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@lru_cache
-def commit() -> str | None:
-    """The commit of this checkout, with "+dirty" where tracked or new files differ from it; None outside git."""
-    try:
-        head = _git("rev-parse", "HEAD")
-        return head + ("+dirty" if _git("status", "--porcelain", "--untracked-files=normal") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()
+from benchmarks.request.repository import commit
 
 
 @lru_cache

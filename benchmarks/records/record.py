@@ -123,6 +123,10 @@ class RunRecord(_Part):
     )
     scenario_manifest: Annotated[dict[str, Any], _checked_by(check_manifest)]
     environment: Annotated[dict[str, Any], _checked_by(check_environment)]
+    source: dict[str, str] = Field(
+        default_factory=dict,
+        description="the files that decided it, each with a hash of its code (request/source.py); older records have none",
+    )
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -154,9 +158,9 @@ class RunRecord(_Part):
         return "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v, sort_keys=True)}" for k, v in items) + "\n}\n"
 
     def comparable(self) -> dict[str, Any]:
-        """The record without what two runs of one cell may differ in: times, peak memory, machine and commit."""
+        """The record without what two runs of one cell may differ in: times, peak memory, machine, commit and source."""
         document = self.model_dump(mode="json")
-        for key in ("seconds", "environment"):
+        for key in ("seconds", "environment", "source"):
             del document[key]
         del document["memory"]["peak_bytes"]
         return document

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.records.atomic_write import sweep, temporary_file, write_whole
 from benchmarks.records.record import RecordError, RunRecord, read_json
+from benchmarks.records.verified import Verification
 from benchmarks.request.names import file_name
 from benchmarks.request.suite import CellSettings, SettingsError
 
@@ -20,10 +21,12 @@ RECORD_BYTES = 64 * 1024
 
 @dataclass
 class Scan:
-    """What lies in a folder of records: readable ones by identity, and a line for each file that is not one."""
+    """What lies in a folder of records: readable ones by identity, and a line for each file that is not one.
+    verified: of published records, what was found when some of their cells were run again."""
 
     records: dict[str, RunRecord] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    verified: tuple[Verification, ...] = ()
 
 
 def previous_checkpoint(path: Path) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.records.matching import records_of
+from benchmarks.records.provenance import SUBJECT, made, source_text
 from benchmarks.records.store import Scan
 from benchmarks.report.measures import Measure, check_metrics
 from benchmarks.report.protocol import Protocol, hyperparameters, protocol, shared_part
@@ -55,6 +57,8 @@ def make_leaderboard(grid: Grid, scan: Scan, metrics: list[str] | None = None) -
     all_runs = gather(grid, scan)
     protocols = [protocol(runs) for runs in all_runs]
     shared = shared_part(protocols)
+    if (by := made(grid, scan)).total:
+        shared[SUBJECT] = source_text(by, records_of(grid, scan), scan.verified)
     own = tuple({k: v for k, v in p.items() if k not in shared} for p in protocols)
     suite = grid.suite
     smoke = suite.kind == "smoke"

@@ -167,6 +167,11 @@ def circumstances(records: list[RunRecord]) -> Protocol:
         "commit": _several(records, lambda e: _commit(e.get("commit")), "not all rows come from the same code"),
         "versions": _versions(records),
     }
+    # where a method is of a repository of its own, that is what `commit` names
+    if any("retain" in r.environment for r in records):
+        said["commit of Retain"] = _several(
+            records, lambda e: _commit(e.get("retain", e.get("commit"))), "not all rows come from the same code"
+        )
     # older records do not say it: they are all fp32
     if any(r.environment.get("precision", "fp32") != "fp32" for r in records):
         said["precision"] = _several(records, lambda e: e.get("precision", "fp32"), "rows differ in number format")

@@ -34,8 +34,8 @@ def publish_suite(
     wrong = ("failed",) if partial else ("missing", "failed")
     problems = [f"{cell.label}: {status}" for cell, status in statuses(grid, scan) if status in wrong]
     records = records_of(grid, scan)
-    commits = {r.environment.get("commit") for r in records}
-    for commit in sorted(str(c) for c in commits):
+    commits = {(r.environment.get("commit"), r.environment.get("retain", r.environment.get("commit"))) for r in records}
+    for commit in sorted({str(c) for pair in commits for c in pair}):
         if commit == "None" or commit.endswith("+dirty"):
             problems.append(f"records made at {commit}: run from a clean git checkout")
     if len(commits) > 1 and not several_commits:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.records.matching import matched_by_name, records_of
+from benchmarks.records.provenance import traced
 from benchmarks.records.store import Scan, Store
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.suite import SettingsError, load_suite
@@ -45,5 +46,6 @@ def recorded_suites(
             scan = matched_by_name(grid, scan)
         for problem in scan.problems:
             say(problem)
+        scan = traced(scan, records.parent if published else None)
         if records_of(grid, scan):
             yield Recorded(grid, scan, results / "published" / name if published else results / "leaderboards", records)

@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.cell.checkpoint import Progress, load_checkpoint
 from benchmarks.cell.run import run_cell
+from benchmarks.request.source import source_of
 from benchmarks.request.suite import CellSettings, Suite, resolve
 from methods import METHODS, Joint
 
@@ -159,8 +160,12 @@ def test_a_checkpoint_of_other_settings_or_code_or_a_broken_one_is_not_used(tmp_
         assert loaded(path, cell("er", epochs=3)) is None
     assert loaded(tmp_path / "none.pt") is None
     with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.cell.checkpoint.commit", lambda: "another")
-        with pytest.warns(UserWarning, match="with other commit; not used"):
+        patch.setattr("benchmarks.request.repository.commit", lambda: "another")
+        assert loaded(path) is not None  # of a commit that changed nothing of this cell
+    with monkeypatch.context() as patch:
+        other = source_of("er", "split") | {"methods/er.py": "0" * 16}
+        patch.setattr("benchmarks.cell.checkpoint.source_of_cell", lambda cell: other)
+        with pytest.warns(UserWarning, match="with other source; not used"):
             assert loaded(path) is None
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.warns(UserWarning, match=r"cell.pt: its checksum .* set aside as cell.broken.pt"):

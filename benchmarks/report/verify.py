@@ -1,0 +1,134 @@
+"""`publish SUITE --verify N`: some cells of a published suite, run again with today's code and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.records.matching import matched_by_name
+from benchmarks.records.provenance import alike, changes_of, keep_derived, made, traced
+from benchmarks.records.record import Counts, RunRecord
+from benchmarks.records.store import Scan, Store
+from benchmarks.records.verified import Verification, VerifiedCell, read_verified, write_verified
+from benchmarks.request.grid import Grid
+from benchmarks.request.repository import commit
+from benchmarks.request.source import commits_of, names_of, source_at, source_of_cell
+from benchmarks.request.suite import CellSettings, SettingsError
+from methods import method_class
+
+RunCells = Callable[[list[CellSettings], Path], object]
+"""Runs cells and leaves their records in a folder."""
+
+
+def verify_suite(grid: Grid, published: Path, n: int, run: RunCells) -> Verification:
+    """Runs `n` cells of the suite published under `published`/<suite> again and writes verified.json beside its records.
+
+    Raises SettingsError where nothing is published, where none of it has the settings of today's suite, and where the
+    code is not committed: nobody could say later what was verified.
+    """
+    folder = published / grid.suite.name
+    scan = traced(matched_by_name(grid, Store(folder / "records").scan()), folder)
+    cells = chosen(grid, scan, n)
+    if not cells:
+        raise SettingsError([f"nothing to verify: {folder} has no successful record with today's settings"])
+    head = _commit_of(cells)
+    with tempfile.TemporaryDirectory() as temporary:
+        run(cells, Path(temporary))
+        again = Store(Path(temporary)).scan().records
+    verified = _verification(head, [(cell, scan.records[cell.identity], again[cell.identity]) for cell in cells])
+    ours = {cell.identity for cell in verified.cells}
+    earlier = [_without(once, ours) if _key(once) == _key(verified) else once for once in read_verified(folder)]
+    write_verified(folder, [*(once for once in earlier if once.cells), verified])
+    keep_derived(folder)
+    return verified
+
+
+def chosen(grid: Grid, scan: Scan, n: int) -> list[CellSettings]:
+    """`n` cells, the same on every machine: a method after another, those first whose code has changed; within a method
+    as good as at random, so that slow scenarios come as often as fast ones."""
+    changed = {cell.identity for cell, _ in made(grid, scan).changed}
+    by_method: dict[str, list[CellSettings]] = {}
+    for cell in sorted(grid.cells, key=lambda cell: (cell.identity not in changed, cell.identity)):
+        record = scan.records.get(cell.identity)
+        if record is not None and record.status == "done" and record.identity == cell.identity:
+            by_method.setdefault(cell.method_name, []).append(cell)
+    rounds = [
+        (k, cell.identity not in changed, hashlib.sha256(method.encode()).hexdigest(), cell)
+        for method, own in by_method.items()
+        for k, cell in enumerate(own)
+    ]
+    return [cell for *_, cell in sorted(rounds, key=lambda entry: entry[:3])][:n]
+
+
+def text_of(verified: Verification, scan: Scan) -> list[str]:
+    """A line a cell, for the terminal."""
+    lines = []
+    for cell in verified.cells:
+        head = f"{cell.scenario} {cell.method} seed {cell.seed}: "
+        if cell.error:
+            lines.append(head + cell.error)
+        elif cell.equal:
+            bits = " bit for bit" if alike(verified, scan.records[cell.identity]) else ""
+            lines.append(f"{head}equal{bits} ({cell.answers:,} test answers)")
+        else:
+            lines.append(f"{head}{cell.differ:,} of {cell.answers:,} test answers differ")
+    return lines
+
+
+def _commit_of(cells: list[CellSettings]) -> str:
+    """The commit whose code this is; files that decide none of `cells` may differ from it."""
+    head = (commit() or "").removesuffix("+dirty")
+    for cell in cells:
+        clean = bool(head) and source_at(head, *names_of(cell)) == source_of_cell(cell)
+        commits = commits_of(method_class(cell.method.name)).values()
+        if not clean and any(c is None or c.endswith("+dirty") for c in commits):
+            raise SettingsError([f"not verified: {cell.label}: its code is not committed; commit it first"])
+    return head
+
+
+def _verification(head: str, runs: list[tuple[CellSettings, RunRecord, RunRecord]]) -> Verification:
+    environment = runs[0][2].environment
+    return Verification(
+        commit=head,
+        hardware=environment["hardware"],
+        threads=environment["threads"],
+        products=environment.get("products", "BLAS"),
+        torch=environment["versions"]["torch"],
+        cells=tuple(_compared(*run) for run in runs),
+    )
+
+
+def _compared(cell: CellSettings, then: RunRecord, now: RunRecord) -> VerifiedCell:
+    pairs = [(then.matrix, now.matrix)]
+    if then.matrix_other and now.matrix_other:
+        pairs.append((then.matrix_other, now.matrix_other))
+    last = ((now.error or "").strip().splitlines() or ["no reason recorded"])[-1]
+    error = None if now.status == "done" else f"{now.status}: {last}"
+    if error is None and any(a.total != b.total for a, b in pairs):
+        error = "other numbers of test images"
+    return VerifiedCell(
+        scenario=cell.scenario_name,
+        method=cell.method_name,
+        seed=cell.seed,
+        identity=cell.identity,
+        answers=sum(n or 0 for a, _ in pairs for row in a.total for n in row),
+        differ=0 if error else sum(_differ(a, b) for a, b in pairs),
+        error=error,
+        changed=tuple(sorted(changes_of(then.source, now.source), key=lambda change: change[0])) if then.source else (),
+    )
+
+
+def _differ(then: Counts, now: Counts) -> int:
+    """By how many correct answers two matrices differ, entry by entry."""
+    entries = zip(then.correct, now.correct, strict=True)
+    return sum(abs((a or 0) - (b or 0)) for one, other in entries for a, b in zip(one, other, strict=True))
+
+
+def _key(once: Verification) -> tuple[str, str]:
+    return once.commit, once.hardware
+
+
+def _without(once: Verification, identities: set[str]) -> Verification:
+    return once.model_copy(update={"cells": tuple(c for c in once.cells if c.identity not in identities)})

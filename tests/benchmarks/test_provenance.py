@@ -1,0 +1,315 @@
+"""Records of other code: noticed, run again or kept, and proved equal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+from benchmarks.cell.run import run_cell
+from benchmarks.records import provenance
+from benchmarks.records.matching import records_of
+from benchmarks.records.provenance import DERIVED, SUBJECT, keep_derived, made, source_text, to_run, traced
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import Scan, Store
+from benchmarks.records.verified import FILE, Verification, VerifiedCell, proved_equal, read_verified, write_verified
+from benchmarks.report import make_leaderboard, verify, write_report
+from benchmarks.report.verify import chosen, verify_suite
+from benchmarks.request.grid import Grid, make_grid
+from benchmarks.request.source import source_of
+from benchmarks.request.suite import SettingsError, load_suite
+from tests.benchmarks.helpers import grid, suite_file
+
+OTHER = "0" * 16
+COMMIT = "c" * 40
+
+
+@pytest.fixture(scope="module")
+def ran() -> tuple[Grid, Scan]:
+    """Two methods, two seeds, really run."""
+    whole = grid("finetune", "er", seeds=2)
+    return whole, Scan({cell.identity: run_cell(cell) for cell in whole.cells})
+
+
+def by_other(record: RunRecord, *files: str) -> RunRecord:
+    """The record as other code of these files would have left it."""
+    return record.model_copy(update={"source": record.source | dict.fromkeys(files, OTHER)})
+
+
+def of_other_code(scan: Scan, method: str, *files: str) -> Scan:
+    records = {i: by_other(r, *files) if r.method == method else r for i, r in scan.records.items()}
+    return Scan(records)
+
+
+def without_source(scan: Scan, commit: str | None) -> Scan:
+    """As an older Retain left its records."""
+    said = {"source": {}}
+    return Scan(
+        {
+            i: r.model_copy(update=said | {"environment": r.environment | {"commit": commit}})
+            for i, r in scan.records.items()
+        }
+    )
+
+
+def text(grid: Grid, scan: Scan) -> str:
+    return source_text(made(grid, scan), records_of(grid, scan), scan.verified)
+
+
+def test_a_record_says_what_source_decided_it(ran):
+    whole, scan = ran
+    for cell in whole.cells:
+        record = scan.records[cell.identity]
+        assert record.source == source_of(cell.method.name, "split")
+        assert "source" not in record.comparable()
+        assert by_other(record, "methods/er.py").identity == record.identity
+        assert RunRecord.model_validate_json(record.to_json()) == record
+
+
+def test_records_of_todays_code_are_as_they_were(ran):
+    whole, scan = ran
+    assert to_run(whole, scan) == []
+    assert text(whole, scan) == "not changed since these cells were run"
+    assert make_leaderboard(whole, scan).shared[SUBJECT] == text(whole, scan)
+
+
+def test_records_of_other_code_stop_a_run_unless_it_is_told_what_to_do(ran):
+    whole, scan = ran
+    scan = of_other_code(scan, "er", "methods/er.py")
+    with pytest.raises(SettingsError, match=r"^2 records were made by other code of methods/er\.py: --fresh .* --keep"):
+        to_run(whole, scan)
+    assert [(c.method_name, c.seed) for c in to_run(whole, scan, fresh=True)] == [("er", 0), ("er", 1)]
+    assert to_run(whole, scan, keep=True) == []
+    with pytest.raises(SettingsError, match="one of the two"):
+        to_run(whole, scan, fresh=True, keep=True)
+    assert text(whole, scan) == "changed since these cells were run: methods/er.py (2 of 4 records)"
+
+
+def test_what_is_missing_runs_beside_what_is_run_again(ran):
+    whole, scan = ran
+    scan = of_other_code(scan, "er", "methods/er.py")
+    del scan.records[whole.cells[0].identity]
+    assert [c.method_name for c in to_run(whole, scan, keep=True)] == ["finetune"]
+    assert [(c.method_name, c.seed) for c in to_run(whole, scan, fresh=True)] == [("finetune", 0), ("er", 0), ("er", 1)]
+
+
+def test_a_file_that_came_or_went_counts_and_many_are_counted(ran):
+    whole, scan = ran
+    scan = of_other_code(scan, "er", "methods/gone.py", *(f"methods/{k}.py" for k in range(6)))
+    with pytest.raises(SettingsError, match=r"other code of methods/0.py, .*, methods/4.py and 2 more files"):
+        to_run(whole, scan)
+
+
+def test_a_failed_cell_has_no_numbers_to_be_of_other_code(ran):
+    whole, scan = ran
+    scan = of_other_code(scan, "er", "methods/er.py")
+    failed = {i: r.model_copy(update={"status": "failed"}) if r.method == "er" else r for i, r in scan.records.items()}
+    assert len(to_run(whole, Scan(failed))) == 2
+
+
+def test_older_records_are_known_by_their_commit_where_there_is_history(ran, monkeypatch):
+    whole, scan = ran
+    now = {name: source_of(name, "split") for name in ("er", "finetune")}
+    then = {COMMIT: now | {"er": now["er"] | {"methods/er.py": OTHER}}, "d" * 40: now}
+    monkeypatch.setattr(provenance, "source_at", lambda commit, method, stream: then.get(commit, {}).get(method))
+    same = traced(without_source(scan, "d" * 40))
+    assert to_run(whole, same) == []
+    old = traced(without_source(scan, COMMIT))
+    with pytest.raises(SettingsError, match=r"2 records were made by other code of methods/er\.py"):
+        to_run(whole, old)
+    for commit in (f"{COMMIT}+dirty", "e" * 40, None):
+        unknown = traced(without_source(scan, commit))
+        assert to_run(whole, unknown) == []
+        assert len(to_run(whole, unknown, fresh=True)) == 4
+        assert text(whole, unknown) == "not known for 4 of 4 records"
+
+
+def test_what_the_history_said_is_kept_for_a_clone_without_it(ran, tmp_path, monkeypatch):
+    whole, scan = ran
+    folder = tmp_path / "published" / "digits"
+    now = {name: source_of(name, "split") for name in ("er", "finetune")}
+    changed = {name: source | {"methods/base.py": OTHER} for name, source in now.items()}
+    monkeypatch.setattr(provenance, "source_at", lambda commit, method, stream: changed[method])
+    for record in without_source(scan, COMMIT).records.values():
+        Store(folder / "records").save(record)
+    assert keep_derived(folder) == folder / DERIVED
+    written = (folder / DERIVED).read_text()
+    whole_clone = traced(Store(folder / "records").scan(), folder)
+    write_report(whole, whole_clone, tmp_path / "whole")
+    monkeypatch.setattr(provenance, "source_at", lambda commit, method, stream: None)
+    assert keep_derived(folder) == folder / DERIVED
+    assert (folder / DERIVED).read_text() == written
+    shallow = traced(Store(folder / "records").scan(), folder)
+    write_report(whole, shallow, tmp_path / "shallow")
+    (name,) = [path.name for path in (tmp_path / "whole").glob("*.md") if "comparison" not in path.name]
+    told = (tmp_path / "whole" / name).read_text()
+    assert f"- {SUBJECT}: changed since these cells were run: methods/base.py (4 of 4 records)" in told
+    assert (tmp_path / "shallow" / name).read_text() == told
+    (folder / DERIVED).write_text("{")
+    with pytest.raises(SettingsError, match="delete it"):
+        traced(Scan(), folder)
+
+
+def cell_of(record: RunRecord, differ: int = 0, changed=()) -> VerifiedCell:
+    return VerifiedCell(
+        scenario=record.scenario,
+        method=record.method,
+        seed=record.seed,
+        identity=record.identity,
+        answers=1000,
+        differ=differ,
+        changed=tuple(changed),
+    )
+
+
+def once(record: RunRecord, *cells: VerifiedCell, **changes) -> Verification:
+    environment = record.environment
+    same = {"hardware": environment["hardware"], "threads": environment["threads"], "products": environment["products"]}
+    values = same | {"torch": environment["versions"]["torch"], "commit": COMMIT, "cells": cells}
+    return Verification(**(values | changes))
+
+
+def test_a_change_proved_equal_does_not_make_records_old(ran):
+    whole, scan = ran
+    now = source_of("er", "split")
+    scan = of_other_code(scan, "er", "methods/er.py", "benchmarks/cell/fit.py")
+    record = next(r for r in scan.records.values() if r.method == "er")
+    fit, er = (
+        ("benchmarks/cell/fit.py", OTHER, now["benchmarks/cell/fit.py"]),
+        ("methods/er.py", OTHER, now["methods/er.py"]),
+    )
+    scan.verified = (once(record, cell_of(record, changed=[fit, er])),)
+    assert to_run(whole, scan) == []
+    assert text(whole, scan) == (
+        "changed, with equal results: benchmarks/cell/fit.py, methods/er.py; 1 of the cells, run again at commit "
+        f"cccccccccccc on {record.environment['hardware']}: matrices equal bit for bit"
+    )
+    # of one file alone, of another edit, or unequal: that proves nothing of the rest
+    scan.verified = (once(record, cell_of(record, changed=[fit])),)
+    with pytest.raises(SettingsError, match=r"other code of methods/er\.py:"):
+        to_run(whole, scan)
+    scan.verified = (once(record, cell_of(record, changed=[fit, ("methods/er.py", OTHER, "1" * 16)])),)
+    with pytest.raises(SettingsError, match=r"other code of methods/er\.py:"):
+        to_run(whole, scan)
+    scan.verified = (once(record, cell_of(record, 3, [fit, er]), hardware="Another, 2 cores"),)
+    assert proved_equal(scan.verified) == set()
+    with pytest.raises(SettingsError, match=r"benchmarks/cell/fit\.py, methods/er\.py"):
+        to_run(whole, scan)
+    told = text(whole, scan)
+    assert "0 equal, 1 not (the machine or torch is another kind than the records')" in told
+    assert told.endswith(f"split-digits/class er seed {record.seed} in 3 of 1,000 test answers")
+
+
+@pytest.fixture
+def published(ran, tmp_path):
+    """The folder of published suites, with the records of `ran`, er's of other code."""
+    _, scan = ran
+    folder = tmp_path / "published"
+    for record in of_other_code(scan, "er", "methods/er.py").records.values():
+        Store(folder / "digits" / "records").save(record)
+    return folder
+
+
+def run_here(cells, folder) -> None:
+    for cell in cells:
+        Store(folder).save(run_cell(cell))
+
+
+def test_cells_run_again_are_compared_and_the_table_says_so(ran, published, monkeypatch):
+    whole, _ = ran
+    monkeypatch.setattr(verify, "_commit_of", lambda cells: COMMIT)
+    found = verify_suite(whole, published, 2, run_here)
+    assert [(cell.method, cell.equal) for cell in found.cells] == [("er", True), ("finetune", True)]
+    assert found.cells[0].changed == (("methods/er.py", OTHER, source_of("er", "split")["methods/er.py"]),)
+    assert found.cells[1].changed == ()
+    assert found.cells[0].answers > 500
+    assert read_verified(published / "digits") == (found,)
+    scan = traced(Store(published / "digits" / "records").scan(), published / "digits")
+    assert to_run(whole, scan) == []
+    assert "2 of the cells, run again at commit cccccccccccc" in make_leaderboard(whole, scan).shared[SUBJECT]
+    # again, more: the same cells are not told twice
+    more = verify_suite(whole, published, 3, run_here)
+    assert read_verified(published / "digits") == (more,)
+    assert len(more.cells) == 3
+
+
+def test_cells_that_come_out_otherwise_are_told(ran, published, monkeypatch):
+    whole, _ = ran
+    monkeypatch.setattr(verify, "_commit_of", lambda cells: COMMIT)
+    records = published / "digits" / "records"
+    for path in records.glob("*er.seed*"):
+        document = json.loads(path.read_text())
+        document["matrix"]["correct"][5][0] -= 1 if document["matrix"]["correct"][5][0] else -1
+        path.write_text(json.dumps(document))
+    found = verify_suite(whole, published, 2, run_here)
+    (er,) = (cell for cell in found.cells if cell.method == "er")
+    assert not er.equal
+    assert er.differ == 1
+    scan = traced(Store(records).scan(), published / "digits")
+    with pytest.raises(SettingsError, match=r"methods/er\.py"):
+        to_run(whole, scan)
+    assert "1 equal, 1 not: split-digits/class er seed" in text(whole, scan)
+
+
+def test_which_cells_are_verified_does_not_hang_on_chance(ran):
+    whole, scan = ran
+    assert chosen(whole, scan, 2) == chosen(whole, scan, 2)
+    assert {cell.method_name for cell in chosen(whole, scan, 2)} == {"er", "finetune"}
+    assert [cell.method_name for cell in chosen(whole, of_other_code(scan, "er", "methods/er.py"), 1)] == ["er"]
+    assert [c.method_name for c in chosen(whole, of_other_code(scan, "finetune", "methods/base.py"), 1)] == ["finetune"]
+    assert len(chosen(whole, scan, 99)) == 4
+    assert chosen(whole, Scan(), 2) == []
+
+
+def test_only_committed_code_is_verified(ran, published, monkeypatch):
+    whole, _ = ran
+    monkeypatch.setattr(verify, "commit", lambda: f"{COMMIT}+dirty")
+    monkeypatch.setattr(verify, "commits_of", lambda cls: {"commit": f"{COMMIT}+dirty"})
+    monkeypatch.setattr(verify, "source_at", lambda commit, method, stream: None)
+    with pytest.raises(SettingsError, match="commit it first"):
+        verify_suite(whole, published, 1, run_here)
+    assert not (published / "digits" / FILE).exists()
+    # files that decide nothing, as those that a verification wrote, may lie about
+    monkeypatch.setattr(verify, "source_at", lambda commit, method, stream: source_of(method, stream))
+    assert verify_suite(whole, published, 1, run_here).commit == COMMIT
+    with pytest.raises(SettingsError, match="nothing to verify"):
+        verify_suite(whole, published / "elsewhere", 1, run_here)
+
+
+def test_a_broken_file_of_verifications_is_named(tmp_path):
+    write_verified(tmp_path, [])
+    assert read_verified(tmp_path) == ()
+    (tmp_path / FILE).write_text('[{"commit": 1}]')
+    with pytest.raises(SettingsError, match=r"verified\.json"):
+        read_verified(tmp_path)
+
+
+def test_the_command_line(tmp_path):
+    cli = CliRunner()
+    suite = str(suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 10}}"))
+    where = ("--results-dir", str(tmp_path / "results"))
+    store = Store(tmp_path / "results" / "runs" / "tiny")
+
+    def invoke(*arguments: str):
+        return cli.invoke(app, [*arguments, *where], catch_exceptions=False)
+
+    for cell in make_grid(load_suite(suite)).cells:
+        store.save(run_cell(cell))
+    assert "2 done, 0 to run" in invoke("run", suite).output
+    for record in store.scan().records.values():
+        if record.method == "er":
+            store.save(by_other(record, "methods/er.py"))
+    for dry in ((), ("--dry-run",)):
+        with pytest.raises(SettingsError, match=r"1 record was made by other code of methods/er\.py"):
+            invoke("run", suite, *dry)
+    said = "1 record was made by other code of methods/er.py"
+    assert said in invoke("status", suite).output
+    assert said in invoke("report", suite, "--no-plots").output
+    kept = invoke("run", suite, "--keep")
+    assert "2 done, 0 to run" in kept.output
+    assert said in kept.output
+    assert "methods/er.py (1 of 2 records)" in (tmp_path / "results" / "leaderboards" / "tiny.md").read_text()
+    assert "1 done, 1 to run" in invoke("run", suite, "--fresh", "--workers", "1").output
+    assert "2 done, 0 to run" in invoke("run", suite).output
