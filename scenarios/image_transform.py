@@ -133,9 +133,8 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
                     return Image.fromarray(decode(path, mode="RGB").permute(1, 2, 0).numpy())
                 except Exception:
                     pass  # Pillow reads formats that torchcodec does not, and else says what is wrong
-            if not plain:
-                image = ImageOps.exif_transpose(image)
-            return _eight_bits(image).convert("RGB")
+            upright = image if plain else ImageOps.exif_transpose(image)
+            return _eight_bits(upright).convert("RGB")
     except Exception as error:
         raise CorruptImage(f"{os.fspath(path)} cannot be decoded ({type(error).__name__}: {error})") from None
 
