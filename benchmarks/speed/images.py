@@ -39,7 +39,7 @@ def seconds_of(
     method_class: type[Finetune], scenario: Scenario, recipe: Recipe, model: ModelSettings, device: str, warmup: int
 ) -> float:
     """Wall seconds of a phase of `recipe` on the first task, after a few steps that pay for what comes only once."""
-    method = method_class().start(scenario, model, recipe, 0, device)
+    method = method_class.from_settings({}).start(scenario, model, recipe, 0, device)
     task = task_view(scenario, scenario.tasks[0], False)
     method.enter(task)
     trainer = Trainer()
