@@ -1,75 +1,69 @@
-"""Continual-learning methods, one file each."""
+"""Continual-learning methods, one file each.
+
+`from methods import ER` gives a method's class, `METHODS["er"]` and `method_class("er")` too.
+"""
 
 from __future__ import annotations
 
-from methods.agem import AGEM
-from methods.base import Batch, Method, TaskView, hyper
-from methods.bic import BiC
-from methods.der_expand import DERExpand
-from methods.der_replay import DERReplay
-from methods.derpp import DERpp
-from methods.dgr import DGR
-from methods.dne import DNE
-from methods.dytox import DyTox
-from methods.er import ER
-from methods.ewc import EWC
-from methods.finetune import Finetune
-from methods.foster import FOSTER
-from methods.gdumb import GDumb
-from methods.gem import GEM
-from methods.generative_classifier import GenerativeClassifier
-from methods.icarl import ICaRL
-from methods.joint import Joint
-from methods.joint_transformer import JointTransformer
-from methods.l2 import L2
-from methods.lwf import LwF
-from methods.mas import MAS
-from methods.packnet import PackNet
-from methods.pnn import PNN
-from methods.podnet import PODNet
-from methods.recipe import OptimizerSettings, Phase, Recipe
-from methods.rehearsal import Rehearsal
-from methods.replay import Replay
-from methods.separate import Separate
-from methods.si import SI
-from methods.ucir import UCIR
-from methods.wa import WA
-from methods.xdg import XdG
+from importlib import import_module
+from typing import Any
+
+from methods.core.batch import Batch, TaskView
+from methods.core.hyperparameters import hyper
+from methods.core.method import Method
+from methods.core.recipe import OptimizerSettings, Phase, Recipe
 from scenarios.nearest import nearest
 
-METHODS: dict[str, type[Method]] = {
-    "finetune": Finetune,
-    "joint": Joint,
-    "joint-transformer": JointTransformer,
-    "ewc": EWC,
-    "si": SI,
-    "l2": L2,
-    "mas": MAS,
-    "lwf": LwF,
-    "er": ER,
-    "der_replay": DERReplay,
-    "derpp": DERpp,
-    "replay": Replay,
-    "icarl": ICaRL,
-    "gdumb": GDumb,
-    "a-gem": AGEM,
-    "gem": GEM,
-    "rehearsal": Rehearsal,
-    "pnn": PNN,
-    "dgr": DGR,
-    "generative-classifier": GenerativeClassifier,
-    "separate": Separate,
-    "xdg": XdG,
-    "packnet": PackNet,
-    "wa": WA,
-    "bic": BiC,
-    "ucir": UCIR,
-    "podnet": PODNet,
-    "der_expand": DERExpand,
-    "foster": FOSTER,
-    "dytox": DyTox,
-    "dne": DNE,
+WHERE = {
+    "finetune": "finetune.Finetune",
+    "joint": "joint.Joint",
+    "joint-transformer": "joint_transformer.JointTransformer",
+    "ewc": "ewc.EWC",
+    "si": "si.SI",
+    "l2": "l2.L2",
+    "mas": "mas.MAS",
+    "lwf": "lwf.LwF",
+    "er": "er.ER",
+    "der_replay": "der_replay.DERReplay",
+    "derpp": "derpp.DERpp",
+    "replay": "replay.Replay",
+    "icarl": "icarl.ICaRL",
+    "gdumb": "gdumb.GDumb",
+    "a-gem": "agem.AGEM",
+    "gem": "gem.GEM",
+    "rehearsal": "rehearsal.Rehearsal",
+    "pnn": "pnn.PNN",
+    "dgr": "dgr.DGR",
+    "generative-classifier": "generative_classifier.GenerativeClassifier",
+    "separate": "separate.Separate",
+    "xdg": "xdg.XdG",
+    "packnet": "packnet.PackNet",
+    "wa": "wa.WA",
+    "bic": "bic.BiC",
+    "ucir": "ucir.UCIR",
+    "podnet": "podnet.PODNet",
+    "der_expand": "der_expand.DERExpand",
+    "foster": "foster.FOSTER",
+    "dytox": "dytox.DyTox",
+    "dne": "dne.DNE",
 }
+"""Every method by its name in suites: the file and the class in it. A method is added by a line here."""
+
+
+def _load(where: str) -> type[Method]:
+    module, _, name = where.partition(".")
+    return getattr(import_module(f"methods.{module}"), name)
+
+
+METHODS: dict[str, type[Method]] = {name: _load(where) for name, where in WHERE.items()}
+_CLASSES = {cls.__name__: cls for cls in METHODS.values()}
+
+
+def __getattr__(name: str) -> Any:
+    """The class of a method by its own name."""
+    if name in _CLASSES:
+        return _CLASSES[name]
+    raise AttributeError(f"module 'methods' has no attribute {name!r}")
 
 
 def method_class(name: str) -> type[Method]:
@@ -80,44 +74,13 @@ def method_class(name: str) -> type[Method]:
 
 
 __all__ = [
-    "AGEM",
-    "DGR",
-    "DNE",
-    "ER",
-    "EWC",
-    "FOSTER",
-    "GEM",
-    "L2",
-    "MAS",
     "METHODS",
-    "PNN",
-    "SI",
-    "UCIR",
-    "WA",
     "Batch",
-    "BiC",
-    "DERExpand",
-    "DERReplay",
-    "DERpp",
-    "DyTox",
-    "Finetune",
-    "GDumb",
-    "GenerativeClassifier",
-    "ICaRL",
-    "Joint",
-    "JointTransformer",
-    "LwF",
     "Method",
     "OptimizerSettings",
-    "PODNet",
-    "PackNet",
     "Phase",
     "Recipe",
-    "Rehearsal",
-    "Replay",
-    "Separate",
     "TaskView",
-    "XdG",
     "hyper",
     "method_class",
 ]

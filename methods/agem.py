@@ -5,10 +5,10 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.buffer import draw
-from methods.episodic import EpisodicMemory, Select, Share
-from methods.gradients import flat_gradient, gradient_of, set_gradient
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.episodic import EpisodicMemory, Select, Share
+from methods.parts.gradients import flat_gradient, gradient_of, set_gradient
+from methods.parts.reservoir import draw
 from scenarios import Examples
 
 

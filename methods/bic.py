@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import even_draw, exemplar_memory, keep_exemplars, with_exemplars
-from methods.exemplars import Policy, Select
-from methods.features import head_logits
-from methods.teacher import Teacher
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.exemplar_training import even_draw, exemplar_memory, keep_exemplars, with_exemplars
+from methods.parts.exemplars import Policy, Select
+from methods.parts.features import head_logits
+from methods.parts.teacher import Teacher
 from models import Network
 from scenarios import Examples
 

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import balanced_subset, exemplar_memory, keep_exemplars, with_exemplars
-from methods.exemplars import Policy, Select
-from methods.features import head_logits, head_phase
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.exemplar_training import balanced_subset, exemplar_memory, keep_exemplars, with_exemplars
+from methods.parts.exemplars import Policy, Select
+from methods.parts.features import head_logits, head_phase
 from models import LinearHead, Network
 from models.parallel import ParallelBackbones, fresh_head, widened_head
 from scenarios.seeding import seed_for

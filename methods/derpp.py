@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from methods.base import Batch, Method, hyper
-from methods.logit_reservoir import LogitReservoir, Offer
+from methods.core.method import Batch, Method, hyper
+from methods.parts.logit_reservoir import LogitReservoir, Offer
 
 
 class DERpp(Method):

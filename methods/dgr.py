@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.losses import distillation
-from methods.recipe import OptimizerSettings
+from methods.core.losses import distillation
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.core.recipe import OptimizerSettings
 from models import VAE, ModelSettings
 
 

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Batch, TaskView, hyper
-from methods.task_transformer import TaskTransformer
+from methods.core.method import Batch, TaskView, hyper
+from methods.parts.task_transformer import TaskTransformer
 from models.dne import DNE as Network
 
 CONNECTIONS = {"dense": "dne", "independent": "ia", "spatial_task": "sta"}

@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from methods.base import Batch, TaskView, hyper
-from methods.task_transformer import TaskTransformer
+from methods.core.method import Batch, TaskView, hyper
+from methods.parts.task_transformer import TaskTransformer
 from models.dytox import DyTox as Network
 
 

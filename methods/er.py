@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.buffer import Reservoir
-from methods.episodic import EpisodicMemory
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.episodic import EpisodicMemory
+from methods.parts.reservoir import Reservoir
 
 
 class ER(Method):

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.fisher import Labels, fisher_diagonal, squared_mean_gradient
-from methods.quadratic import QuadraticPenalty, grown
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.fisher import Labels, fisher_diagonal, squared_mean_gradient
+from methods.parts.quadratic import QuadraticPenalty, grown
 
 
 class EWC(Method):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from methods.base import Method, hyper
+from methods.core.method import Method, hyper
 
 
 class Finetune(Method):

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
-from methods.exemplars import Policy, Select
-from methods.losses import distillation
-from methods.teacher import module_bytes
+from methods.core.losses import distillation
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
+from methods.parts.exemplars import Policy, Select
+from methods.parts.teacher import module_bytes
 from models import Network
 from models.parallel import ParallelBackbones, fresh_head, widened_head
 

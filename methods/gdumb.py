@@ -6,9 +6,9 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import exemplar_memory
-from methods.recipe import OptimizerSettings
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.core.recipe import OptimizerSettings
+from methods.parts.exemplar_training import exemplar_memory
 
 
 class GDumb(Method):

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.episodic import EpisodicMemory, Select, Share
-from methods.gradients import flat_gradient, gradient_of, set_gradient
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.episodic import EpisodicMemory, Select, Share
+from methods.parts.gradients import flat_gradient, gradient_of, set_gradient
 
 
 class GEM(Method):

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.recipe import OptimizerSettings, Phase
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.core.recipe import OptimizerSettings, Phase
 from models import VAE, ModelSettings
 
 

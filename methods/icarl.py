@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import exemplar_memory, with_exemplars
-from methods.exemplars import Policy, Select
-from methods.features import features_of
-from methods.losses import distillation
-from methods.nearest_mean import NearestMean
+from methods.core.losses import distillation
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.exemplar_training import exemplar_memory, with_exemplars
+from methods.parts.exemplars import Policy, Select
+from methods.parts.features import features_of
+from methods.parts.nearest_mean import NearestMean
 
 
 class ICaRL(Method):

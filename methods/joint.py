@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from methods.base import Method, TaskView, hyper
+from methods.core.method import Method, TaskView, hyper
 from models import ModelSettings
 from scenarios import Examples, Scenario
 

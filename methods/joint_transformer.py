@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods import losses
-from methods.base import Batch, hyper
+from methods.core import losses
+from methods.core.method import Batch, hyper
 from methods.joint import Joint
-from methods.task_transformer import TaskTransformer
+from methods.parts.task_transformer import TaskTransformer
 from models import ModelSettings
 from models.dytox import DyTox as Network
 from scenarios import Scenario

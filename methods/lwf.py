@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.losses import distillation
-from methods.teacher import module_bytes
+from methods.core.losses import distillation
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.teacher import module_bytes
 
 
 class LwF(Method):

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.per_example import summed_gradients
-from methods.quadratic import QuadraticPenalty, grown
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.per_example import summed_gradients
+from methods.parts.quadratic import QuadraticPenalty, grown
 
 
 class MAS(Method):

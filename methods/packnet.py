@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from methods.base import Batch, Method, TaskView, hyper
+from methods.core.method import Batch, Method, TaskView, hyper
 from models import MultiHead
 
 FREE = -1

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Method, TaskView
+from methods.core.method import Batch, Method, TaskView
 from models import ModelSettings, ProgressiveNetwork, in_columns, xavier
 
 

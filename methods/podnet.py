@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.cosine import column_scales, fix_old_rows, imprint_new
-from methods.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
-from methods.exemplars import Policy, Select
-from methods.features import head_logits, head_phase
-from methods.losses import restrict, turned
-from methods.teacher import module_bytes
+from methods.core.losses import restrict, turned
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.cosine import column_scales, fix_old_rows, imprint_new
+from methods.parts.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
+from methods.parts.exemplars import Policy, Select
+from methods.parts.features import head_logits, head_phase
+from methods.parts.teacher import module_bytes
 from models.cosine_heads import MultiProxyHead
 from scenarios.setting import Active
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from methods.base import Method, TaskView, hyper
-from methods.episodic import EpisodicMemory
+from methods.core.method import Method, TaskView, hyper
+from methods.parts.episodic import EpisodicMemory
 
 
 class Rehearsal(Method):

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from methods.base import Method, TaskView, hyper
-from methods.exemplar_training import exemplar_memory, with_exemplars
-from methods.exemplars import Policy, Select
-from methods.features import features_of
+from methods.core.method import Method, TaskView, hyper
+from methods.parts.exemplar_training import exemplar_memory, with_exemplars
+from methods.parts.exemplars import Policy, Select
+from methods.parts.features import features_of
 
 
 class Replay(Method):

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Batch, Method, TaskView, hyper
+from methods.core.method import Batch, Method, TaskView, hyper
 from models import ModelSettings, SeparateNetworks, build_network, in_columns
 
 

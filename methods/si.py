@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.quadratic import QuadraticPenalty, grown
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.quadratic import QuadraticPenalty, grown
 
 
 class SI(Method):

@@ -8,14 +8,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.cosine import column_scales, fix_old_rows, imprint_new
-from methods.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
-from methods.exemplars import Policy, Select
-from methods.features import head_logits, head_phase
-from methods.losses import turned
-from methods.nearest_mean import NearestMean
-from methods.teacher import module_bytes
+from methods.core.losses import turned
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.cosine import column_scales, fix_old_rows, imprint_new
+from methods.parts.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
+from methods.parts.exemplars import Policy, Select
+from methods.parts.features import head_logits, head_phase
+from methods.parts.nearest_mean import NearestMean
+from methods.parts.teacher import module_bytes
 from models.cosine_heads import CosineHead
 
 

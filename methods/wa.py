@@ -7,10 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, TaskView, hyper
-from methods.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
-from methods.exemplars import Policy, Select
-from methods.teacher import Teacher
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
+from methods.parts.exemplars import Policy, Select
+from methods.parts.teacher import Teacher
 
 
 class WA(Method):

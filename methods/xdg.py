@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import Method, hyper
+from methods.core.method import Method, hyper
 from models import MLP, GatedNetwork, ModelSettings, Network
 
 

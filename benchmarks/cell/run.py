@@ -23,7 +23,7 @@ from benchmarks.records.record import Counts, Flops, Memory, RunRecord, Status
 from benchmarks.request.source import commits_of, source_of_cell
 from benchmarks.request.suite import CellSettings
 from methods import Method, Phase, TaskView, method_class
-from methods.precision import resolve_precision
+from methods.core.precision import resolve_precision
 from metrics import AccuracyMatrix
 from metrics.flops import Flops as FlopCount
 from metrics.flops import count_flops

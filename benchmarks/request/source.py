@@ -346,17 +346,22 @@ def _is_offer(node: ast.stmt) -> bool:
 
 
 def _registered(tree: Tree, package: str, registry: str, name: str) -> Place | None:
-    """The module of the class that a package's registry has under a name."""
+    """The module of the class that a package's registry has under a name: the class itself or, in WHERE, its file."""
     place = tree.module(package)
     if place is None:
         return None
-    statement = _bound(parse(tree.text(place.path) or ""))[1].get(registry)
-    table = getattr(statement, "value", None)
-    if not isinstance(table, ast.Dict):
-        return None
-    for key, value in zip(table.keys, table.values, strict=True):
-        if isinstance(key, ast.Constant) and key.value == name and isinstance(value, ast.Name):
-            return next(_find(place, package, value.id), None)
+    defined = _bound(parse(tree.text(place.path) or ""))[1]
+    for statement in (defined.get("WHERE"), defined.get(registry)):
+        table = getattr(statement, "value", None)
+        if not isinstance(table, ast.Dict):
+            continue
+        for key, value in zip(table.keys, table.values, strict=True):
+            if not (isinstance(key, ast.Constant) and key.value == name):
+                continue
+            if isinstance(value, ast.Name):
+                return next(_find(place, package, value.id), None)
+            if isinstance(value, ast.Constant):
+                return tree.module(f"{package}.{str(value.value).partition('.')[0]}")
     return None
 
 

@@ -20,7 +20,7 @@ from benchmarks.request.suite_yaml import SettingsError, merge, read_suite, writ
 from benchmarks.request.suite_yaml import read_yaml as read_yaml
 from benchmarks.request.suite_yaml import suite_names as suite_names
 from methods import METHODS, Recipe, method_class
-from methods.base import Method, explain
+from methods.core.method import Method, explain
 from models import ModelSettings
 from scenarios import DATASETS, SCENARIOS, SETTINGS, Stream, layout_for, resolve_head
 from scenarios.datasets import FOLDER, in_files

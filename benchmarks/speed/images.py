@@ -14,7 +14,7 @@ import torch
 from benchmarks.cell.fit import Trainer, fit
 from benchmarks.cell.run import task_view
 from methods import Batch, Finetune, OptimizerSettings, Recipe
-from methods.augmentation import preset
+from methods.core.augmentation import preset
 from models import ModelSettings
 from scenarios import DataNotFound, Examples, Scenario, Split
 

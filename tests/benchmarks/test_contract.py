@@ -18,8 +18,8 @@ import random
 import numpy as np
 import torch
 from methods import Method, hyper
-from methods.buffer import Reservoir
-from methods.base import Batch, TaskView
+from methods.parts.reservoir import Reservoir
+from methods.core.method import Batch, TaskView
 
 STASH = []
 

@@ -11,7 +11,7 @@ from benchmarks.cell.run import run_cell, task_view, train_task
 from benchmarks.records.store import Scan
 from benchmarks.report.publish import publish_suite
 from methods import METHODS, Recipe
-from methods.precision import autocast
+from methods.core.precision import autocast
 from models import ModelSettings
 from tests.benchmarks.helpers import cells, grid
 from tests.conftest import SMALL_MODEL, small_split
@@ -155,7 +155,7 @@ def test_on_a_processor_narrow_strided_convolutions_stay_contiguous():
 
 
 def test_label_smoothing_is_over_the_classes_that_compete():
-    from methods.losses import cross_entropy
+    from methods.core.losses import cross_entropy
 
     logits, y = torch.randn(5, 6), torch.tensor([2, 3, 2, 3, 2])
     own = torch.nn.functional.cross_entropy(logits[:, 2:4], y - 2, label_smoothing=0.2)

@@ -31,9 +31,9 @@ def champions(tmp_path) -> Path:
     [
         ("methods/er.py", ["er.json"]),
         ("methods/gem.py", ["gem.json"]),
-        ("methods/episodic.py", ["er.json", "gem.json"]),  # imported by both
-        ("methods/buffer.py", ["er.json", "gem.json"]),
-        ("methods/base.py", ["er.json", "gem.json"]),
+        ("methods/parts/episodic.py", ["er.json", "gem.json"]),  # imported by both
+        ("methods/parts/reservoir.py", ["er.json", "gem.json"]),
+        ("methods/core/method.py", ["er.json", "gem.json"]),
         ("methods/__init__.py", ["er.json", "gem.json"]),  # says which class a name stands for
         ("methods/ewc.py", []),
         ("benchmarks/cell/run.py", ["er.json", "gem.json"]),

@@ -130,7 +130,7 @@ def test_what_the_history_said_is_kept_for_a_clone_without_it(ran, tmp_path, mon
     whole, scan = ran
     folder = tmp_path / "published" / "digits"
     now = {name: source_of(name, "split") for name in ("er", "finetune")}
-    changed = {name: source | {"methods/base.py": OTHER} for name, source in now.items()}
+    changed = {name: source | {"methods/core/method.py": OTHER} for name, source in now.items()}
     monkeypatch.setattr(provenance, "source_at", lambda commit, method, stream: changed[method])
     for record in without_source(scan, COMMIT).records.values():
         Store(folder / "records").save(record)
@@ -145,7 +145,7 @@ def test_what_the_history_said_is_kept_for_a_clone_without_it(ran, tmp_path, mon
     write_report(whole, shallow, tmp_path / "shallow")
     (name,) = [path.name for path in (tmp_path / "whole").glob("*.md") if "comparison" not in path.name]
     told = (tmp_path / "whole" / name).read_text()
-    assert f"- {SUBJECT}: changed since these cells were run: methods/base.py (4 of 4 records)" in told
+    assert f"- {SUBJECT}: changed since these cells were run: methods/core/method.py (4 of 4 records)" in told
     assert (tmp_path / "shallow" / name).read_text() == told
     (folder / DERIVED).write_text("{")
     with pytest.raises(SettingsError, match="delete it"):
@@ -258,7 +258,9 @@ def test_which_cells_are_verified_does_not_hang_on_chance(ran):
     assert chosen(whole, scan, 2) == chosen(whole, scan, 2)
     assert {cell.method_name for cell in chosen(whole, scan, 2)} == {"er", "finetune"}
     assert [cell.method_name for cell in chosen(whole, of_other_code(scan, "er", "methods/er.py"), 1)] == ["er"]
-    assert [c.method_name for c in chosen(whole, of_other_code(scan, "finetune", "methods/base.py"), 1)] == ["finetune"]
+    assert [c.method_name for c in chosen(whole, of_other_code(scan, "finetune", "methods/core/method.py"), 1)] == [
+        "finetune"
+    ]
     assert len(chosen(whole, scan, 99)) == 4
     assert chosen(whole, Scan(), 2) == []
 

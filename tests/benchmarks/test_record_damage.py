@@ -15,7 +15,7 @@ from benchmarks.gate.champion import find_challenger
 from benchmarks.records.record import RecordError, RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.suite import SettingsError, identity_of
-from methods import hyperparameters
+from methods.core import hyperparameters
 from tests.benchmarks.helpers import cells
 from tests.benchmarks.test_report_fixtures import planted
 

@@ -47,7 +47,7 @@ def flagged(tree: Tree) -> set[str]:
 
 def test_a_cell_is_decided_by_its_method_its_stream_and_the_core():
     files = source_of("er", "split").keys()
-    assert {"methods/er.py", "methods/buffer.py", "methods/base.py", "scenarios/split.py"} <= files
+    assert {"methods/er.py", "methods/parts/reservoir.py", "methods/core/method.py", "scenarios/split.py"} <= files
     assert {
         "benchmarks/cell/run.py",
         "benchmarks/cell/fit.py",
@@ -69,13 +69,13 @@ def test_every_module_of_the_core_is_there():
 def test_an_edit_of_a_method_flags_it_and_what_imports_it():
     assert flagged(edited("methods/er.py")) == {"er"}
     assert flagged(edited("methods/joint.py")) == {"joint", "joint-transformer"}
-    dependants = {n for n in METHODS if "methods/episodic.py" in source_of(n, "split")}
+    dependants = {n for n in METHODS if "methods/parts/episodic.py" in source_of(n, "split")}
     assert {"er", "a-gem", "gem"} <= dependants < set(METHODS)
-    assert flagged(edited("methods/episodic.py")) == dependants
+    assert flagged(edited("methods/parts/episodic.py")) == dependants
 
 
 def test_an_edit_of_the_core_flags_every_method():
-    for path in ("benchmarks/cell/fit.py", "methods/base.py", "scenarios/split.py"):
+    for path in ("benchmarks/cell/fit.py", "methods/core/method.py", "scenarios/split.py"):
         assert flagged(edited(path)) == set(METHODS)
 
 
@@ -208,7 +208,7 @@ def test_a_method_of_one_s_own_is_named_by_its_own_repository(own, monkeypatch):
         "own:methods/package/more.py",
     }
     assert {name for name in mine if name.startswith("own:")} == beside
-    assert "methods/base.py" in mine
+    assert "methods/core/method.py" in mine
     assert "methods/gem.py" not in mine  # it asks for METHODS, which is no part of what it computes
     head = subprocess.run(["git", "-C", str(own), "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     assert commits_of(cls) == {"commit": head, "retain": commit()}
@@ -232,7 +232,7 @@ def test_where_there_is_no_repository_there_is_no_commit(tmp_path):
     # an installed package lies among others, which are none of its source
     tree, name = source._outside(path)
     assert name == "mine/method.py"
-    assert [place.path for place in source._imports(source.Place(tree, name))] == ["methods/base.py"]
+    assert [place.path for place in source._imports(source.Place(tree, name))] == ["methods/core/method.py"]
     assert commit(path) is None
     git(tmp_path, "init")
     (tmp_path / ".gitignore").write_text("site-packages\n")

@@ -16,7 +16,7 @@ from torch import nn
 
 from benchmarks.cell.state import BrokenFile, CannotStore, NotStored, decode, encode, read_state, write_state
 from methods import OptimizerSettings, Recipe
-from methods.buffer import Reservoir
+from methods.parts.reservoir import Reservoir
 from models.cosine_heads import CosineHead
 from scenarios import Examples
 
@@ -187,9 +187,9 @@ def test_a_hook_on_a_gradient_is_not_lost_in_silence():
         "torch.serialization:load",
         "torch.jit:ScriptModule",
         "torch.nn.modules.module:torch.load",
-        "methods.base:torch.load",
-        "methods.base:copy.os.system",
-        "methods.base:inspect",
+        "methods.core.method:torch.load",
+        "methods.core.method:copy.os.system",
+        "methods.core.method:inspect",
         "benchmarks.contract.load:load_methods",
         "benchmarks.cell.checkpoint:os.system",
         "timm.models._helpers:load_state_dict",

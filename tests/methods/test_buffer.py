@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.buffer import Reservoir, even_quotas
-from methods.episodic import EpisodicMemory
+from methods.parts.episodic import EpisodicMemory
+from methods.parts.reservoir import Reservoir, even_quotas
 from scenarios import Examples
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.cell.fit import fit
-from methods.cosine import column_scales
+from methods.parts.cosine import column_scales
 from methods.podnet import PODNet, nca, pod_spatial
 from methods.ucir import UCIR
 from tests.conftest import SMALL_MODEL, small_split

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from benchmarks.cell.run import task_view, train_task
 from methods import DERpp, DERReplay
-from methods.logit_reservoir import logit_distance, to_width
+from methods.parts.logit_reservoir import logit_distance, to_width
 from models import build_network
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 

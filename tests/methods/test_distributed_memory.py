@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.distributed_memory import DistributedMemory
-from methods.exemplars import ExemplarMemory
+from methods.parts.distributed_memory import DistributedMemory
+from methods.parts.exemplars import ExemplarMemory
 from scenarios import Examples
 
 STREAMS = st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=4), min_size=1, max_size=5)

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from methods import DyTox, sam
-from methods.augmentation import Flip, MixupSettings
+from methods import DyTox
+from methods.core.augmentation import Flip, MixupSettings
+from methods.parts import sam
 from scenarios import layout_for
 from tests.methods.growing import RECIPE, SCENARIO, learn, stages, started, values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from methods.exemplar_training import balanced_subset, even_draw
+from methods.parts.exemplar_training import balanced_subset, even_draw
 from scenarios import Examples
 
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from methods import METHODS
-from methods.buffer import Reservoir, even_quotas
-from methods.distributed_memory import DistributedMemory
-from methods.episodic import EpisodicMemory
-from methods.exemplars import ExemplarMemory, herd
+from methods.parts.distributed_memory import DistributedMemory
+from methods.parts.episodic import EpisodicMemory
+from methods.parts.exemplars import ExemplarMemory, herd
+from methods.parts.reservoir import Reservoir, even_quotas
 from scenarios import Examples
 from tests.conftest import SMALL_MODEL, small_split
 from tests.methods.test_contract import make

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from methods.fisher import fisher_diagonal, squared_mean_gradient
-from methods.per_example import only_linear
+from methods.parts.fisher import fisher_diagonal, squared_mean_gradient
+from methods.parts.per_example import only_linear
 from models import MLP, LinearHead, Network
 
 torch.manual_seed(0)

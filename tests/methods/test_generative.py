@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from benchmarks.cell.evaluate import evaluate
 from benchmarks.cell.run import task_view, train_task
 from methods import DGR, GenerativeClassifier, OptimizerSettings, Recipe
-from methods.losses import cross_entropy
+from methods.core.losses import cross_entropy
 from scenarios import Split
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 

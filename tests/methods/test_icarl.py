@@ -8,9 +8,9 @@ import torch.nn.functional as F
 
 from benchmarks.cell.run import task_view, train_task
 from methods import METHODS, GDumb, ICaRL, Replay
-from methods.exemplars import herd
-from methods.features import features_of
-from methods.nearest_mean import NearestMean
+from methods.parts.exemplars import herd
+from methods.parts.features import features_of
+from methods.parts.nearest_mean import NearestMean
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 
 

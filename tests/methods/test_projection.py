@@ -7,7 +7,7 @@ import torch
 from benchmarks.cell.run import task_view, train_task
 from methods import AGEM, GEM
 from methods.gem import project
-from methods.gradients import flat_gradient, gradient_of
+from methods.parts.gradients import flat_gradient, gradient_of
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from benchmarks.cell.run import task_view
 from methods import METHODS, Recipe
-from methods.recipe import ClipGradient
-from methods.schedule import lr_factor
+from methods.core.recipe import ClipGradient
+from methods.core.schedule import lr_factor
 from tests.conftest import SETTINGS, SMALL_MODEL, small_split
 from tests.methods.test_contract import make, possible
 

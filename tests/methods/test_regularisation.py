@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from benchmarks.cell.run import task_view, train_task
 from methods import EWC, SI, LwF, OptimizerSettings, Recipe
-from methods.losses import distillation
-from methods.quadratic import QuadraticPenalty
+from methods.core.losses import distillation
+from methods.parts.quadratic import QuadraticPenalty
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 
 

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.cell.run import task_view, train_task
 from methods import AGEM, GEM, Rehearsal
-from methods.episodic import EpisodicMemory
+from methods.parts.episodic import EpisodicMemory
 from scenarios import Examples
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 

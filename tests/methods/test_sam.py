@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from methods import sam
+from methods.parts import sam
 
 
 def parameters(seed: int) -> list[nn.Parameter]:

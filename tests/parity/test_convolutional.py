@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from methods import METHODS
-from methods.exemplars import ExemplarMemory, herd
 from methods.foster import balanced_distillation, effective_weights
+from methods.parts.exemplars import ExemplarMemory, herd
+from methods.parts.teacher import Teacher
 from methods.podnet import nca, pod_spatial
-from methods.teacher import Teacher
 from methods.wa import align
 from models.cosine_heads import CosineHead, MultiProxyHead
 from models.settings import ModelSettings

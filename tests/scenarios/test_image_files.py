@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from methods.buffer import Reservoir
+from methods.parts.reservoir import Reservoir
 from scenarios import CorruptImage, Examples, ImageTransform, Normalise
 from scenarios.folders import load_tree
 from scenarios.image_files import data_workers, decode_ahead

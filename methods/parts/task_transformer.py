@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods import losses, sam
-from methods.base import Batch, Method, TaskView, hyper
-from methods.distributed_memory import DistributedMemory, Sharing
-from methods.exemplar_training import classes_of_tasks
-from methods.features import IMAGES_AT_ONCE
+from methods.core import losses
+from methods.core.method import Batch, Method, TaskView, hyper
+from methods.parts import sam
+from methods.parts.distributed_memory import DistributedMemory, Sharing
+from methods.parts.exemplar_training import classes_of_tasks
+from methods.parts.features import IMAGES_AT_ONCE
 from models import ModelSettings, ranks
 from scenarios import Examples, OutputLayout, Scenario
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.base import Method
-from methods.buffer import Reservoir
+from methods.core.method import Method
+from methods.parts.reservoir import Reservoir
 from scenarios import Examples, OutputLayout
 
 Offer = Literal["once", "every_epoch"]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.buffer import draw, even_quotas
+from methods.parts.reservoir import draw, even_quotas
 from models import ranks
 from scenarios import Examples
 

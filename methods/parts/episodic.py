@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from methods.buffer import draw, even_quotas
+from methods.parts.reservoir import draw, even_quotas
 from scenarios import Examples
 
 Select = Literal["last", "random"]

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.base import Method
-from methods.exemplars import ExemplarMemory
-from methods.features import features_of
+from methods.core.method import Method
+from methods.parts.exemplars import ExemplarMemory
+from methods.parts.features import features_of
 from scenarios import Examples
 
 

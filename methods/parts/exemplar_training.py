@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from methods.base import Method
-from methods.exemplars import ExemplarMemory
-from methods.features import features_of
+from methods.core.method import Method
+from methods.parts.exemplars import ExemplarMemory
+from methods.parts.features import features_of
 from scenarios import Examples, OutputLayout
 
 

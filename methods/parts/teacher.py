@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from methods.losses import distillation
+from methods.core.losses import distillation
 
 
 class Teacher:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Method
-from methods.recipe import Phase
+from methods.core.method import Batch, Method
+from methods.core.recipe import Phase
 from scenarios import Examples
 
 IMAGES_AT_ONCE = 512

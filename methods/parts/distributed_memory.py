@@ -14,8 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from methods.buffer import even_quotas
-from methods.exemplars import ExemplarMemory, Policy, Select
+from methods.parts.exemplars import ExemplarMemory, Policy, Select
+from methods.parts.reservoir import even_quotas
 from scenarios import Examples
 
 Sharing = Literal["global", "distributed", "each"]

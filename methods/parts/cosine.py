@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from methods.base import Method
-from methods.features import features_of
+from methods.core.method import Method
+from methods.parts.features import features_of
 from models import MultiHead
 from models.cosine_heads import CosineHead
 from scenarios import Examples

@@ -21,12 +21,12 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from methods import losses
-from methods.augmentation import Augmenter
-from methods.batch import Batch, TaskView
-from methods.hyperparameters import explain, hyper, hyperparameter_model
-from methods.precision import Precision, autocast, gradient_scaler, resolve_precision
-from methods.recipe import SCHEDULE_PARTS, Phase, Recipe
+from methods.core import losses
+from methods.core.augmentation import Augmenter
+from methods.core.batch import Batch, TaskView
+from methods.core.hyperparameters import explain, hyper, hyperparameter_model
+from methods.core.precision import Precision, autocast, gradient_scaler, resolve_precision
+from methods.core.recipe import SCHEDULE_PARTS, Phase, Recipe
 from models import HeadLayer, ModelSettings, Network, build_network, ranks
 from models.memory_format import why_contiguous
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head

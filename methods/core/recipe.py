@@ -12,10 +12,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, nn
 
-from methods.augmentation import PRESETS, MixupSettings, Operations, preset
-from methods.batch import Batch
-from methods.hyperparameters import explain
-from methods.schedule import Schedule, lr_factor
+from methods.core.augmentation import PRESETS, MixupSettings, Operations, preset
+from methods.core.batch import Batch
+from methods.core.hyperparameters import explain
+from methods.core.schedule import Schedule, lr_factor
 from scenarios import Examples
 from scenarios.nearest import nearest
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.per_example import summed_gradients
+from methods.parts.per_example import summed_gradients
 
 Labels = Literal["true", "true_weighted", "sampled", "predicted", "all"]
 

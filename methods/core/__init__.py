@@ -1,0 +1,1 @@
+"""What every method is made of: the contract, recipes and phases, batches, losses, precision."""
