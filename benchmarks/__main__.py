@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from benchmarks.executors.signals import Stopped, stopped_by_signals
-from benchmarks.report.plain_text import SafeConsole, print_what_can_be_printed
+from benchmarks.plain_text import SafeConsole, print_what_can_be_printed
 
 
 class _Group(TyperGroup):

@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite, read_yaml
+from benchmarks.request.suite import load_suite
 from methods import METHODS
 from metrics import score
 
@@ -68,7 +69,7 @@ def test_gate_commands(tmp_path):
 
 
 def test_the_workflow_to_copy_uses_commands_that_exist():
-    steps = read_yaml(block("workflow"))["jobs"]["gate"]["steps"]
+    steps = yaml.safe_load(block("workflow"))["jobs"]["gate"]["steps"]
     lines = [step["run"].partition("python -m benchmarks ")[2] for step in steps if "benchmarks" in step.get("run", "")]
     known = {command.name or command.callback.__name__: command for command in app.registered_commands}
     assert len(lines) == 2

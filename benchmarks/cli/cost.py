@@ -14,9 +14,9 @@ from tabulate import tabulate
 
 from benchmarks.cost.count import CellCost, cost_of, growth_of
 from benchmarks.cost.seconds import StepTimer
+from benchmarks.plain_text import spreadsheet_text
 from benchmarks.records.matching import records_of
 from benchmarks.records.store import RECORD_BYTES, Scan
-from benchmarks.report.plain_text import spreadsheet_text
 from benchmarks.report.units import PREFIXES
 from benchmarks.request.grid import Grid
 from benchmarks.request.suite import CellSettings, SettingsError

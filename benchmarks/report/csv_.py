@@ -6,9 +6,9 @@ import csv
 import io
 import math
 
+from benchmarks.plain_text import spreadsheet_text
 from benchmarks.report.leaderboard import SMOKE, Leaderboard
 from benchmarks.report.measures import Kind
-from benchmarks.report.plain_text import spreadsheet_text
 from benchmarks.report.table import Cell
 
 HEAD = [

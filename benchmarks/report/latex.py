@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from benchmarks.plain_text import one_line
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
-from benchmarks.report.plain_text import one_line
 from benchmarks.report.table import Cell, Column, Row, Table
 from benchmarks.report.wording import note_mark
 

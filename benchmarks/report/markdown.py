@@ -6,10 +6,10 @@ import re
 
 from tabulate import tabulate
 
+from benchmarks.plain_text import one_line
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
 from benchmarks.report.measures import Measure
-from benchmarks.report.plain_text import one_line
 from benchmarks.report.protocol import Protocol
 from benchmarks.report.table import Cell, Column, Row, Table
 from benchmarks.report.wording import MARKS, note_mark

@@ -10,14 +10,13 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-import benchmarks.request.grid
 from benchmarks.__main__ import app, main
-from benchmarks.cell.environment import ROOT
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.catalogue import CATALOGUES
 from benchmarks.records.matching import differences
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
+from benchmarks.request.repository import ROOT
 from benchmarks.request.suite import SettingsError, load_suite
 from methods import Recipe
 from tests.benchmarks.helpers import cells, suite_file
@@ -158,12 +157,12 @@ def test_a_folder_that_is_none_is_one_line(tmp_path, monkeypatch, capsys):
     assert re.search(r"error: .*file.*: Not a directory", capsys.readouterr().err.replace("\n", ""))
 
 
-@pytest.mark.parametrize("name", ["make_grid", "rehearse"])
+@pytest.mark.parametrize("name", ["request.grid.make_grid", "cost.rehearse.rehearse"])
 def test_ctrl_c_is_a_line_and_130_wherever_it_comes(monkeypatch, name):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(benchmarks.request.grid, name, interrupted)
+    monkeypatch.setattr(f"benchmarks.{name}", interrupted)
     done = invoke("cost", "digits", "--methods", "er")
     assert done.exit_code == 130
     assert "stopped" in done.output

@@ -5,10 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from benchmarks.gate.champion import promote
 from benchmarks.gate.changes import champions_of, main, method_files
-from benchmarks.request.suite import read_yaml
 from methods import METHODS
 from tests.benchmarks.test_gate import runs, side
 
@@ -106,7 +106,7 @@ def test_a_champion_that_is_removed_or_broken_is_said(tmp_path, monkeypatch, cap
 def judged(folder: Path, code: int, before: int | None = None) -> subprocess.CompletedProcess:
     """The workflow's step that runs and judges, with commands in place of ours that end with `code`; `before`: with
     which the champion of the base, where the change has another one."""
-    steps = read_yaml((ROOT / ".github" / "workflows" / "gate.yml").read_text())["jobs"]["gate"]["steps"]
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "gate.yml").read_text())["jobs"]["gate"]["steps"]
     script = next(step["run"] for step in steps if step.get("name", "").startswith("Run the methods"))
     python, git = folder / ".venv" / "bin" / "python", folder / "bin" / "git"
     for path in (python, git):

@@ -10,7 +10,7 @@ import sys
 import pytest
 from rich.table import Table
 
-from benchmarks.report.plain_text import SafeConsole, one_line, printable, spreadsheet_text
+from benchmarks.plain_text import SafeConsole, one_line, printable, spreadsheet_text
 
 
 def test_what_a_terminal_would_obey_is_written_out():

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from benchmarks.plain_text import one_line
 from benchmarks.report import latex, markdown, terminal, write_report
 from benchmarks.report.csv_ import csv_text
 from benchmarks.report.page import PageSuite, page
-from benchmarks.report.plain_text import one_line
 from benchmarks.report.wording import note_mark
 from benchmarks.request.suite import SettingsError
 from tests.benchmarks.test_report_fixtures import PLAIN, board_of, planted, recorded, shifted

@@ -80,7 +80,7 @@ def test_an_edit_of_the_core_flags_every_method():
 
 
 def test_a_new_method_flags_none():
-    listed = edited("methods/__init__.py", '    "er": ER,\n', '    "er": ER,\n    "er2": ER,\n')
+    listed = edited("methods/__init__.py", '    "er": "er.ER",\n', '    "er": "er.ER",\n    "er2": "er.ER",\n')
     assert flagged(listed) == set()
     offered = edited(
         "models/__init__.py", "from models.mlp import MLP\n", "from models.mlp import MLP\nfrom models.x import X\n"

@@ -105,7 +105,8 @@ def test_agem_projects_onto_the_reference_half_space():
     reference = gradient_of(method.cross_entropy(method.logits(old), old), parameters)
     for sign, unchanged in ((1.0, True), (-1.0, False)):
         torch.manual_seed(0)
-        wanted = sign * reference + 0.01 * torch.randn_like(reference)
+        noise = torch.randn_like(reference)
+        wanted = sign * reference + 0.1 * reference.norm() / noise.norm() * noise  # points as `sign` says
         start = 0
         for p in parameters:
             p.grad = wanted[start : start + p.numel()].view_as(p).clone()

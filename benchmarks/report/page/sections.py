@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape as escape_markup
 
+from benchmarks.plain_text import printable
 from benchmarks.report import legend
 from benchmarks.report.markdown import DIGIT, NO_BREAK
 from benchmarks.report.markdown import SYMBOLS as MARKDOWN_SYMBOLS
 from benchmarks.report.measures import Measure
 from benchmarks.report.page.suite import PageSuite
-from benchmarks.report.plain_text import printable
 from benchmarks.report.protocol import Protocol
 from benchmarks.report.table import Cell, Column, Row, Table
 from benchmarks.report.wording import note_mark

@@ -24,7 +24,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from matplotlib.transforms import Affine2D, Transform
 from numpy.typing import NDArray
 
-from benchmarks.report.plain_text import printable
+from benchmarks.plain_text import printable
 from benchmarks.report.plots.styles import Style
 from benchmarks.report.units import PREFIXES
 
