@@ -562,9 +562,10 @@ def list_(
     """What there is: methods, scenarios, metrics or suites; with none of these words, what each lists."""
     from benchmarks.cli.catalogue import CATALOGUES, contents
     from benchmarks.request.suite_yaml import SettingsError
-    from scenarios.nearest import nearest
 
     if what is not None and what not in CATALOGUES:
+        from scenarios.nearest import nearest  # with torch, which the names do without
+
         raise SettingsError([f"cannot list {what!r}{nearest(what, CATALOGUES)}"])
     for line in contents() if what is None else CATALOGUES[what]():
         out.print(line, markup=False)

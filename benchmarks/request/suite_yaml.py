@@ -14,8 +14,6 @@ from typing import Any
 
 import yaml
 
-from scenarios.nearest import nearest
-
 SUITES = Path(__file__).parent.parent / "suites"
 MOST_SEEDS = 10_000
 """More are taken for a slip of the pen."""
@@ -85,6 +83,8 @@ def read_suite(name: str, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
 
     Keys without a value are left out. chain: the files that are like this one. Raises SettingsError.
     """
+    from scenarios.nearest import nearest  # with torch, which naming the suites does without
+
     is_path = name.endswith((".yaml", ".yml"))
     path = Path(name) if is_path else SUITES / f"{name}.yaml"
     if not path.is_file():
