@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation, adaptive: the gradient of the worst weights nearby."""
+"""Sharpness-aware minimisation, plain or adaptive: the gradient of the worst weights nearby."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def ascend(parameters: Iterable[nn.Parameter], rho: float, eta: float = 0.01) -> list[tuple[nn.Parameter, Tensor]]:
+def ascend(
+    parameters: Iterable[nn.Parameter], rho: float, eta: float = 0.01, adaptive: bool = True
+) -> list[tuple[nn.Parameter, Tensor]]:
     """Moves the parameters uphill along their `.grad`s, and returns what `restore` needs to bring them back.
 
     Adaptive SAM (Kwon et al. 2021, eq. 7): w + rho T^2 g / |T g|, where T = |w| + eta elementwise and the norm is
     over all parameters together, so that scaling a layer up and the next one down changes nothing. A factor common to
     all gradients cancels. eta 0.01 in the paper; 0 in the code that DyTox uses. Parameters without gradient stay.
+    Without `adaptive` T = 1: plain SAM (Foret et al. 2021, eq. 2).
     """
-    moved = [(p, p.grad, p.abs() + eta) for p in parameters if p.grad is not None]
+    moved = [(p, p.grad, p.abs() + eta if adaptive else torch.ones_like(p)) for p in parameters if p.grad is not None]
     if not moved:
         return []
     length = torch.stack([(scale * gradient).norm() for _, gradient, scale in moved]).norm()

@@ -84,9 +84,13 @@ class TaskTransformer(Method):
         0.1, "its constant learning rate, as part of the recipe's", "Douillard et al. 2022: 5e-5 of 5e-4"
     )
     sam: Annotated[float, Field(ge=0)] = hyper(
-        0.0, "rho of adaptive sharpness-aware minimisation from the second task on", "DyTox++: 3.0; DyTox: 0"
+        0.0, "rho of sharpness-aware minimisation from the second task on", "DyTox++: 3.0; DyTox: 0"
     )
     sam_eta: Annotated[float, Field(ge=0)] = hyper(0.0, "what it adds to |w|", f"0: DyTox's release; 0.01: {ADAPTIVE}")
+    sam_adaptive: bool = hyper(
+        True, "steps as long as the weights are; false: the same for all", f"yes: {ADAPTIVE}, DyTox++; no: Foret 2021"
+    )
+    added_later = frozenset({"sam_adaptive"})
 
     # ---- what a subclass gives ------------------------------------------------------------------------------
 
@@ -204,7 +208,7 @@ class TaskTransformer(Method):
             # fp16 gradients are scaled up, which does not move the direction
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             ranks.average_gradients(phase.parameters)
-            self._moved = sam.ascend(phase.parameters, self.sam, self.sam_eta)
+            self._moved = sam.ascend(phase.parameters, self.sam, self.sam_eta, self.sam_adaptive)
         return super().observe(batch, optimizer, phase)
 
     def adjust_gradients(self, batch: Batch) -> None:

@@ -72,9 +72,9 @@ class TableNetwork(Table):
         return self(features)
 
 
-def at_task(method: Method, sizes: list[int], recipe: Recipe | None = None) -> Method:
-    """`method`, begun on the last of tasks of `sizes` classes; nothing is trained."""
-    stream = Sizes(data="digits", setting="class", tasks=len(sizes), sizes=tuple(sizes))
+def at_task(method: Method, sizes: list[int], recipe: Recipe | None = None, **settings: Any) -> Method:
+    """`method`, begun on the last of tasks of `sizes` classes; nothing is trained. settings: of the stream."""
+    stream = Sizes(data="digits", setting="class", tasks=len(sizes), sizes=tuple(sizes), **settings)
     scenario = stream.of(load_dataset("digits"))
     method.start(scenario, SMALL_MODEL, recipe or Recipe(), seed=0)
     for task in scenario.tasks:
