@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from methods import METHODS, Recipe
+from methods.core.recipe import ClipGradient
 from methods.gem import project
-from methods.quadratic import QuadraticPenalty
-from methods.recipe import ClipGradient
+from methods.parts.quadratic import QuadraticPenalty
 from scenarios import Examples
 from tests.parity.cases import assert_close, at_task, cases
 
@@ -114,7 +114,7 @@ def test_projection_of_agem(inputs, outputs, monkeypatch):
     given.method.network[0].grad = gradient.clone()
     given.method._past = given.examples([[0.0] * 3], [0])
     monkeypatch.setattr("methods.agem.gradient_of", lambda loss, parameters: reference)
-    monkeypatch.setattr("methods.base.Method.loss", lambda self, batch: None)
+    monkeypatch.setattr("methods.core.method.Method.loss", lambda self, batch: None)
     given.method.adjust_gradients(given.method.batch(given.method._past))
     assert_close(torch.dot(gradient, reference), outputs["dot_product"], **CLOSE)
     assert_close(given.method.network[0].grad, outputs["result"], **CLOSE)

@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods import METHODS, losses, sam
-from methods.exemplars import herd
+from methods import METHODS
+from methods.core import losses
+from methods.parts import sam
+from methods.parts.exemplars import herd
 from models.attention import ClassAttention, GatedPositionalAttention, content_attention, split_heads
 from models.dne import DNE
 from models.dytox import DyTox, DyToxParts
