@@ -260,6 +260,7 @@ def report(
     results_dir: ResultsDir = Path("results"),
     published: Annotated[bool, typer.Option("--published", help="read the committed records instead")] = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="draw the plots too")] = True,
+    png: Annotated[bool, typer.Option("--png", help="draw them as PNG too, beside the SVG")] = False,
     count_flops: Annotated[
         bool,
         typer.Option("--count-flops", help="in the plot of growth also methods that have not run: minutes, no data"),
@@ -268,7 +269,7 @@ def report(
     """Write the leaderboard of SUITE, its comparison of methods and its plots from records; print the leaderboard."""
     from benchmarks.records.matching import matched_by_name
     from benchmarks.records.provenance import keep_derived, traced
-    from benchmarks.records.store import Store
+    from benchmarks.records.published import PublishedStore
     from benchmarks.report import write_as_tool, write_report
     from benchmarks.report.measures import check_metrics
     from benchmarks.report.overview import own_file, tables_folder, write_index
@@ -286,7 +287,7 @@ def report(
         committed = results_dir / "published" / grid.suite.name
         if folder == committed:
             keep_derived(committed)
-        scan = traced(_said(matched_by_name(grid, Store(committed / "records").scan())), committed)
+        scan = traced(_said(matched_by_name(grid, PublishedStore(committed).scan())), committed)
     else:
         scan = _scan(store)
     if as_tool is not None:
@@ -306,7 +307,7 @@ def report(
             from benchmarks.cli.cost import count_growth
 
             counted = count_growth(grid, scan, None, _on_terminal)
-        out.print(f"plots:       {write_plots(grid, scan, folder, counted)[-1]}", markup=False)
+        out.print(f"plots:       {write_plots(grid, scan, folder, counted, png)[-1]}", markup=False)
     if published and folder != committed:
         return  # a reader's view: what is committed stays
     more = None if published else own_file(suite, grid, scan, changes)
@@ -334,6 +335,7 @@ def publish(
 ) -> None:
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
     from benchmarks.ledger.render import write_ledger
+    from benchmarks.records.published import PublishedStore
     from benchmarks.report.overview import write_guide, write_index
     from benchmarks.report.publish import publish_suite
 
@@ -344,7 +346,7 @@ def publish(
     folder = publish_suite(grid, _scan(store), results_dir / "published", several_commits, partial)
     write_index(results_dir, published=True)
     write_guide(results_dir, published=True)
-    count = len(list((folder / "records").glob("*.json")))
+    count = len(PublishedStore(folder).scan().records)
     out.print(f"published {count} records of {grid.suite.name}: {folder}", markup=False)
     if grid.suite.kind == "protocol":
         out.print(f"ledger: {write_ledger(results_dir, published=True)[0]}", markup=False)
@@ -626,7 +628,7 @@ def _verify(suite: str, results_dir: Path, n: int, devices: list[str], data_root
     from benchmarks.cli.progress import run_with_progress
     from benchmarks.records.matching import matched_by_name
     from benchmarks.records.provenance import traced
-    from benchmarks.records.store import Store
+    from benchmarks.records.published import PublishedStore
     from benchmarks.records.verified import FILE
     from benchmarks.report import write_report
     from benchmarks.report.overview import write_index
@@ -636,7 +638,7 @@ def _verify(suite: str, results_dir: Path, n: int, devices: list[str], data_root
     published = results_dir / "published"
     found = verify_suite(grid, published, n, lambda cells, to: run_with_progress(out, cells, to, data_root, devices))
     folder = published / grid.suite.name
-    scan = traced(_said(matched_by_name(grid, Store(folder / "records").scan())), folder)
+    scan = traced(_said(matched_by_name(grid, PublishedStore(folder).scan())), folder)
     for line in text_of(found, scan):
         out.print(line, markup=False)
     out.print(f"verified: {folder / FILE}", markup=False)

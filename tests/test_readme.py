@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.records.store import Store
+from benchmarks.records.published import PublishedStore
 from benchmarks.request.grid import make_grid
 from benchmarks.request.suite import load_suite
 from methods import METHODS
@@ -161,7 +161,7 @@ def test_the_table_shown_is_the_published_one():
 def test_the_figures_compared_are_those_of_the_published_records():
     table = re.search(r"<!-- figures: mnist acc -->\n(.*?)\n\n", README, re.S).group(1).splitlines()
     methods = [cell.strip() for cell in table[0].strip("|").split("|")][1:]
-    records = list(Store(ROOT / "results/published/mnist/records").scan().records.values())
+    records = list(PublishedStore(ROOT / "results/published/mnist").scan().records.values())
     for line in table[2:]:
         setting, *figures = (cell.strip() for cell in line.strip("|").split("|"))
         for method, figure in zip(methods, figures, strict=True):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.matching import records_of
+from benchmarks.records.published import scan_folder
 from benchmarks.records.record import RecordError, RunRecord, read_json
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
@@ -186,7 +187,7 @@ def _from_suite(
 
 
 def _from_folder(folder: Path, suite: str | None) -> Entrant:
-    scan = Store(folder).scan()
+    scan = scan_folder(folder)
     if scan.problems:
         raise SettingsError(scan.problems)
     names = {record.method for record in scan.records.values()}

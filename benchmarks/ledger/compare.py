@@ -10,6 +10,7 @@ from typing import Literal
 
 from benchmarks.ledger.published import REFERENCES, Published, Reference, load_reference
 from benchmarks.records.matching import matched_by_name
+from benchmarks.records.published import FILE, PublishedStore
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan, Store
 from benchmarks.report.runs import Runs, gather
@@ -124,10 +125,10 @@ def entries_of(
     entries, problems = [], []
     for name, (grid, reference) in load_protocols().items():
         if published:
-            scan = Store(results / "published" / name / "records").scan()
+            scan = PublishedStore(results / "published" / name).scan()
             matched = matched_by_name(grid, scan)
             problems += matched.problems
-            entries.append(Entry(grid, matched, reference, name, f"{name}/records"))
+            entries.append(Entry(grid, matched, reference, name, f"{name}/{FILE}"))
         else:
             scan = Store(results / "runs" / name).scan()
             for problem in scan.problems:

@@ -85,7 +85,7 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
     whose settings are of another method or setting than its names stand for is named and left out.
     """
     names = {(r.scenario, r.method, r.seed): r for r in scan.records.values()}
-    found = Scan(problems=list(scan.problems))
+    found = Scan(problems=list(scan.problems), places=scan.places)
     for cell in grid.cells:
         record = names.get((cell.scenario_name, cell.method_name, cell.seed))
         if record is None:

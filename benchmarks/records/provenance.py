@@ -11,8 +11,9 @@ from typing import Any
 
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.matching import unfinished
+from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RunRecord
-from benchmarks.records.store import Scan, Store
+from benchmarks.records.store import Scan
 from benchmarks.records.verified import Change, Verification, proved_equal, read_verified
 from benchmarks.request.grid import Grid
 from benchmarks.request.source import Source, source_at, source_of_cell
@@ -88,7 +89,7 @@ def keep_derived(published: Path) -> Path | None:
     history tells the same. None where there are no such records."""
     known = _read_derived(published)
     found: dict[str, dict[str, Source]] = {}
-    for record in Store(published / "records").scan().records.values():
+    for record in PublishedStore(published).scan().records.values():
         if not record.source and (source := _derived(record, known)):
             found.setdefault(str(record.environment.get("commit")), {})[_pair(record)] = source
     if not found:

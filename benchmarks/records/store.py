@@ -22,11 +22,20 @@ RECORD_BYTES = 64 * 1024
 @dataclass
 class Scan:
     """What lies in a folder of records: readable ones by identity, and a line for each file that is not one.
+    places: where each lies, from the folder: a file's name, with the line where there are several in it.
     verified: of published records, what was found when some of their cells were run again."""
 
     records: dict[str, RunRecord] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     verified: tuple[Verification, ...] = ()
+    places: dict[str, str] = field(default_factory=dict)
+
+    def add(self, record: RunRecord, place: str) -> None:
+        """Of two records of one cell, one that is done counts."""
+        known = self.records.get(record.identity)
+        if known is None or known.status != "done":
+            self.records[record.identity] = record
+            self.places[record.identity] = place
 
 
 def previous_checkpoint(path: Path) -> Path:
@@ -95,9 +104,7 @@ class Store:
             except (OSError, RecordError) as error:
                 scan.problems.append(f"skipped {path}: {error}")
                 continue
-            known = scan.records.get(record.identity)
-            if known is None or known.status != "done":
-                scan.records[record.identity] = record
+            scan.add(record, path.name)
         return scan
 
     def check_writable(self, cells: int) -> None:

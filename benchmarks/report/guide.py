@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
 from benchmarks.records.record import RunRecord
-from benchmarks.records.store import Store
 from benchmarks.report.markdown import escape
 from benchmarks.report.measures import COSTS
 from benchmarks.report.runs import Runs
@@ -30,12 +28,13 @@ Costs are those of these small networks and data sets; the order of methods is w
 
 @dataclass(frozen=True)
 class Evidence:
-    """The runs of one suite, and where its records and tables lie, relative to the page."""
+    """The runs of one suite, and where its tables and records lie, relative to the page. places: as in Scan."""
 
     suite: str
     folder: str
     records: str
     runs: Sequence[Runs]
+    places: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -233,5 +232,4 @@ def _with_accuracy(standing: Standing) -> str:
 
 def _links(source: Evidence, records: Sequence[RunRecord]) -> str:
     """A link to each record, named by its seed."""
-    names = Store(Path())
-    return " ".join(f"[{r.seed}]({source.records}/{names.path(r).name})" for r in records)
+    return " ".join(f"[{r.seed}]({source.records}/{source.places[r.identity]})" for r in records)

@@ -30,6 +30,7 @@ def write_guide(results: Path, published: bool = False, say: Callable[[str], obj
             _relative(suite.tables, home),
             _relative(suite.records, home),
             gather(suite.grid, suite.scan),
+            suite.scan.places,
         )
         for suite in recorded_suites(results, published, say)
         if suite.grid.suite.kind == "benchmark"

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.records.matching import records_of, statuses
+from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RunRecord
-from benchmarks.records.store import Scan, Store
+from benchmarks.records.store import Scan
 from benchmarks.report import write_report
 from benchmarks.report.plots import write_plots
 from benchmarks.request.grid import Grid
@@ -49,9 +50,7 @@ def publish_suite(
     if problems:
         raise SettingsError([f"not published: {p}" for p in problems])
     with _replaced(published / check_name(grid.suite.name, "suite")) as folder:
-        store = Store(folder / "records")
-        for record in records:
-            store.save(record)
+        PublishedStore(folder).save(records)
         write_report(grid, scan, folder)
         write_plots(grid, scan, folder)
     return published / grid.suite.name

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from benchmarks.records.matching import matched_by_name, records_of
 from benchmarks.records.provenance import traced
-from benchmarks.records.store import Scan, Store
+from benchmarks.records.published import FILE, scan_folder
+from benchmarks.records.store import Scan
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.suite import SettingsError, load_suite
 
@@ -33,7 +34,7 @@ def recorded_suites(
     not believed.
     """
     if published:
-        folders = {path.parent.name: path for path in sorted(results.glob("published/*/records/"))}
+        folders = {path.parent.name: path.parent for path in sorted(results.glob(f"published/*/{FILE}"))}
     else:
         folders = {path.name: path for path in sorted(results.glob("runs/*/"))}
     for name, records in folders.items():
@@ -41,11 +42,11 @@ def recorded_suites(
             grid = make_grid(load_suite(name))
         except SettingsError:
             continue
-        scan = Store(records).scan()
+        scan = scan_folder(records)
         if published:
             scan = matched_by_name(grid, scan)
         for problem in scan.problems:
             say(problem)
-        scan = traced(scan, records.parent if published else None)
+        scan = traced(scan, records if published else None)
         if records_of(grid, scan):
             yield Recorded(grid, scan, results / "published" / name if published else results / "leaderboards", records)

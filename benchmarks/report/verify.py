@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.records.matching import matched_by_name
 from benchmarks.records.provenance import alike, changes_of, keep_derived, made, traced
+from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Scan, Store
 from benchmarks.records.verified import Verification, VerifiedCell, read_verified, write_verified
@@ -29,7 +30,7 @@ def verify_suite(grid: Grid, published: Path, n: int, run: RunCells) -> Verifica
     code is not committed: nobody could say later what was verified.
     """
     folder = published / grid.suite.name
-    scan = traced(matched_by_name(grid, Store(folder / "records").scan()), folder)
+    scan = traced(matched_by_name(grid, PublishedStore(folder).scan()), folder)
     cells = chosen(grid, scan, n)
     if not cells:
         raise SettingsError([f"nothing to verify: {folder} has no successful record with today's settings"])

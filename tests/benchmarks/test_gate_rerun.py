@@ -12,6 +12,7 @@ from benchmarks.gate.champion import Entrant
 from benchmarks.gate.judge import gate
 from benchmarks.gate.rerun import cell_of, choose, compare, run_again
 from benchmarks.gate.rules import make_rules
+from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
@@ -130,7 +131,7 @@ def test_what_this_code_cannot_run_is_said():
 
 
 def test_the_published_records_of_a_method_can_be_run_again():
-    records = Store(ROOT / "results" / "published" / "digits" / "records").scan().records.values()
+    records = PublishedStore(ROOT / "results" / "published" / "digits").scan().records.values()
     for record in records:
         if record.method == "finetune" and record.seed == 0:
             assert cell_of(record).identity == record.identity

@@ -24,7 +24,8 @@ def test_pareto_front_by_hand():
 
 
 def evidence(records, methods, **kwargs) -> Evidence:
-    return Evidence("planted", "planted", "planted/records", gather(*recorded(records, methods, **kwargs)))
+    places = {r.identity: f"records.jsonl#L{line}" for line, r in enumerate(records, 1)}
+    return Evidence("planted", "planted", "planted", gather(*recorded(records, methods, **kwargs)), places)
 
 
 def test_fronts_and_links():
@@ -40,7 +41,7 @@ def test_fronts_and_links():
     assert "er 87.7" in line
     assert "ewc 72.7" in line.split("|")[4]
     assert "57.7 – 91.7" in line
-    assert "planted/records/split-digits.domain.er.seed0." in line
+    assert "[0](planted/records.jsonl#L1) [1](planted/records.jsonl#L2)" in line
 
 
 def test_buffer_sizes_that_break():

@@ -20,6 +20,7 @@ from benchmarks.cell.run import run_cell
 from benchmarks.ledger.compare import Entry, compare, entries_of, judge, protocol_names, unmatched
 from benchmarks.ledger.published import REFERENCES, Published, Reference, load_reference
 from benchmarks.ledger.render import FILE, NOT_EXAMINED, ledger, summary
+from benchmarks.records.published import PublishedStore
 from benchmarks.records.store import Scan, Store
 from benchmarks.request.grid import make_grid
 from benchmarks.request.suite import SettingsError, load_suite
@@ -313,9 +314,9 @@ def test_reproduce_publishes_what_is_run_and_compares(where, tmp_path):
     assert "ledger:" in invoke("publish", "doe2020", *where, "--several-commits").output
     assert page.read_bytes() == written
 
-    broken_record = next((results / "published/doe2020/records").glob("*.json"))
-    broken_record.write_text("{")
-    with pytest.raises(SettingsError, match=broken_record.name):
+    records = results / "published/doe2020/records.jsonl"
+    records.write_text("{\n" + records.read_text())
+    with pytest.raises(SettingsError, match=r"doe2020/records\.jsonl:1: no JSON document"):
         cli.invoke(app, ["reproduce", "--render-only", *where], catch_exceptions=False)
 
 
@@ -352,7 +353,7 @@ def test_references_that_do_not_fit_the_suite_stop_before_anything_runs(where, t
 
 
 def committed() -> bool:
-    return any((COMMITTED / name / "records").is_dir() for name in protocol_names())
+    return any((COMMITTED / name / "records.jsonl").is_file() for name in protocol_names())
 
 
 @pytest.mark.skipif(not committed(), reason="no protocol is published yet")
@@ -377,7 +378,7 @@ def test_the_committed_ledger_holds_what_is_asked_of_it():
 )
 @pytest.mark.skipif(not committed(), reason="no protocol is published yet")
 def test_without_replay_classes_are_forgotten_and_with_it_they_are_not(protocol, near_chance, replay):
-    records = Store(COMMITTED / protocol / "records").scan().records.values()
+    records = PublishedStore(COMMITTED / protocol).scan().records.values()
     accuracy = {}
     for record in records:
         if record.scenario == "split-mnist/class":

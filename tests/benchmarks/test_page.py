@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Flops, RunRecord
 from benchmarks.records.store import Store
 from benchmarks.report import page as page_package
@@ -344,7 +345,7 @@ def test_the_guide_is_of_suites_that_compare_methods(tmp_path):
 
 def test_published_records_count_by_name(tmp_path):
     """A record made before its settings gained a field has another identity, and is evidence still."""
-    Store(tmp_path / "published" / "digits" / "records").save(planted("er", 0))
+    PublishedStore(tmp_path / "published" / "digits").save([planted("er", 0)])
     assert list(recorded_suites(tmp_path)) == []
     [found] = recorded_suites(tmp_path, published=True)
     suite = PageSuite.of(found.grid, found.scan)

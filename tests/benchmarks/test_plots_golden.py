@@ -59,7 +59,7 @@ def regenerate() -> None:
     """Writes golden/plots anew."""
     shutil.rmtree(PLOTS / "small.plots", ignore_errors=True)
     for path in draw(PLOTS):
-        if path.suffix == ".png" or (path.suffix == ".svg" and not path.name.startswith(KEPT)):
+        if path.suffix == ".svg" and not path.name.startswith(KEPT):
             path.unlink()
 
 

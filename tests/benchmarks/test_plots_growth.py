@@ -158,7 +158,7 @@ methods:
     done = CliRunner().invoke(app, ["report", str(path), "--count-flops", "--results-dir", str(tmp_path / "results")])
     assert done.exit_code == 0, done.output
     drawn = [p.name for p in (tmp_path / "results/leaderboards/grown.plots").iterdir()]
-    assert sorted(drawn) == ["c.class.growth.png", "c.class.growth.svg"]
+    assert sorted(drawn) == ["c.class.growth.svg"]
 
 
 def test_every_method_is_named_in_both_panels():

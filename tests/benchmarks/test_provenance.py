@@ -12,6 +12,7 @@ from benchmarks.cell.run import run_cell
 from benchmarks.records import provenance
 from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import DERIVED, SUBJECT, keep_derived, made, source_text, to_run, traced
+from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan, Store
 from benchmarks.records.verified import FILE, Verification, VerifiedCell, proved_equal, read_verified, write_verified
@@ -132,16 +133,15 @@ def test_what_the_history_said_is_kept_for_a_clone_without_it(ran, tmp_path, mon
     now = {name: source_of(name, "split") for name in ("er", "finetune")}
     changed = {name: source | {"methods/core/method.py": OTHER} for name, source in now.items()}
     monkeypatch.setattr(provenance, "source_at", lambda commit, method, stream: changed[method])
-    for record in without_source(scan, COMMIT).records.values():
-        Store(folder / "records").save(record)
+    PublishedStore(folder).save(without_source(scan, COMMIT).records.values())
     assert keep_derived(folder) == folder / DERIVED
     written = (folder / DERIVED).read_text()
-    whole_clone = traced(Store(folder / "records").scan(), folder)
+    whole_clone = traced(PublishedStore(folder).scan(), folder)
     write_report(whole, whole_clone, tmp_path / "whole")
     monkeypatch.setattr(provenance, "source_at", lambda commit, method, stream: None)
     assert keep_derived(folder) == folder / DERIVED
     assert (folder / DERIVED).read_text() == written
-    shallow = traced(Store(folder / "records").scan(), folder)
+    shallow = traced(PublishedStore(folder).scan(), folder)
     write_report(whole, shallow, tmp_path / "shallow")
     (name,) = [path.name for path in (tmp_path / "whole").glob("*.md") if "comparison" not in path.name]
     told = (tmp_path / "whole" / name).read_text()
@@ -207,8 +207,7 @@ def published(ran, tmp_path):
     """The folder of published suites, with the records of `ran`, er's of other code."""
     _, scan = ran
     folder = tmp_path / "published"
-    for record in of_other_code(scan, "er", "methods/er.py").records.values():
-        Store(folder / "digits" / "records").save(record)
+    PublishedStore(folder / "digits").save(of_other_code(scan, "er", "methods/er.py").records.values())
     return folder
 
 
@@ -226,7 +225,7 @@ def test_cells_run_again_are_compared_and_the_table_says_so(ran, published, monk
     assert found.cells[1].changed == ()
     assert found.cells[0].answers > 500
     assert read_verified(published / "digits") == (found,)
-    scan = traced(Store(published / "digits" / "records").scan(), published / "digits")
+    scan = traced(PublishedStore(published / "digits").scan(), published / "digits")
     assert to_run(whole, scan) == []
     assert "2 of the cells, run again at commit cccccccccccc" in make_leaderboard(whole, scan).shared[SUBJECT]
     # again, more: the same cells are not told twice
@@ -238,16 +237,17 @@ def test_cells_run_again_are_compared_and_the_table_says_so(ran, published, monk
 def test_cells_that_come_out_otherwise_are_told(ran, published, monkeypatch):
     whole, _ = ran
     monkeypatch.setattr(verify, "_commit_of", lambda cells: COMMIT)
-    records = published / "digits" / "records"
-    for path in records.glob("*er.seed*"):
-        document = json.loads(path.read_text())
-        document["matrix"]["correct"][5][0] -= 1 if document["matrix"]["correct"][5][0] else -1
-        path.write_text(json.dumps(document))
+    store = PublishedStore(published / "digits")
+    documents = [json.loads(line) for line in store.file.read_text().splitlines()]
+    for document in documents:
+        if document["method"] == "er":
+            document["matrix"]["correct"][5][0] -= 1 if document["matrix"]["correct"][5][0] else -1
+    store.file.write_text("".join(json.dumps(document) + "\n" for document in documents))
     found = verify_suite(whole, published, 2, run_here)
     (er,) = (cell for cell in found.cells if cell.method == "er")
     assert not er.equal
     assert er.differ == 1
-    scan = traced(Store(records).scan(), published / "digits")
+    scan = traced(store.scan(), published / "digits")
     with pytest.raises(SettingsError, match=r"methods/er\.py"):
         to_run(whole, scan)
     assert "1 equal, 1 not: split-digits/class er seed" in text(whole, scan)

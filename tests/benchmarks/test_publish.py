@@ -40,7 +40,7 @@ def test_a_suite_takes_the_place_of_its_older_self_and_of_nothing_else(grid, tmp
     (published / "tiny" / "old.md").write_text("gone")
     folder = publish_suite(grid, scan_of(grid), published)
     assert folder == published / "tiny"
-    assert len(list((folder / "records").glob("*.json"))) == 4
+    assert len((folder / "records.jsonl").read_text().splitlines()) == 4
     assert "old.md" not in contents(folder)
     assert sorted(p.name for p in published.iterdir()) == ["guide.md", "other", "tiny"]
     assert contents(published / "other") == {"other.md": b"kept"}

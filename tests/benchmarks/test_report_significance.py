@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.records.matching import matched_by_name
-from benchmarks.records.store import Store
+from benchmarks.records.published import PublishedStore
 from benchmarks.report.comparison import comparison
 from benchmarks.report.leaderboard import make_leaderboard
 from benchmarks.report.page.data import page_data
@@ -21,7 +21,7 @@ from metrics import holm
 from tests.benchmarks.test_report_fixtures import planted, recorded, row_of, shifted
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
-PUBLISHED = sorted(path.parent.name for path in RESULTS.glob("published/*/records"))
+PUBLISHED = sorted(path.parent.name for path in RESULTS.glob("published/*/records.jsonl"))
 # Of five seeds: gem is behind er with p = 0.021. Holm over two tests lets that count, over three it does not.
 SHIFTS = {"er": (5, 6, 4, 5, 6), "gem": (2, 5, 3, 2, 5), "lwf": (5, 5, 3, 7, 5), "joint": (6, 5, 7, 5, 5)}
 
@@ -85,7 +85,7 @@ def test_no_published_pair_is_contradictory(suite, monkeypatch):
     # The interval is not what is checked here, and takes most of the time.
     monkeypatch.setattr("metrics.statistics._BOOTSTRAP_RESAMPLES", 9)
     grid = make_grid(load_suite(suite))
-    assert_one_verdict_a_pair(grid, matched_by_name(grid, Store(RESULTS / "published" / suite / "records").scan()))
+    assert_one_verdict_a_pair(grid, matched_by_name(grid, PublishedStore(RESULTS / "published" / suite).scan()))
 
 
 def marks(methods):

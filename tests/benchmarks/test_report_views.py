@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
+from benchmarks.records.published import PublishedStore
 from benchmarks.records.store import Store
 from benchmarks.report import plots
 from benchmarks.report.overview import tables_folder
@@ -23,9 +24,10 @@ def results(tmp_path, monkeypatch):
     """A folder with the records of a suite, twice: as your own and as published."""
     suite = suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 20}, lwf: {}}", SCENARIOS, seeds=2)
     results = tmp_path / "results"
-    for cell in make_grid(load_suite(str(suite))).cells:
-        for folder in ("runs/tiny", "published/tiny/records"):
-            Store(results / folder).save(planted_cell(cell))
+    records = [planted_cell(cell) for cell in make_grid(load_suite(str(suite))).cells]
+    for record in records:
+        Store(results / "runs/tiny").save(record)
+    PublishedStore(results / "published/tiny").save(records)
     return results
 
 
@@ -63,7 +65,7 @@ def test_a_selection_leaves_the_suite_s_tables_and_plots_alone(results, monkeypa
 
 
 def test_a_reader_s_view_of_published_records_leaves_them_as_committed(results, monkeypatch):
-    monkeypatch.setattr(plots, "write_plots", lambda grid, scan, folder, counted=None: [folder])
+    monkeypatch.setattr(plots, "write_plots", lambda grid, scan, folder, counted=None, png=False: [folder])
     report(results, "--published")
     committed = contents(results / "published")
     assert {"tiny/tiny.md", "tiny/tiny.csv", "index.html"} <= set(committed)
@@ -81,16 +83,26 @@ def test_a_reader_s_view_of_published_records_leaves_them_as_committed(results, 
     assert contents(results / "published") == committed
 
 
+def test_png_only_where_it_is_asked_for(results, monkeypatch):
+    monkeypatch.setattr(figures, "FIGURES", {"cost": figures.FIGURES["cost"]})
+    images = results / "leaderboards/tiny.plots"
+    report(results)
+    vector = {path.name for path in images.iterdir()}
+    assert vector == {"split.class.cost.svg", "split.domain.cost.svg"}
+    report(results, "--png")
+    assert {path.name for path in images.iterdir()} == vector | {"split.class.cost.png", "split.domain.cost.png"}
+    assert (images / "split.class.cost.png").read_bytes().startswith(b"\x89PNG")
+    report(results)  # none is left that shows older records
+    assert {path.name for path in images.iterdir()} == vector
+
+
 def test_a_published_record_of_another_method_is_named_and_left_out(results):
-    store = Store(results / "published/tiny/records")
+    store = PublishedStore(results / "published/tiny")
     er = next(r for r in store.scan().records.values() if r.method == "er" and r.seed == 0)
     (record,) = [r for r in store.scan().records.values() if (r.scenario, r.method, r.seed) == (er.scenario, "lwf", 0)]
-    store.path(record).unlink()
-    path = store.save(er.model_copy(update={"scenario": record.scenario}))
-    text = path.read_text().replace('"method": "er",\n', '"method": "lwf2",\n')
-    assert '"method": "lwf2"' in text
+    others = [r for r in store.scan().records.values() if r not in (record, er)]
+    store.save([*others, er.model_copy(update={"scenario": record.scenario, "method": "lwf2"})])
     suite = results.parent / "tiny.yaml"
     suite.write_text(suite.read_text().replace("lwf: {}", "lwf2: {method: lwf}"))
-    path.write_text(text)
     said = report(results, "--published", "--no-plots")
     assert f"skipped the record of {record.scenario} lwf2 seed 0: it is of method 'er'" in said

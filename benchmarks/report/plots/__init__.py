@@ -1,4 +1,4 @@
-"""From records to plots: SVG and PNG of every scenario, and one page of them for the suite.
+"""From records to plots: SVG of every scenario (PNG too where that is asked for), and one page of them for the suite.
 
 matplotlib is imported by `write_plots` only, and `pyplot` never, so that a caller's own figures and settings stay
 as they are.
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["write_plots"]
 
 
-def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = None) -> list[Path]:
-    """Writes <suite>.plots.md and, beside it, <suite>.plots/<scenario>.<plot>.svg and .png; returns their paths.
+def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = None, png: bool = False) -> list[Path]:
+    """Writes <suite>.plots.md and, beside it, <suite>.plots/<scenario>.<plot>.svg, with `png` also .png; returns their
+    paths.
 
     The same records give the same bytes of markdown and SVG (with the same matplotlib). A plot that has nothing to
     show is not written: the page says why. `counted`: of methods without records, for the plot of growth. Plots in <suite>.plots/ that this suite no longer has are removed.
@@ -44,8 +45,9 @@ def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = 
                 if canvas is None:
                     continue
                 stem = f"{scene.scenario.replace('/', '.')}.{kind}"
-                for ending, content in (("svg", canvas.svg()), ("png", canvas.png())):
-                    written.append(write_whole(images / f"{stem}.{ending}", content))
+                written.append(write_whole(images / f"{stem}.svg", canvas.svg()))
+                if png:
+                    written.append(write_whole(images / f"{stem}.png", canvas.png()))
                 shown.append(Picture(figure.title, figure.reading, f"{images.name}/{stem}"))
     written.append(write_whole(folder / f"{name}.plots.md", page(grid.suite, scenes, pictures).encode()))
     for old in images.glob("*.*"):

@@ -28,7 +28,8 @@ FIGURES: dict[str, Plot] = {
     ),
     "tasks": Plot(
         "After each task",
-        "Mean accuracy on the tasks seen so far, FLOPs of one prediction, and parameters, after each task.",
+        "Mean accuracy on the tasks seen so far, FLOPs of one prediction, and parameters, after each task; what hardly "
+        "changes is a note.",
         tasks.draw,
     ),
     "growth": Plot(

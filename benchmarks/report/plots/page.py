@@ -23,7 +23,7 @@ READING = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot on the page: `stem` is its path from there, without .svg or .png."""
+    """A plot on the page: `stem` is its path from there, without .svg."""
 
     title: str
     reading: str
@@ -44,7 +44,6 @@ def page(suite: Suite, scenes: Sequence[Scene], pictures: Mapping[str, Sequence[
         parts.append("\n".join(f"- {escape(note)}" for note in scene.notes))
         for picture in pictures[scene.scenario]:
             parts.append(f"### {picture.title}")
-            svg, png = (quote(f"{picture.stem}.{ending}") for ending in ("svg", "png"))
-            parts.append(f"{escape(picture.reading)} ([PNG]({png}))")
-            parts.append(f"![{escape(f'{scene.scenario}: {picture.title}')}]({svg})")
+            parts.append(escape(picture.reading))
+            parts.append(f"![{escape(f'{scene.scenario}: {picture.title}')}]({quote(picture.stem)}.svg)")
     return "\n\n".join(part for part in parts if part) + "\n"
