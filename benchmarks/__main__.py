@@ -276,9 +276,9 @@ def report(
     folder = tables_folder(results_dir, grid.suite, published, plain)
     if published:
         committed = results_dir / "published" / grid.suite.name
-        scan = _said(matched_by_name(grid, Store(committed / "records").scan()))
-    else:
-        scan = _scan(store)
+        store = Store(committed / "records")
+    stored = store.scan()
+    scan = _said(matched_by_name(grid, stored) if published else stored)
     if as_tool is not None:
         path = write_as_tool(grid, scan, folder, as_tool)
         out.print(path.read_text(encoding="utf-8"), markup=False)
@@ -298,7 +298,7 @@ def report(
     if published and folder != committed:
         return  # a reader's view: what is committed stays
     more = None if published else own_file(suite, grid, scan, changes)
-    index = write_index(results_dir, published, more, _name_others(scan))
+    index = write_index(results_dir, published, more, _name_others(scan), {store.folder: stored})
     out.print(f"all suites:  {index}", markup=False)
 
 

@@ -17,7 +17,8 @@ def test_a_matrix_is_made_once_and_never_of_other_counts():
     assert own.score("acc") == pytest.approx((0.70 + 0.78 + 0.85) / 3)
     changed = own.model_copy(update={"correct": [*own.correct[:-1], [10, 20, 30]]})
     assert changed.score("acc") == pytest.approx(0.2)
-    assert own == counts(PLAIN) and own != changed
+    assert own == counts(PLAIN)
+    assert own != changed
 
 
 def test_a_leaderboard_makes_no_matrix_of_a_record_twice():
