@@ -287,9 +287,11 @@ def report(
         committed = results_dir / "published" / grid.suite.name
         if folder == committed:
             keep_derived(committed)
-        scan = traced(_said(matched_by_name(grid, PublishedStore(committed).scan())), committed)
+        records, stored = committed, PublishedStore(committed).scan()
+        scan = traced(_said(matched_by_name(grid, stored)), committed)
     else:
-        scan = _scan(store)
+        records, stored = store.folder, store.scan()
+        scan = traced(_said(stored))
     if as_tool is not None:
         path = write_as_tool(grid, scan, folder, as_tool)
         out.print(path.read_text(encoding="utf-8"), markup=False)
@@ -311,7 +313,7 @@ def report(
     if published and folder != committed:
         return  # a reader's view: what is committed stays
     more = None if published else own_file(suite, grid, scan, changes)
-    index = write_index(results_dir, published, more, _name_others(scan))
+    index = write_index(results_dir, published, more, _name_others(scan), {records: stored})
     out.print(f"all suites:  {index}", markup=False)
 
 

@@ -103,6 +103,11 @@ class AccuracyMatrix:
         np.divide(self._correct, self._total, out=accuracy, where=evaluated)
         return accuracy
 
+    def counts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Correct and total counts, each of shape (T+1, T), NaN where not evaluated. Fresh arrays."""
+        evaluated = self._total > 0
+        return np.where(evaluated, self._correct, np.nan), np.where(evaluated, self._total, np.nan)
+
     def __getitem__(self, index: tuple[int, int]) -> float:
         """The accuracy after i trained tasks on the task with id j: `matrix[i, j]`, NaN if not evaluated.
 

@@ -35,7 +35,7 @@ def average_accuracy_curve(matrix: AccuracyMatrix) -> Array:
     Every sample weighs the same, so this is the accuracy over all known classes (Hu et al. 2023, section 4).
     """
     seen = np.tril(np.ones((matrix.n_tasks, matrix.n_tasks), dtype=bool))
-    correct, total = (np.array(counts, dtype=float)[1:] for counts in (matrix.correct, matrix.total))
+    correct, total = (counts[1:] for counts in matrix.counts())
     return np.where(seen, correct, 0).sum(axis=1) / np.where(seen, total, 0).sum(axis=1)
 
 

@@ -212,9 +212,8 @@ def _receive(connection: Connection):
 
 
 def outcome_of(cell: CellSettings, record) -> Outcome:
-    from metrics import score
 
-    accuracy = score("acc", record.matrix.matrix()) if record.status == "done" else float("nan")
+    accuracy = record.score("acc") if record.status == "done" else float("nan")
     error = record.error.strip().splitlines()[-1] if record.error else None
     return Outcome(cell, record.status, error, record.seconds["total"], accuracy)
 

@@ -17,7 +17,7 @@ from benchmarks.report.runs import Runs, gather
 from benchmarks.report.wording import numbers
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.suite import SettingsError, load_suite, nearest, suite_names
-from metrics import Difference, Estimate, Summary, score, summarise, welch_difference
+from metrics import Difference, Estimate, Summary, summarise, welch_difference
 
 Verdict = Literal["agrees", "differs", "not run"]
 
@@ -168,7 +168,7 @@ def unmatched(entry: Entry, id: str = "acc") -> list[Ours]:
 def our_runs(runs: Runs, method: str, id: str) -> Ours:
     """What the records say of `method` under the score `id`."""
     records: dict[int, RunRecord] = runs.records[method]
-    values = [100 * _score(id, record, runs.joint(record)) for record in runs.done(method).values()]
+    values = [100 * record.score(id, runs.joint(record)) for record in runs.done(method).values()]
     broken: dict[str, list[int]] = {}
     for seed, record in records.items():
         if record.status != "done":
@@ -212,7 +212,3 @@ def _row(row: Published, reference: Reference, grid: Grid, runs: dict[str, Runs]
         return Row(name, row, ours, None, "not run", f"our records do not define `{reference.scores[row.metric]}`")
     difference, verdict, why = judge(ours.summary, row.estimate)
     return Row(name, row, ours, difference, verdict, why)
-
-
-def _score(id: str, record: RunRecord, joint: RunRecord | None) -> float:
-    return score(id, record.matrix.matrix(), joint.matrix.matrix() if joint else None)

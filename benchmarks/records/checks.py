@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from methods import METHODS
-from metrics import AccuracyMatrix
 from scenarios import SETTINGS, layout_for, resolve_head
 
 if TYPE_CHECKING:
-    from benchmarks.records.record import RunRecord
+    from benchmarks.records.record import Counts, RunRecord
 
 LARGEST = 2**63 - 1
 BY_CHANCE = 30
@@ -156,23 +155,24 @@ def check_tasks(record: RunRecord) -> None:
 
 def check_matrices(record: RunRecord) -> None:
     """Both matrices are of these tasks, over their whole test sets, and complete where the run is done."""
-    _check_matrix(record, "matrix", record.matrix.matrix())
+    _check_matrix(record, "matrix", record.matrix)
     if (record.matrix_other is None) != (record.matrix_other_view is None):
         raise ValueError("matrix_other and matrix_other_view go together: one of them is missing")
     if record.matrix_other is not None:
         try:
-            other = record.matrix_other.matrix()
+            record.matrix_other.matrix()
         except ValueError as error:
             raise ValueError(f"matrix_other: {error}") from None
-        _check_matrix(record, "matrix_other", other)
+        _check_matrix(record, "matrix_other", record.matrix_other)
 
 
-def _check_matrix(record: RunRecord, name: str, matrix: AccuracyMatrix) -> None:
+def _check_matrix(record: RunRecord, name: str, counts: Counts) -> None:
     scenario = record.settings["scenario"]
     tasks = scenario["tasks"]
-    if matrix.n_tasks != tasks:
-        raise ValueError(f"{name}: {matrix.n_tasks} tasks, its settings say {tasks}")
-    correct, total = matrix.correct, matrix.total
+    n_tasks = counts.matrix().n_tasks
+    if n_tasks != tasks:
+        raise ValueError(f"{name}: {n_tasks} tasks, its settings say {tasks}")
+    correct, total = counts.correct, counts.total
     sizes = record.scenario_manifest.get("test_sizes") or [
         next((row[j] for row in total if row[j] is not None), None) for j in range(tasks)
     ]

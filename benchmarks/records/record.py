@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -23,7 +24,7 @@ from benchmarks.records.checks import (
 )
 from benchmarks.request.names import check_name, check_scenario_name
 from benchmarks.request.suite import identity_of
-from metrics import AccuracyMatrix
+from metrics import SCORES, AccuracyMatrix, score
 from metrics.accuracy_matrix import LARGEST_TOTAL
 
 SCHEMA = 1
@@ -58,7 +59,26 @@ class Counts(_Part):
         return cls(correct=matrix.correct, total=matrix.total)
 
     def matrix(self) -> AccuracyMatrix:
-        return AccuracyMatrix.from_counts(self.correct, self.total)
+        """The matrix of these counts, made once: read it, record nothing in it."""
+        return self._known[0]
+
+    def score(self, id: str, joint: Counts | None = None) -> float:
+        """`metrics.score` of the matrix, computed once for each `joint`, the joint method's counts."""
+        other = joint if "joint" in SCORES[id].needs else None
+        found = self._known[1].get((id, other and other._known[2]))
+        if found is None:
+            found = score(id, self.matrix(), other.matrix() if other else None)
+            self._known[1][id, other and other._known[2]] = found
+        return found
+
+    @cached_property
+    def _known(self) -> tuple[AccuracyMatrix, dict[tuple[str, object], float], object]:
+        """The matrix, the scores computed so far, and what tells these counts from all others."""
+        return AccuracyMatrix.from_counts(self.correct, self.total), {}, object()
+
+    def __copy__(self) -> Counts:
+        # A copy may be given other counts (model_copy), so it takes nothing along that was made of these.
+        return Counts.model_construct(correct=self.correct, total=self.total)
 
 
 class Flops(_Part):
@@ -151,6 +171,10 @@ class RunRecord(_Part):
             return cls.model_validate(document)
         except ValidationError as error:
             raise RecordError(sentence(error)) from None
+
+    def score(self, id: str, joint: RunRecord | None = None) -> float:
+        """The score `id` of this run; `joint`: the joint method's record, for scores that need one (NaN without)."""
+        return self.matrix.score(id, joint.matrix if joint else None)
 
     def to_json(self) -> str:
         """One top-level key a line: compact, and a diff still shows what changed."""

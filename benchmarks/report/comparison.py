@@ -15,7 +15,6 @@ from metrics import (
     critical_difference,
     paired_difference,
     probability_of_improvement,
-    score,
     summarise,
 )
 
@@ -45,7 +44,7 @@ def comparison(title: str, all_runs: Sequence[Runs]) -> str:
 
 def accuracies(runs: Runs) -> dict[str, BySeed]:
     """ACC by method and seed, of methods with at least two seeds, best mean first."""
-    values = {m: {s: score("acc", r.matrix.matrix()) for s, r in runs.done(m).items()} for m in runs.roles}
+    values = {m: {s: r.score("acc") for s, r in runs.done(m).items()} for m in runs.roles}
     usable = {m: own for m, own in values.items() if len(own) > 1 and not any(map(math.isnan, own.values()))}
     return dict(sorted(usable.items(), key=lambda item: -round(summarise(list(item[1].values())).mean, 12)))
 

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.records.record import RunRecord
 from benchmarks.report.runs import BySeed, Runs
 from benchmarks.report.wording import numbers
-from metrics import holm, paired_difference, score
+from metrics import holm, paired_test
 
 ALPHA = 0.05
 FAR_BELOW = 0.05
@@ -78,7 +78,7 @@ def finetune_above_joint(runs: Runs) -> list[Flag]:
             below, above = _accuracies(runs, lower), _accuracies(runs, upper)
             if not below.keys() & above.keys():
                 continue
-            difference = paired_difference(below, above)
+            difference = paired_test(below, above)
             if difference.mean > 0 and difference.p_value <= ALPHA:
                 text = f"{lower}, the lower bound, is {_points(difference.mean)} above {upper}, the upper bound"
                 flags += [Flag(lower, "acc", text), Flag(upper, "acc", text)]
@@ -91,7 +91,7 @@ def far_below_finetune(runs: Runs) -> list[Flag]:
     for lower in runs.named("lower bound"):
         floor = _accuracies(runs, lower)
         compared = {
-            method: paired_difference(floor, values)
+            method: paired_test(floor, values)
             for method in runs.named("method")
             if (values := _accuracies(runs, method)).keys() & floor.keys()
         }
@@ -128,7 +128,7 @@ def same_forward_transfer(runs: Runs) -> list[Flag]:
     def forward_transfer(record: RunRecord) -> float | None:
         if len(record.matrix.correct) < 4 or "unseen tasks" in record.not_evaluated:
             return None
-        value = score("fwt", record.matrix.matrix())
+        value = record.score("fwt")
         return None if math.isnan(value) else round(value, 12)
 
     found = _alike(runs, "fwt", "the same FWT", forward_transfer)
@@ -188,7 +188,7 @@ def _alike(runs: Runs, measure: str, what: str, value: Callable[[RunRecord], Any
 
 
 def _accuracies(runs: Runs, method: str) -> BySeed:
-    return {seed: score("acc", record.matrix.matrix()) for seed, record in runs.done(method).items()}
+    return {seed: record.score("acc") for seed, record in runs.done(method).items()}
 
 
 def _counts(record: RunRecord) -> tuple:

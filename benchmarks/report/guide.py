@@ -15,7 +15,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.report.markdown import escape
 from benchmarks.report.measures import COSTS
 from benchmarks.report.runs import Runs
-from metrics import Summary, score, summarise
+from metrics import Summary, summarise
 
 BROKEN = 0.5
 USELESS = 0.1
@@ -219,7 +219,7 @@ def _bound(runs: Runs, role: Any) -> float:
 
 
 def _accuracy(records: Sequence[RunRecord]) -> Summary:
-    return summarise([score("acc", r.matrix.matrix()) for r in records])
+    return summarise([r.score("acc") for r in records])
 
 
 def _mean(values: Any) -> float:

@@ -11,7 +11,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.report.networks import network_of, same_network
 from benchmarks.report.runs import Runs
 from benchmarks.request.suite import SettingsError, nearest
-from metrics import SCORES, AccuracyMatrix, score
+from metrics import SCORES
 
 Kind = Literal["fraction", "difference", "flops per image", "flops", "seconds", "bytes"]
 Direction = Literal["higher", "lower"]
@@ -88,7 +88,7 @@ def score_measure(id: str) -> Measure:
     entry = SCORES[id]
 
     def value(record: RunRecord, joint: RunRecord | None) -> float:
-        return score(id, record.matrix.matrix(), joint.matrix.matrix() if joint else None)
+        return record.score(id, joint)
 
     def absent(record: RunRecord, joint: RunRecord | None) -> str | None:
         if {"unseen tasks", "untrained row"} & set(entry.needs) and "unseen tasks" in record.not_evaluated:
@@ -129,7 +129,7 @@ def other_accuracy(view: str) -> Measure:
     """ACC of the same logits under the other reading, `view` (see OutputLayout.other_view)."""
 
     def value(record: RunRecord, joint: RunRecord | None) -> float:
-        return score("acc", _other(record)) if record.matrix_other else math.nan
+        return record.matrix_other.score("acc") if record.matrix_other else math.nan
 
     def absent(record: RunRecord, joint: RunRecord | None) -> str | None:
         if record.matrix_other is None:
@@ -137,11 +137,6 @@ def other_accuracy(view: str) -> Measure:
         return None
 
     return Measure(f"acc.{view}", f"ACC {view}", "fraction", "higher", OTHER_VIEWS[view], "", "", value, absent)
-
-
-def _other(record: RunRecord) -> AccuracyMatrix:
-    assert record.matrix_other is not None
-    return record.matrix_other.matrix()
 
 
 def _inference(record: RunRecord, joint: RunRecord | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -69,5 +70,6 @@ def said(model: type[BaseModel], name: str, value: Any) -> bool:
     return value is not None and (field is None or value != to_jsonable_python(field.get_default()))
 
 
+@cache
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:
     return {name: to_jsonable_python(field.get_default()) for name, field in model.model_fields.items()}

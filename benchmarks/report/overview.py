@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.records.atomic_write import write_whole
@@ -43,12 +43,13 @@ def write_index(
     published: bool = False,
     more: list[PageSuite] | None = None,
     say: Callable[[str], object] = lambda problem: None,
+    read: Mapping[Path, Scan] | None = None,
 ) -> Path:
     """Writes index.html beside the tables: every suite with records, and `more` that are files of one's own.
 
-    say: hears of every record that is not believed.
+    say: hears of every record that is not believed. read: scans at hand, by the folder of their records.
     """
-    suites = [PageSuite.of(suite.grid, suite.scan) for suite in recorded_suites(results, published, say)]
+    suites = [PageSuite.of(suite.grid, suite.scan) for suite in recorded_suites(results, published, say, read)]
     title = "Published results" if published else "Leaderboards"
     return write_page(_home(results, published), [*suites, *(more or [])], title)
 

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from benchmarks.report.markdown import escape
 from benchmarks.report.runs import Runs
 from benchmarks.request.suite import SettingsError, nearest
-from metrics import ROSETTA, SCORES, as_printed_by, score, summarise
+from metrics import ROSETTA, SCORES, as_printed_by, summarise
 
 
 def check_tool(tool: str) -> None:
@@ -48,14 +48,14 @@ def _table(runs: Runs, tool: str) -> str:
     peer = ROSETTA[tool]
     rows = []
     for method in runs.roles:
-        matrices = [record.matrix.matrix() for record in runs.done(method).values()]
-        if not matrices:
+        records = list(runs.done(method).values())
+        if not records:
             why = "n/a" if method in runs.impossible else "not run"
             rows.append([escape(method), why, *["" for _ in peer.printed]])
             continue
-        printed = [as_printed_by(tool, matrix) for matrix in matrices]
+        printed = [as_printed_by(tool, record.matrix.matrix()) for record in records]
         cells = [_number([p[name] for p in printed], 2 if peer.scale == 100 else 4) for name in peer.printed]
-        rows.append([escape(method), _number([100 * score("acc", m) for m in matrices], 2), *cells])
+        rows.append([escape(method), _number([100 * record.score("acc") for record in records], 2), *cells])
     heads = ["method", "our ACC, %", *(f"{escape(name)} (`{id}`)" for name, id in peer.printed.items())]
     align = ["left", *["right"] * (len(heads) - 1)]
     return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=align)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +25,16 @@ class Recorded:
 
 
 def recorded_suites(
-    results: Path, published: bool = False, say: Callable[[str], object] = lambda problem: None
+    results: Path,
+    published: bool = False,
+    say: Callable[[str], object] = lambda problem: None,
+    read: Mapping[Path, Scan] | None = None,
 ) -> Iterator[Recorded]:
     """The suites with records of their cells under `results`/runs, or under `results`/published, by name.
 
     A suite that was a file of one's own is not found here: only its name is known. Published records count by
     scenario, method and seed, so that they stay readable when settings gain fields. say: hears of every record that is
-    not believed.
+    not believed. read: what is read already, by the folder of records: those are not read again.
     """
     if published:
         folders = {path.parent.name: path.parent for path in sorted(results.glob(f"published/*/{FILE}"))}
@@ -42,7 +45,7 @@ def recorded_suites(
             grid = make_grid(load_suite(name))
         except SettingsError:
             continue
-        scan = scan_folder(records)
+        scan = (read or {}).get(records) or scan_folder(records)
         if published:
             scan = matched_by_name(grid, scan)
         for problem in scan.problems:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmarks.records.matching import records_of
@@ -32,6 +32,7 @@ class Runs:
     records: dict[str, dict[int, RunRecord]]
     settings: dict[str, Settings]
     impossible: dict[str, str]
+    _joints: dict[str, RunRecord | None] = field(default_factory=dict, repr=False, compare=False)
 
     def done(self, method: str) -> dict[int, RunRecord]:
         """The successful records of `method` by seed: the only ones that a mean is taken over."""
@@ -43,6 +44,11 @@ class Runs:
 
     def joint(self, record: RunRecord) -> RunRecord | None:
         """The upper bound's record with the seed of `record`: one of the same network, where there is one."""
+        if record.identity not in self._joints:
+            self._joints[record.identity] = self._find_joint(record)
+        return self._joints[record.identity]
+
+    def _find_joint(self, record: RunRecord) -> RunRecord | None:
         found = [own[record.seed] for m in self.named("upper bound") if record.seed in (own := self.done(m))]
         same = [joint for joint in found if same_network(joint.settings, record.settings)]
         return next(iter([*same, *found]), None)

@@ -14,7 +14,7 @@ from benchmarks.report.runs import BySeed, Role, Runs
 from benchmarks.report.significance import ALPHA, Family, family
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
 from benchmarks.report.wording import last_line, numbers, spread
-from metrics import Summary, score, summarise
+from metrics import Summary, summarise
 
 Mark = Literal["", "best", "tied"]
 DOUBT = "⚠ suspicious: "
@@ -197,7 +197,7 @@ class _Body:
     def _order(self) -> list[str]:
         """Bounds at both ends; inside, what has a number by falling ACC, the rest as the suite lists it."""
         accuracy = {
-            method: summarise([score("acc", r.matrix.matrix()) for r in self.runs.done(method).values()]).mean
+            method: summarise([r.score("acc") for r in self.runs.done(method).values()]).mean
             for method in self.runs.roles
         }
 

@@ -132,7 +132,9 @@ def test_dytox_plus_runs_on_mixed_images():
 def test_sharp_steps_begin_with_the_second_task_and_take_the_gradient_uphill(monkeypatch):
     calls = []
     original = sam.ascend
-    monkeypatch.setattr(sam, "ascend", lambda p, rho, eta, *how: calls.append((rho, eta)) or original(p, rho, eta, *how))
+    monkeypatch.setattr(
+        sam, "ascend", lambda p, rho, eta, *how: calls.append((rho, eta)) or original(p, rho, eta, *how)
+    )
     method = started(DyTox, sam=3.0)
     learn(method, 0)
     assert calls == []

@@ -6,12 +6,15 @@ from scipy import stats
 
 from metrics import (
     Estimate,
+    PairedTest,
     average_ranks,
     best_method,
     critical_difference,
     holm,
     p_values_against,
     paired_difference,
+    paired_t_tests,
+    paired_test,
     probability_of_improvement,
     standard_error,
     summarise,
@@ -312,3 +315,17 @@ def test_a_printed_standard_error_is_taken_as_it_is():
         standard_error(2.0, "ci", 16)
     with pytest.raises(ValueError, match="at least 2"):
         welch_difference(Estimate(1, 0.5, 1), Estimate(2, 0.5, 5))
+
+
+def test_tests_and_resamples_are_those_of_scipy():
+    values = np.random.default_rng(3).normal(0.01, 0.02, (4, 5))
+    expected = stats.ttest_1samp(values, 0.0, axis=1).pvalue
+    assert paired_t_tests(values) == pytest.approx(expected, rel=1e-12)
+    assert paired_t_tests(np.array([[0.5, 0.5], [0.0, 0.0]])).tolist() == [0.0, 1.0]
+    a, b = ({seed: float(v) for seed, v in enumerate(row)} for row in values[:2])
+    whole = paired_difference(a, b)
+    assert paired_test(a, b) == PairedTest(whole.mean, whole.p_value)
+    interval = stats.bootstrap(
+        (values[0] - values[1],), np.mean, n_resamples=9_999, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert whole.bootstrap_interval == pytest.approx((interval.low, interval.high), abs=1e-15)

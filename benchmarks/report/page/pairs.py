@@ -12,10 +12,10 @@ from itertools import combinations
 import numpy as np
 
 from benchmarks.report.runs import BySeed
+from metrics import paired_t_tests
 
 SURELY, NEVER = 1e-4, 0.05
 """Holm's procedure over up to 500 rivals tells apart below the first; above the second it never does, at a 5% level."""
-ROUNDING = 1e-12
 
 
 def pair_p_values(values: Sequence[BySeed]) -> list[float | None]:
@@ -37,22 +37,8 @@ def pair_p_values(values: Sequence[BySeed]) -> list[float | None]:
     for seeds_of_some in np.unique(shared, axis=0):
         if seeds_of_some.sum() > 1:
             some = (shared == seeds_of_some).all(axis=1)
-            p[some] = _t_tests(differences[some][:, seeds_of_some])
+            p[some] = paired_t_tests(differences[some][:, seeds_of_some])
     return [_short(own) for own in p]
-
-
-def _t_tests(differences: np.ndarray) -> np.ndarray:
-    """Two-sided p values, one a row of finite differences; where all seeds show the same difference, the rule of metrics.paired_difference."""
-    from scipy import stats
-
-    differences = np.where(np.abs(differences) < ROUNDING, 0.0, differences)
-    p = np.full(len(differences), np.nan)
-    constant = np.ptp(differences, axis=1) < ROUNDING
-    p[constant] = np.where(differences[constant, 0] == 0, 1.0, 0.0)
-    varied = ~constant
-    if varied.any():
-        p[varied] = stats.ttest_1samp(differences[varied], 0.0, axis=1).pvalue
-    return p
 
 
 def _short(p: float) -> float | None:
