@@ -45,17 +45,18 @@ def concerns(champion: Entrant, path: Path, changed: Collection[str]) -> bool:
 def method_files(names: Collection[str]) -> set[str]:
     """Files of methods/ that these methods import, directly or not, and the list of methods; all files of methods/ where
     a method is not in the list."""
-    everything = {f"methods/{p.name}" for p in (ROOT / "methods").glob("*.py")}
+    everything = {p.relative_to(ROOT).as_posix() for p in (ROOT / "methods").rglob("*.py")}
     if not set(names) <= set(METHODS):
         return everything
-    # the package's own file imports every method: it counts, what it imports does not
+    # the package's own file names every method: it counts, what it imports does not
     found = {"methods/__init__.py"}
     waiting = [METHODS[name].__module__.replace(".", "/") + ".py" for name in names]
     while waiting:
         file = waiting.pop()
         if file not in found and (ROOT / file).is_file():
             found.add(file)
-            waiting += [f"{m.replace('.', '/')}.py" for m in _imports(ROOT / file) if m.startswith("methods.")]
+            modules = [m.replace(".", "/") for m in _imports(ROOT / file) if m.startswith("methods.")]
+            waiting += [f"{m}{end}" for m in modules for end in (".py", "/__init__.py")]
     return found
 
 
@@ -94,16 +95,18 @@ def _methods(champion: Entrant) -> set[str]:
 
 @cache
 def _imports(path: Path) -> frozenset[str]:
-    """Modules that the file may import, at any depth of it: of `from a.b import c` both a.b and a.b.c."""
+    """Modules that the file may import, at any depth of it: of `from a.b import c` a, a.b and a.b.c."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            # the folder is flat, so that a relative import is of it
-            module = ".".join([*(["methods"] if node.level else []), *([node.module] if node.module else [])])
+            folders = path.relative_to(ROOT).parent.parts
+            above = folders[: len(folders) + 1 - node.level] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
             found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    return frozenset(found)
+    packages = {".".join(parts[:n]) for parts in (m.split(".") for m in found) for n in range(1, len(parts))}
+    return frozenset(found | packages)
 
 
 def _suite_files(suite: str | None) -> set[str]:

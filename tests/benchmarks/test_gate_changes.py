@@ -34,6 +34,8 @@ def champions(tmp_path) -> Path:
         ("methods/parts/episodic.py", ["er.json", "gem.json"]),  # imported by both
         ("methods/parts/reservoir.py", ["er.json", "gem.json"]),
         ("methods/core/method.py", ["er.json", "gem.json"]),
+        ("methods/core/__init__.py", ["er.json", "gem.json"]),
+        ("methods/parts/fisher.py", []),
         ("methods/__init__.py", ["er.json", "gem.json"]),  # says which class a name stands for
         ("methods/ewc.py", []),
         ("benchmarks/cell/run.py", ["er.json", "gem.json"]),
