@@ -96,14 +96,14 @@ def _without_added(part: str, values: Any) -> Any:
         return values | {"settings": own} if cls else values
     if cls is None:
         return values
-    defaults = _added_defaults(cls)
+    defaults = _added_defaults(cls, cls.added_later)
     former = getattr(cls, "former_values", {})
     return {k: v for k, v in values.items() if not (_is_new(cls, k, v, defaults) or (k in former and v == former[k]))}
 
 
 @cache
-def _added_defaults(cls: Any) -> dict[str, Any]:
-    return {n: f.get_default(call_default_factory=True) for n, f in cls.model_fields.items() if n in cls.added_later}
+def _added_defaults(cls: Any, added: frozenset[str]) -> dict[str, Any]:
+    return {n: f.get_default(call_default_factory=True) for n, f in cls.model_fields.items() if n in added}
 
 
 @cache

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import benchmarks.ledger.compare
+import benchmarks.records.record
 from benchmarks.__main__ import app
 from benchmarks.cell.run import run_cell
 from benchmarks.ledger.compare import Entry, compare, entries_of, judge, protocol_names, unmatched
@@ -67,13 +67,13 @@ def test_the_golden_ledger_shows_every_verdict_and_drops_no_row(scan):
     assert summary(rows) == "8 published cells: 6 compared, 3 agree (50.0%), 3 differ, 2 not run."
 
 
-def test_another_score_formula_gives_another_ledger(scan, monkeypatch):
+def test_another_score_formula_gives_another_ledger(monkeypatch):
     """What is shown is computed from the records' counts, not kept: compare the golden page."""
-    changed = benchmarks.ledger.compare.score
+    changed = benchmarks.records.record.score
     monkeypatch.setattr(
-        benchmarks.ledger.compare, "score", lambda id, *matrices: changed("la" if id == "acc" else id, *matrices)
+        benchmarks.records.record, "score", lambda id, *matrices: changed("la" if id == "acc" else id, *matrices)
     )
-    assert ledger(golden_entries(scan)) != (GOLDEN / FILE).read_text()
+    assert ledger(golden_entries(RECORDS.scan())) != (GOLDEN / FILE).read_text()
 
 
 # Verdicts
