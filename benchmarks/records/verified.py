@@ -69,5 +69,9 @@ def write_verified(folder: Path, verified: Iterable[Verification]) -> Path:
 
 
 def proved_equal(verified: Iterable[Verification]) -> set[Change]:
-    """The changes of code with which some cell gave equal matrices."""
-    return {change for once in verified for cell in once.cells if cell.equal for change in cell.changed}
+    """The changes of code with which some cell gave equal matrices, and none gave others."""
+    found: dict[bool, set[Change]] = {True: set(), False: set()}
+    for once in verified:
+        for cell in once.cells:
+            found[cell.equal].update(cell.changed)
+    return found[True] - found[False]

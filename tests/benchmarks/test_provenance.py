@@ -195,6 +195,8 @@ def test_a_change_proved_equal_does_not_make_records_old(ran):
         to_run(whole, scan)
     scan.verified = (once(record, cell_of(record, 3, [fit, er]), hardware="Another, 2 cores"),)
     assert proved_equal(scan.verified) == set()
+    both = once(record, cell_of(record, changed=[fit, er]), cell_of(record, 3, [fit]))
+    assert proved_equal([both]) == {er}  # with the other file some answers did change
     with pytest.raises(SettingsError, match=r"benchmarks/cell/fit\.py, methods/er\.py"):
         to_run(whole, scan)
     told = text(whole, scan)
