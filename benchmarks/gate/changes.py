@@ -7,13 +7,12 @@ the change removes has a line on the error stream: nothing is left to compare wi
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Collection, Iterator
-from functools import cache
 from pathlib import Path
 
 from benchmarks.gate.champion import Entrant, load_champion
+from benchmarks.request.source import source_of
 from benchmarks.request.suite import SUITES, SettingsError, read_yaml
 from methods import METHODS
 
@@ -27,6 +26,8 @@ NEVER = (
 )
 """Among these what is made of records, or without running."""
 LOCK = "requirements.lock"
+ANY_STREAM = "split"
+"""Which of them changes nothing about a method's files."""
 
 
 def concerns(champion: Entrant, path: Path, changed: Collection[str]) -> bool:
@@ -43,21 +44,13 @@ def concerns(champion: Entrant, path: Path, changed: Collection[str]) -> bool:
 
 
 def method_files(names: Collection[str]) -> set[str]:
-    """Files of methods/ that these methods import, directly or not, and the list of methods; all files of methods/ where
-    a method is not in the list."""
+    """Files of methods/ that decide the cells of these methods, and the packages' own; all files of methods/ where a
+    method is not in the list."""
     everything = {p.relative_to(ROOT).as_posix() for p in (ROOT / "methods").rglob("*.py")}
     if not set(names) <= set(METHODS):
         return everything
-    # the package's own file names every method: it counts, what it imports does not
-    found = {"methods/__init__.py"}
-    waiting = [METHODS[name].__module__.replace(".", "/") + ".py" for name in names]
-    while waiting:
-        file = waiting.pop()
-        if file not in found and (ROOT / file).is_file():
-            found.add(file)
-            modules = [m.replace(".", "/") for m in _imports(ROOT / file) if m.startswith("methods.")]
-            waiting += [f"{m}{end}" for m in modules for end in (".py", "/__init__.py")]
-    return found
+    decide = {file for name in names for file in source_of(name, ANY_STREAM)}
+    return {file for file in everything if file in decide or file.endswith("__init__.py")}
 
 
 def champions_of(changed: Collection[str], folder: Path) -> Iterator[tuple[Path, Entrant]]:
@@ -91,22 +84,6 @@ def main(folder: Path = CHAMPIONS) -> None:
 
 def _methods(champion: Entrant) -> set[str]:
     return {r.settings["method"]["name"] for own in champion.records.values() for r in own.values()}
-
-
-@cache
-def _imports(path: Path) -> frozenset[str]:
-    """Modules that the file may import, at any depth of it: of `from a.b import c` a, a.b and a.b.c."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            folders = path.relative_to(ROOT).parent.parts
-            above = folders[: len(folders) + 1 - node.level] if node.level else ()
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    packages = {".".join(parts[:n]) for parts in (m.split(".") for m in found) for n in range(1, len(parts))}
-    return frozenset(found | packages)
 
 
 def _suite_files(suite: str | None) -> set[str]:
