@@ -285,9 +285,9 @@ def report(
     folder = tables_folder(results_dir, grid.suite, published, plain)
     if published:
         committed = results_dir / "published" / grid.suite.name
-        if folder == committed:
-            keep_derived(committed)
         records, stored = committed, PublishedStore(committed).scan()
+        if folder == committed:
+            keep_derived(committed, stored)
         scan = traced(_said(matched_by_name(grid, stored)), committed)
     else:
         records, stored = store.folder, store.scan()

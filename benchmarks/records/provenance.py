@@ -11,7 +11,6 @@ from typing import Any
 
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.matching import unfinished
-from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan
 from benchmarks.records.verified import Change, Verification, proved_equal, read_verified
@@ -84,12 +83,12 @@ def traced(scan: Scan, published: Path | None = None) -> Scan:
     return replace(scan, records=records, verified=read_verified(published) if published else ())
 
 
-def keep_derived(published: Path) -> Path | None:
-    """Writes what the history says of the records in this folder that do not say it themselves, so that a clone without
-    history tells the same. None where there are no such records."""
+def keep_derived(published: Path, stored: Scan) -> Path | None:
+    """Writes what the history says of the records `stored` in this folder that do not say it themselves, so that a clone
+    without history tells the same. None where there are no such records."""
     known = _read_derived(published)
     found: dict[str, dict[str, Source]] = {}
-    for record in PublishedStore(published).scan().records.values():
+    for record in stored.records.values():
         if not record.source and (source := _derived(record, known)):
             found.setdefault(str(record.environment.get("commit")), {})[_pair(record)] = source
     if not found:
@@ -147,15 +146,20 @@ def source_text(made: Made, records: Iterable[RunRecord], verified: Iterable[Ver
 
 
 def alike(once: Verification, record: RunRecord) -> bool:
-    """Whether a cell run again must be equal bit for bit: on the same kind of processor, by the same libraries."""
+    """Whether a cell run again must be equal bit for bit: on the same kind of processor, by the same libraries.
+
+    Processors of one name may have other instructions: where either side does not tell them, it need not be.
+    """
     environment = record.environment
     then = (
         kind(str(environment.get("hardware"))),
+        environment.get("instructions"),
         environment.get("threads"),
         environment.get("products", "BLAS"),
         environment.get("versions", {}).get("torch"),
     )
-    return then == (kind(once.hardware), once.threads, once.products, once.torch)
+    now = (kind(once.hardware), once.instructions, once.threads, once.products, once.torch)
+    return then == now and once.instructions is not None
 
 
 def kind(hardware: str) -> str:
@@ -176,7 +180,7 @@ def _verified_text(once: Verification, records: Mapping[str, RunRecord]) -> str:
         + (c.error if c.error else f"in {c.differ:,} of {c.answers:,} test answers")
         for c in others
     ]
-    unlike = "" if same else " (the machine or torch is another kind than the records')"
+    unlike = "" if same else " (the machine or torch is, or may be, another kind than the records')"
     return f"{text}{len(once.cells) - len(others)} equal, {len(others)} not{unlike}: {', '.join(told)}"
 
 

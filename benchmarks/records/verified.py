@@ -38,13 +38,15 @@ class VerifiedCell(_Part):
 
 
 class Verification(_Part):
-    """Cells run again at one commit, on one machine. torch: its version; products: as in a record's environment."""
+    """Cells run again at one commit, on one machine. torch: its version; products and instructions: as in a record's
+    environment, None where it was not told yet."""
 
     commit: str
     hardware: str
     threads: int
     products: str
     torch: str
+    instructions: str | None = None
     cells: tuple[VerifiedCell, ...]
 
 

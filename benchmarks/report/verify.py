@@ -30,7 +30,8 @@ def verify_suite(grid: Grid, published: Path, n: int, run: RunCells) -> Verifica
     code is not committed: nobody could say later what was verified.
     """
     folder = published / grid.suite.name
-    scan = traced(matched_by_name(grid, PublishedStore(folder).scan()), folder)
+    stored = PublishedStore(folder).scan()
+    scan = traced(matched_by_name(grid, stored), folder)
     cells = chosen(grid, scan, n)
     if not cells:
         raise SettingsError([f"nothing to verify: {folder} has no successful record with today's settings"])
@@ -42,7 +43,7 @@ def verify_suite(grid: Grid, published: Path, n: int, run: RunCells) -> Verifica
     ours = {cell.identity for cell in verified.cells}
     earlier = [_without(once, ours) if _key(once) == _key(verified) else once for once in read_verified(folder)]
     write_verified(folder, [*(once for once in earlier if once.cells), verified])
-    keep_derived(folder)
+    keep_derived(folder, stored)
     return verified
 
 
@@ -97,6 +98,7 @@ def _verification(head: str, runs: list[tuple[CellSettings, RunRecord, RunRecord
         threads=environment["threads"],
         products=environment.get("products", "BLAS"),
         torch=environment["versions"]["torch"],
+        instructions=environment.get("instructions"),
         cells=tuple(_compared(*run) for run in runs),
     )
 
@@ -127,8 +129,8 @@ def _differ(then: Counts, now: Counts) -> int:
     return sum(abs((a or 0) - (b or 0)) for one, other in entries for a, b in zip(one, other, strict=True))
 
 
-def _key(once: Verification) -> tuple[str, str]:
-    return once.commit, once.hardware
+def _key(once: Verification) -> tuple[str, str, str | None]:
+    return once.commit, once.hardware, once.instructions
 
 
 def _without(once: Verification, identities: set[str]) -> Verification:
