@@ -18,10 +18,12 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
     SettingsError with every scenario and method that cannot be built.
     """
     problems: list[str] = []
-    not_found = False
+    absent: set[str] = set()  # data sets, each looked for and said once
     scenarios: dict[str, Scenario | None] = {}
     tried: set[tuple[str, str]] = set()
     for cell in cells:
+        if cell.scenario.data in absent:
+            continue
         if cell.scenario_name not in scenarios:
             try:
                 scenarios[cell.scenario_name] = (
@@ -29,10 +31,13 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
                     if with_data
                     else empty_scenario(cell.scenario, cell.seed, data_root, torch.device("cpu"))
                 )
-            except (DataNotFound, ValueError) as error:
+            except DataNotFound as error:
+                problems.append(str(error))
+                scenarios[cell.scenario_name] = None
+                absent.add(cell.scenario.data)
+            except ValueError as error:
                 problems.append(f"scenario {cell.scenario_name}: {error}")
                 scenarios[cell.scenario_name] = None
-                not_found |= isinstance(error, DataNotFound)
         scenario = scenarios[cell.scenario_name]
         pair = (cell.scenario_name, cell.method_name)
         if scenario is None or pair in tried:
@@ -47,7 +52,7 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
             problem = str(error)
         if problem:
             problems.append(f"{cell.scenario_name} {cell.method_name}: {problem}")
-    if not_found:
+    if absent:
         raise DataNotFound("\n".join(problems))
     if problems:
         raise SettingsError(problems)

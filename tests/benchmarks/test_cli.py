@@ -221,7 +221,10 @@ def test_missing_data_is_one_clear_error(tmp_path, monkeypatch):
 
     from scenarios import DataNotFound
 
+    attempts = []
+
     def refuse(self):
+        attempts.append(self)
         raise RuntimeError("no network")
 
     monkeypatch.setattr(torchvision.datasets.MNIST, "download", refuse)
@@ -229,14 +232,15 @@ def test_missing_data_is_one_clear_error(tmp_path, monkeypatch):
         "run",
         "mnist",
         "--scenarios",
-        "split-mnist/class",
+        "split-mnist/*",
         "--methods",
         "finetune",
         "--data-root",
         str(tmp_path),
     ]
-    with pytest.raises(DataNotFound, match="train-images-idx3-ubyte"):
+    with pytest.raises(DataNotFound, match="train-images-idx3-ubyte") as error:
         cli.invoke(app, arguments, catch_exceptions=False)
+    assert len(str(error.value).splitlines()) == len(attempts) == 1  # for three scenarios of one data set
     assert not Store(tmp_path / "results/runs/mnist").scan().records
 
 
