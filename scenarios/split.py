@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from scenarios.class_orders import published_order, published_orders
+from scenarios.class_orders import averaged_orders, published_order, published_orders
 from scenarios.dataset import Dataset
 from scenarios.nearest import nearest
 from scenarios.stream import Stream, resolve_class_order
@@ -17,7 +17,9 @@ class Split(Stream):
 
     stream: Literal["split"] = "split"
     class_order: str | tuple[int, ...] = Field(
-        "natural", description='"natural", "per_seed" (drawn anew for every seed), a published one or a list of classes'
+        "natural",
+        description='"natural", "per_seed" (drawn anew for every seed), a published one, one of several published '
+        "ones for each seed (dytox-cifar100), or a list of classes",
     )
     classes: int | None = Field(None, ge=1, description="only the first of the order; null: all")
     first_task_classes: int | None = Field(None, ge=1, description="classes in the first task; null: as in the others")
@@ -25,7 +27,7 @@ class Split(Stream):
     @field_validator("class_order")
     @classmethod
     def _known_order(cls, order: str | tuple[int, ...]) -> str | tuple[int, ...]:
-        known = ["natural", "per_seed", *published_orders()]
+        known = ["natural", "per_seed", *averaged_orders(), *published_orders()]
         if isinstance(order, str) and order not in known:
             otherwise = f"known: {', '.join(known)}, or a list of classes"
             raise ValueError(f"no class order {order!r}{nearest(order, known, otherwise)}")
@@ -50,7 +52,7 @@ class Split(Stream):
     def _order(self, dataset: Dataset, seed: int) -> list[int]:
         """The classes in the order in which they come. Raises ValueError where data set and settings do not fit."""
         if isinstance(self.class_order, str) and self.class_order not in ("natural", "per_seed"):
-            order = published_order(self.class_order, self.data, dataset.n_classes)
+            order = published_order(self.class_order, self.data, dataset.n_classes, seed)
         else:
             order = resolve_class_order(self.class_order, dataset.n_classes, seed)
         if self.classes is None:

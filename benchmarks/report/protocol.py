@@ -11,6 +11,7 @@ from benchmarks.report.runs import Runs, Settings
 from benchmarks.report.wording import grouped, ranges, spread
 from methods import Recipe
 from scenarios import SETTINGS, layout_for, resolve_head
+from scenarios.class_orders import averaged_orders
 from scenarios.setting import HEADS
 
 Protocol = dict[str, str]
@@ -109,7 +110,8 @@ def _class_order(stream: Settings) -> str:
         return ""
     words = {"natural": "natural, the same for every seed", "per_seed": "drawn anew for every seed"}
     if isinstance(order, str):
-        return words.get(order, f"{order}, the same for every seed")
+        several = averaged_orders().get(order)
+        return words.get(order, f"{', '.join(several)}: one a seed" if several else f"{order}, the same for every seed")
     return f"{', '.join(map(str, order))} for every seed"
 
 

@@ -1,4 +1,7 @@
-"""Class orders that papers were run with, one data file each: the data set, the source, the classes in order."""
+"""Class orders that papers were run with, one data file each: the data set, the source, the classes in order.
+
+Orders that a paper averages over share a name, NAME-1, NAME-2, ...: NAME alone is one of them for each seed.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,24 @@ def published_orders() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def published_order(name: str, data: str, n_classes: int) -> list[int]:
-    """The order `name` for data set `data` of `n_classes` classes.
+def averaged_orders() -> dict[str, list[str]]:
+    """Name -> the orders that a paper averages over, e.g. "dytox-cifar100" -> "dytox-cifar100-1", "-2", "-3"."""
+    groups: dict[str, list[str]] = {}
+    for order in published_orders():
+        groups.setdefault(order.rpartition("-")[0], []).append(order)
+    return {name: orders for name, orders in groups.items() if len(orders) > 1}
 
-    Raises ValueError where the order is another data set's.
+
+def published_order(name: str, data: str, n_classes: int, seed: int = 0) -> list[int]:
+    """The order `name` for data set `data` of `n_classes` classes; of several under one name, the one of `seed`.
+
+    Raises ValueError where the order is another data set's, or there is none for the seed.
     """
+    several = averaged_orders().get(name)
+    if several is not None:
+        if seed >= len(several):
+            raise ValueError(f"class order {name!r} has {len(several)} orders, for seeds 0 to {len(several) - 1}")
+        name = several[seed]
     document = _read(name)
     if document["data"] != data or len(document["classes"]) != n_classes:
         of = f"{len(document['classes'])} classes of {document['data']}"

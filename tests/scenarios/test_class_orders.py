@@ -31,6 +31,14 @@ def test_an_order_of_another_data_set_or_an_unknown_one():
         Split(data="digits", setting="class", class_order="pycil1993")
 
 
+def test_orders_that_a_paper_averages_over_are_one_a_seed():
+    for seed in range(3):
+        order = published_order("dytox-cifar100", "cifar100", 100, seed)
+        assert order == published_order(f"dytox-cifar100-{seed + 1}", "cifar100", 100)
+    with pytest.raises(ValueError, match="has 3 orders, for seeds 0 to 2"):
+        published_order("dytox-cifar100", "cifar100", 100, 3)
+
+
 def test_only_the_first_classes():
     whole = Split(data="digits", setting="class", class_order="per_seed").build(3).manifest["class_order"]
     scenario = Split(
