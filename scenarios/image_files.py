@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -185,6 +186,34 @@ class _Once(torch.utils.data.Sampler):
 
     def __iter__(self):
         return iter(self.batches)
+
+
+@lru_cache(maxsize=4)
+def decode_once(images: ImageFiles, transform: ImageTransform) -> Tensor:
+    """All of `images` by the test transform, uint8 [N, 3, S, S] in memory; kept for the next cell of the process.
+
+    Raises ValueError where they would take more than half of the memory that is free, and CorruptImage.
+    """
+    images = replace(images, transform=transform)
+    needed, free = math.prod(images.shape), free_memory()
+    if needed > free / 2:
+        raise ValueError(
+            f"decode: once needs {needed / 1e9:.1f} GB for {len(images)} images of {transform.image_size} pixels, and "
+            f"{free / 1e9:.1f} GB are free (half of it may be used); leave it out, or use smaller images"
+        )
+    pixels = torch.empty(images.shape, dtype=torch.uint8)
+    for rows in torch.arange(len(images)).split(1024):
+        pixels[rows] = images[rows].decode()
+    return pixels
+
+
+def free_memory() -> float:
+    """Bytes that a process may still take on this machine; endless where the system does not tell."""
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return math.inf
 
 
 def _each(work, paths: list[Path]) -> list:

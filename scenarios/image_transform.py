@@ -7,12 +7,12 @@ import random
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from torch import Tensor
 
 from scenarios.seeding import generators_kept, seed_for
@@ -48,6 +48,37 @@ class ImageTransform(BaseModel):
         "bilinear", description="of resized pixels; random: training draws either, test is bilinear"
     )
     test_crop: float = Field(0.875, gt=0, le=1, description="side of the centre crop / shorter side of the test image")
+
+
+class DecodedOnce(BaseModel):
+    """How image files become pixels once, when the stream is made: they are then held in memory as other data sets are.
+
+    Resize to image_size / test_crop, centre crop, for training and test alike; the recipe's `augmentation` does the
+    rest on whole batches. For trees that fit in memory: 3 * image_size**2 bytes an image.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    decode: Literal["once"] = Field("once", description="files are decoded once, into memory")
+    image_size: int = Field(64, ge=8, description="pixels, height and width")
+    interpolation: Literal["bilinear", "bicubic"] = Field("bilinear", description="of resized pixels")
+    test_crop: float = Field(1.0, gt=0, le=1, description="side of the centre crop / shorter side of the image")
+
+    def each_time(self) -> ImageTransform:
+        """The transform of a test image by which these pixels are made."""
+        return ImageTransform(image_size=self.image_size, interpolation=self.interpolation, test_crop=self.test_crop)
+
+
+def kind_of_transform(settings: Any) -> str:
+    """Which of the two classes `settings` are of: "once" where they say so."""
+    decode = settings.get("decode") if isinstance(settings, dict) else getattr(settings, "decode", None)
+    return "each time" if decode is None else "once"
+
+
+AnyTransform = Annotated[
+    Annotated[ImageTransform, Tag("each time")] | Annotated[DecodedOnce, Tag("once")], Discriminator(kind_of_transform)
+]
+"""With `decode: once`, files become pixels in memory; else they are decoded whenever a batch needs them."""
 
 
 @lru_cache(maxsize=8)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from scenarios.dataset import Dataset
 from scenarios.datasets import in_files, load_dataset
-from scenarios.image_files import ImageFiles, Images
-from scenarios.image_transform import ImageTransform, check_transform, decoder_name
+from scenarios.image_files import ImageFiles, Images, decode_once
+from scenarios.image_transform import AnyTransform, DecodedOnce, ImageTransform, check_transform, decoder_name
 from scenarios.scenario import Normalise, PixelMap, Scenario, Subset, Task
 from scenarios.seeding import generator_for
 from scenarios.setting import ActiveOutputs, layout_for
@@ -52,8 +52,10 @@ class Stream(BaseModel):
         description='class-incremental: columns that compete in training: "seen", "all", or the example\'s "task"',
     )
 
-    transform: ImageTransform | None = Field(
-        None, description="of image files, for training and test (timm's create_transform); none for data in memory"
+    transform: AnyTransform | None = Field(
+        None,
+        description="of image files, for training and test (timm's create_transform), or with decode: once into memory; "
+        "none for data in memory",
     )
 
     version: ClassVar[int] = 1
@@ -78,7 +80,7 @@ class Stream(BaseModel):
             if self.transform is not None:
                 raise ValueError(f"transform is for data sets of image files; {self.data} is held in memory")
             return self
-        if self.padding:
+        if self.padding and not isinstance(self.transform, DecodedOnce):
             raise ValueError(f"padding is for data in memory; {self.data} is in files: see transform.image_size")
         if self.transform is None:
             object.__setattr__(self, "transform", ImageTransform())  # resolved: it decides results
@@ -101,11 +103,12 @@ class Stream(BaseModel):
         classes, pixel_maps, manifest = self.make_tasks(dataset, seed)
         layout = layout_for(self.setting, [len(c) for c in classes], self.active_outputs)
         train_images, test_images = self._images(dataset.train_images), self._images(dataset.test_images)
+        if isinstance(dataset.train_images, ImageFiles):
+            manifest |= {"decoder": decoder_name()}
         if isinstance(train_images, ImageFiles):
             if any(pixel_map is not None for pixel_map in pixel_maps):
                 raise ValueError(f"{type(self).__name__} changes pixels in memory; {self.data} is in files")
             check_transform(train_images.transform)
-            manifest |= {"decoder": decoder_name()}
         tasks = []
         for i, (task_classes, pixel_map) in enumerate(zip(classes, pixel_maps, strict=True)):
             column = torch.full((dataset.n_classes,), -1)
@@ -132,7 +135,9 @@ class Stream(BaseModel):
 
     def _images(self, images: Images) -> Images:
         if isinstance(images, ImageFiles):
-            return replace(images, transform=self.transform or images.transform)
+            if not isinstance(self.transform, DecodedOnce):
+                return replace(images, transform=self.transform or images.transform)
+            images = decode_once(images, self.transform.each_time())
         return F.pad(images, (self.padding,) * 4) if self.padding else images
 
     def _sample(self, subset: Subset, seed: int) -> Subset:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from methods.parts.reservoir import Reservoir
-from scenarios import CorruptImage, Examples, ImageTransform, Normalise
+from scenarios import CorruptImage, Examples, ImageTransform, Normalise, Split
 from scenarios.folders import load_tree
 from scenarios.image_files import data_workers, decode_ahead
 from scenarios.image_transform import (
@@ -263,3 +264,34 @@ def test_photographs_are_turned_upright(tmp_path, suffix):
     assert image.shape == (8, 16, 3)
     assert image[:, :7].min() > 200
     assert image[:, 9:].max() < 55
+
+
+def test_files_decoded_once_are_the_test_pixels_of_each(tmp_path):
+    tree = photo_tree(tmp_path / "photos")
+    settings = {"image_size": 16, "test_crop": 1.0}
+    cell = {"data": "folder:photos", "setting": "class", "tasks": 2}
+    once = Split(**cell, transform={"decode": "once", **settings}).build(0, tmp_path)
+    each = Split(**cell, transform=settings).build(0, tmp_path)
+    assert once.image_shape == each.image_shape == (3, 16, 16)
+    assert once.image_files == ()
+    assert len(each.image_files) == 1
+    for a, b in zip(once.tasks, each.tasks, strict=True):
+        for part in ("train", "test"):
+            got, expected = getattr(a, part).examples(), getattr(b, part).examples()
+            assert torch.equal(got.labels, expected.labels)
+            assert torch.equal(got.images, expected.images.decode())
+    assert once.manifest["decoder"] == each.manifest["decoder"]
+    assert tree.is_dir()
+
+
+def test_decoding_once_is_refused_where_memory_lacks_and_says_what_to_do(tmp_path, monkeypatch):
+    photo_tree(tmp_path / "photos")
+    monkeypatch.setattr("scenarios.image_files.free_memory", lambda: 1000.0)
+    stream = Split(data="folder:photos", setting="class", tasks=2, transform={"decode": "once", "image_size": 24})
+    with pytest.raises(ValueError, match=r"decode: once needs 0\.0 GB for 24 images of 24 pixels"):
+        stream.build(0, tmp_path)
+
+
+def test_settings_of_the_other_kind_of_transform_are_refused():
+    with pytest.raises(ValidationError, match="flip"):
+        Split(data="folder:photos", setting="class", tasks=2, transform={"decode": "once", "flip": 0.0})
