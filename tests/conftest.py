@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from methods import METHODS, OptimizerSettings, Recipe
+from methods import METHODS, Method, OptimizerSettings, Recipe
 from models import MLPSettings, ModelSettings, model_settings
 from scenarios import Permuted, Scenario, Split
 
@@ -20,11 +20,12 @@ SHORT = Recipe(epochs=5, batch_size=10, optimizer=OptimizerSettings(lr=0.05, mom
 SETTINGS = ("task", "domain", "class")
 
 
-def small_model(name: str, **changes) -> ModelSettings:
+def small_model(method: str | type[Method], **changes) -> ModelSettings:
     """SMALL_MODEL, or a small transformer for a method that trains only these."""
-    if "mlp" in METHODS[name].backbones:
+    backbones = (METHODS[method] if isinstance(method, str) else method).backbones
+    if "mlp" in backbones:
         return SMALL_MODEL
-    return model_settings({"backbone": METHODS[name].backbones[0], **SMALL_TRANSFORMER, **changes})
+    return model_settings({"backbone": backbones[0], **SMALL_TRANSFORMER, **changes})
 
 
 def small_split(setting: str, **changes) -> Scenario:
