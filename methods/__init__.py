@@ -17,7 +17,6 @@ from scenarios.nearest import nearest
 WHERE = {
     "finetune": "finetune.Finetune",
     "joint": "joint.Joint",
-    "joint-transformer": "joint_transformer.JointTransformer",
     "ewc": "ewc.EWC",
     "si": "si.SI",
     "l2": "l2.L2",

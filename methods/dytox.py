@@ -1,13 +1,10 @@
 """DyTox: transformers for continual learning with dynamic token expansion (Douillard et al. 2022)."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-from methods.core.method import Batch, TaskView, hyper
+from methods.core.method import Batch, TaskView
 from methods.parts.task_transformer import TaskTransformer
-from models.dytox import DyTox as Network
 
 
 class DyTox(TaskTransformer):
@@ -19,17 +16,7 @@ class DyTox(TaskTransformer):
     about = "a shared transformer, a token and a head a task, distillation, exemplars and balanced fine-tuning"
     source = "Douillard et al. 2022, DyTox: Transformers for continual learning with dynamic token expansion"
 
-    encoder: Literal["gpsa", "plain", "conv-stem", "conv-trunk"] = hyper(
-        "gpsa",
-        "blocks before the task attention: ConViT's gated ones, plain self-attention, either behind a convolutional "
-        "stem, or a convolutional network instead",
-        "gpsa: Douillard et al. 2022",
-    )
-
-    def _network(self, image_shape):
-        return Network(
-            image_shape, self.patch, self.dim, self.heads, self.depth, 4, self.encoder, self.drop_path, self.fused
-        )
+    backbones = ("task-transformer",)
 
     def grow(self, task: TaskView) -> None:
         self._teacher = self.frozen_copy() if task.id else None

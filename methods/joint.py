@@ -4,11 +4,12 @@ import copy
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor
 
-from methods.core.method import Method, TaskView, hyper
-from models import ModelSettings
-from scenarios import Examples, Scenario
+from methods.core import losses
+from methods.core.method import Batch, Method, TaskView, hyper
+from models import EXTRACTORS
+from scenarios import Examples
 
 
 class Joint(Method):
@@ -17,6 +18,7 @@ class Joint(Method):
     about = "training on all data of all tasks so far (upper bound)"
     family = "baseline"
     sees_past_data = True
+    backbones = (*EXTRACTORS, "task-transformer")
 
     restart: bool = hyper(True, "train anew from the initial weights at every task", "offline training, once a row")
     rows: Literal["every", "last"] = hyper(
@@ -25,15 +27,18 @@ class Joint(Method):
         "every: our choice; last: van de Ven et al. 2022, Hsu et al. 2018, one run on all data",
     )
     scale_steps: bool = hyper(True, "where a recipe counts steps: as many for each task seen", "van de Ven et al. 2022")
+    criterion: Literal["ce", "bce"] = hyper(
+        "ce",
+        'softmax cross-entropy, or "bce", each class a yes or no: what bounds dytox and dne',
+        "bce: DyTox's release, its loss with one task (Douillard et al. 2022, eq. 10)",
+    )
+    added_later = frozenset({"criterion"})
 
     def build(self, scenario, model):
-        network = self._network(scenario, model)
+        network = self.backbone_and_head(scenario, model)
         # expansion goes on drawing weights where building stopped
         self._initial = copy.deepcopy(network), torch.get_rng_state()
         return network
-
-    def _network(self, scenario: Scenario, model: ModelSettings) -> nn.Module:
-        return self.backbone_and_head(scenario, model)
 
     def begin_task(self, task: TaskView) -> None:
         if self.restart and task.id > 0 and self._trains(task.id):
@@ -51,6 +56,11 @@ class Joint(Method):
         if steps is not None and self.scale_steps:
             steps = sum(self.whole_recipe.at(seen).steps or steps for seen in range(task.id + 1))
         yield self.phase(everything, steps=steps)
+
+    def loss(self, batch: Batch) -> Tensor:
+        if self.criterion == "ce":
+            return super().loss(batch)
+        return losses.binary_cross_entropy(self.logits(batch), self._targets(batch), batch.active)
 
     def answers(self, task_id: int) -> bool:
         return super().answers(task_id) if self.rows == "every" else self.seen == self.layout.n_tasks

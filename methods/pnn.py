@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from methods.core.method import Batch, Method, TaskView
-from models import ModelSettings, ProgressiveNetwork, in_columns, xavier
+from models import ProgressiveNetwork, in_columns, xavier
 
 
 class PNN(Method):
@@ -17,11 +17,10 @@ class PNN(Method):
     family = "expansion"
     needs_task_id = True
     predicts_unseen = False
-    own_network = "progressive columns"
+    backbones = ("mlp",)
+    own_network = "progressive columns of {model}"
 
-    def build(self, scenario, model: ModelSettings):
-        if model.backbone != "mlp":
-            raise ValueError(f"pnn builds its own columns of linear layers: backbone mlp, not {model.backbone}")
+    def build(self, scenario, model):
         self._xavier = model.init == "xavier"
         return ProgressiveNetwork(math.prod(scenario.image_shape), model.hidden)
 

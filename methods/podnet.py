@@ -71,7 +71,7 @@ class PODNet(Method):
     def build(self, scenario, model):
         self.memory = exemplar_memory(self)
         self._old_backbone: nn.Module | None = None
-        if model.backbone.partition(":")[0] != "timm":
+        if hasattr(model, "last_relu"):
             model = model.model_copy(update={"last_relu": False})
         return self.backbone_and_head(
             scenario, model, partial(MultiProxyHead, proxies=self.proxies, distance=self.similarity == "distance")

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.core.method import Batch, Method, TaskView, hyper
-from models import ModelSettings, SeparateNetworks, build_network, in_columns
+from models import MLPSettings, ModelSettings, SeparateNetworks, build_network, in_columns
 
 
 class Separate(Method):
@@ -18,7 +18,7 @@ class Separate(Method):
     family = "expansion"
     needs_task_id = True
     predicts_unseen = False
-    own_network = "separate networks"
+    own_network = "separate networks of {model}"
 
     hidden_units: Annotated[int, Field(ge=1)] | None = hyper(
         None,
@@ -29,7 +29,7 @@ class Separate(Method):
     def build(self, scenario, model: ModelSettings):
         self._model, self._image_shape = model, scenario.image_shape
         if self.hidden_units is not None:
-            if model.backbone != "mlp":
+            if not isinstance(model, MLPSettings):
                 raise ValueError(f"hidden_units sizes the layers of backbone mlp; {model.backbone!r} has its own: null")
             self._model = model.model_copy(update={"hidden": (self.hidden_units,) * len(model.hidden)})
         return SeparateNetworks()

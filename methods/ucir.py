@@ -76,7 +76,7 @@ class UCIR(Method):
         self.memory = exemplar_memory(self)
         self._old_backbone: torch.nn.Module | None = None
         self._nearest: NearestMean | None = None
-        if model.backbone.partition(":")[0] != "timm":
+        if hasattr(model, "last_relu"):
             model = model.model_copy(update={"last_relu": False})
         return self.backbone_and_head(scenario, model, partial(CosineHead, proxies=1))
 

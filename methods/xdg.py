@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.core.method import Method, hyper
-from models import MLP, GatedNetwork, ModelSettings, Network
+from models import GatedNetwork
 
 
 class XdG(Method):
@@ -21,6 +21,7 @@ class XdG(Method):
     source = "Masse, Grant & Freedman 2018, Alleviating catastrophic forgetting using context-dependent gating"
     family = "isolation"
     needs_task_id = True
+    backbones = ("mlp",)
 
     gating: Annotated[float, Field(ge=0, lt=1)] = hyper(
         0.8,
@@ -28,12 +29,8 @@ class XdG(Method):
         "Masse et al. 2018: 0.8; van de Ven et al. 2022: 0.9 on Split MNIST",
     )
 
-    def build(self, scenario, model: ModelSettings):
+    def build(self, scenario, model):
         network = super().build(scenario, model)
-        if not (isinstance(network, Network) and isinstance(network.backbone, MLP)):
-            raise ValueError(
-                f"XdG gates the hidden ReLU layers of backbone mlp; {model.backbone!r} has none that it can"
-            )
         per_task = [self._gates(model.hidden, task) for task in range(self.layout.n_tasks)]
         return GatedNetwork(network.backbone, network.head, [torch.stack(g) for g in zip(*per_task, strict=True)])
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, cast
+from typing import ClassVar, Literal, NamedTuple, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from models.attention import ClassAttention, Seen, SelfAttention
@@ -26,12 +27,15 @@ from models.transformer import (
     EncoderBlock,
     Mlp,
     TaskHead,
+    TransformerSettings,
     drop_path_rates,
     freeze_groups,
     new_token,
 )
 
 CrossTask = Literal["dne", "ia", "sta"]
+CONNECTIONS: dict[str, CrossTask] = {"dense": "dne", "independent": "ia", "spatial_task": "sta"}
+"""How settings say it."""
 
 
 class DNEParts(NamedTuple):
@@ -293,3 +297,40 @@ def shares_by_kind(weights: Tensor) -> Tensor:
     rest = weights.sum() - own.sum() - same_patch + both
     shares = torch.stack([both, same_patch - both, own.sum() - both, rest])
     return shares / (images * heads * patches)
+
+
+class ExpertTransformerSettings(TransformerSettings):
+    """DNE's transformer: a frozen expert a task, the newest reading all older ones (Hu et al. 2023)."""
+
+    backbone: Literal["expert-transformer"] = "expert-transformer"
+    new_heads: int = Field(1, ge=1, description="k, attention heads of each new expert: 1, 2, 4 or 7 in Hu et al. 2023")
+    attention: Literal["dense", "independent", "spatial_task"] = Field(
+        "dense",
+        description='how a new expert sees the old ones: "dense", task attention; "independent", not at all (IA); '
+        '"spatial_task", one softmax over all patches of all experts\' heads (STA); Hu et al. 2023, section 3.3',
+    )
+    passes: Literal["single", "per-task"] = Field(
+        "single",
+        description="passes of the decoder: one, with a token of a slice an expert (release), or one for each task's token "
+        "(what the FLOPs of the paper's table 1 count)",
+    )
+    encoder: Literal["gpsa", "plain"] = Field("gpsa", description="attention within an expert; gpsa: release")
+    fused: bool = Field(False, description="task attention as one dense product, equal up to rounding")
+
+    starts_as: ClassVar[str] = "task-transformer"
+
+    def build(self, image_shape: tuple[int, int, int]) -> DNE:
+        return DNE(
+            image_shape,
+            self.patch,
+            self.dim,
+            self.heads,
+            self.new_heads,
+            self.depth,
+            4,
+            self.encoder,
+            CONNECTIONS[self.attention],
+            self.passes,
+            self.drop_path,
+            self.fused,
+        )

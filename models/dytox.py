@@ -8,9 +8,10 @@ divergence head) is for training only.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from models.attention import ClassAttention
@@ -21,6 +22,7 @@ from models.transformer import (
     EncoderKind,
     Mlp,
     TaskHead,
+    TransformerSettings,
     drop_path_rates,
     freeze_groups,
     new_token,
@@ -151,3 +153,20 @@ class DyTox(nn.Module):
     def drop_training_parts(self) -> None:
         """Forgets the divergence head, so that what remains is what is deployed and counted."""
         self.divergence = None
+
+
+class TaskTransformerSettings(TransformerSettings):
+    """DyTox's transformer: one encoder, a token and a head a task (Douillard et al. 2022)."""
+
+    backbone: Literal["task-transformer"] = "task-transformer"
+    encoder: EncoderKind = Field(
+        "gpsa",
+        description="blocks before the task attention: ConViT's gated ones, plain self-attention, gated ones behind a "
+        "convolutional stem, or a convolutional network instead; gpsa: Douillard et al. 2022",
+    )
+    fused: bool = Field(False, description="all task tokens in one pass, faster and equal up to rounding")
+
+    def build(self, image_shape: tuple[int, int, int]) -> DyTox:
+        return DyTox(
+            image_shape, self.patch, self.dim, self.heads, self.depth, 4, self.encoder, self.drop_path, self.fused
+        )

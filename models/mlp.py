@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
+
+from models.settings import FORMER, FeatureSettings
 
 
 class MLP(nn.Module):
@@ -30,3 +35,20 @@ class MLP(nn.Module):
             x = torch.relu(layer(x))
         x = self.layers[-1](x)
         return torch.relu(x) if self.last_relu else x
+
+
+class MLPSettings(FeatureSettings):
+    """Fully connected ReLU layers over flattened pixels."""
+
+    backbone: Literal["mlp"] = "mlp"
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (256, 256), min_length=1, description="widths of the hidden layers, at least one"
+    )
+    last_relu: bool = Field(True, description="false leaves out the last ReLU, for cosine heads (Hou et al. 2019)")
+
+    added_later: ClassVar[frozenset[str]] = FeatureSettings.added_later | {"last_relu"}
+    former_values: ClassVar[dict[str, Any]] = {k: FORMER[k] for k in ("width", "zero_init_last_bn", "pretrained")}
+    always_named: ClassVar[tuple[str, ...]] = ("hidden", "init")
+
+    def build(self, image_shape: tuple[int, int, int]) -> MLP:
+        return MLP(math.prod(image_shape), self.hidden, self.last_relu)

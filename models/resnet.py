@@ -7,8 +7,12 @@ convolution with batch norm (their option B) in all three.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor, nn
+
+from models.settings import FORMER, FeatureSettings
 
 
 def _conv_bn(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
@@ -137,3 +141,20 @@ def imagenet_resnet18(
     widths = _scaled([64, 128, 256, 512], width)
     stem = nn.Sequential(_conv_bn(in_channels, widths[0], 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
     return ResNet(stem, widths, [2, 2, 2, 2], zero_init_last_bn, last_relu)
+
+
+class ResNetSettings(FeatureSettings):
+    """Residual networks: resnet18 and resnet32 for 32x32 images, imagenet_resnet18 for 224x224."""
+
+    backbone: Literal["resnet18", "resnet32", "imagenet_resnet18"]
+    width: float = Field(1.0, gt=0, description="multiplies the channels")
+    zero_init_last_bn: bool = Field(False, description="blocks start as their shortcuts (Goyal et al. 2017)")
+    last_relu: bool = Field(True, description="false leaves out the last ReLU, for cosine heads (Hou et al. 2019)")
+
+    added_later: ClassVar[frozenset[str]] = FeatureSettings.added_later | {"width", "zero_init_last_bn", "last_relu"}
+    former_values: ClassVar[dict[str, Any]] = {"pretrained": FORMER["pretrained"]}
+    always_in_identity: ClassVar[dict[str, Any]] = {"hidden": FORMER["hidden"]}
+
+    def build(self, image_shape: tuple[int, int, int]) -> ResNet:
+        networks = {"resnet18": cifar_resnet18, "resnet32": cifar_resnet32, "imagenet_resnet18": imagenet_resnet18}
+        return networks[self.backbone](self.width, image_shape[0], self.zero_init_last_bn, self.last_relu)

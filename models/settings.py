@@ -1,79 +1,67 @@
-"""What a suite says of the network that a cell trains."""
+"""What a suite says of the network that a cell trains: what is common to all kinds of networks.
+
+Each kind is a subclass, which stands beside its network, and a line of `models.BACKBONES`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
 
 from models.heads import HeadInit
-from models.resnet import cifar_resnet18, cifar_resnet32, imagenet_resnet18
-from models.timm_backbone import PREFIX, check_name
-from scenarios.nearest import nearest
 
-RESNETS = {"resnet18": cifar_resnet18, "resnet32": cifar_resnet32, "imagenet_resnet18": imagenet_resnet18}
-BACKBONES = ("mlp", *RESNETS)
+FORMER = {"hidden": [256, 256], "width": 1.0, "zero_init_last_bn": False, "last_relu": True, "pretrained": False}
+"""What records hold of the settings of other backbones than their own: once all backbones had the same ones."""
 
 
 class ModelSettings(BaseModel):
-    """What network a cell trains."""
+    """A network's settings; `models.model_settings` reads them. A kind of network gives `backbone` its names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    backbone: str = Field(
-        "mlp",
-        description="feature extractor: mlp; resnet18 or resnet32 (32x32 images); imagenet_resnet18; timm:NAME",
-    )
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((256, 256), description="widths of the MLP's layers")
-    width: float = Field(1.0, gt=0, description="ResNets: multiplies the channels")
-    zero_init_last_bn: bool = Field(False, description="ResNets: blocks start as their shortcuts (Goyal et al. 2017)")
-    last_relu: bool = Field(
-        True, description="mlp, ResNets: false leaves out the last ReLU, for cosine heads (Hou et al. 2019)"
-    )
-    pretrained: bool = Field(False, description="timm: published weights, fetched where they are not cached")
+    backbone: str
     head: str = Field("auto", description='"auto" for the setting\'s own, else multi, masked, growing or shared')
+
+    added_later: ClassVar[frozenset[str]] = frozenset()
+    """Settings whose default is what was done before they existed: with it, older records stay valid."""
+    former_values: ClassVar[dict[str, Any]] = {}
+    """Values of settings that are no more, with which older records stay valid."""
+    always_in_identity: ClassVar[dict[str, Any]] = {}
+    """Former settings that have stayed part of identities."""
+    always_named: ClassVar[tuple[str, ...]] = ("init",)
+    """Settings that a table names at their defaults too."""
+    not_compared: ClassVar[frozenset[str]] = frozenset()
+    """Settings that make no other network of it where the joint method is asked for the same one."""
+    starts_as: ClassVar[str] = ""
+    """Of a network that grows: the backbone that it is at its first task, which the joint method trains to bound it."""
+
+    def build(self, image_shape: tuple[int, int, int]) -> nn.Module:
+        """The network for images of (channels, height, width), before its first task.
+
+        Draws from torch's default generator. It has no output columns yet and grows them by `expand(n_outputs)`.
+        """
+        raise NotImplementedError
+
+    def without_weights(self) -> Self:
+        """The same network with weights drawn at random, for which nothing need be fetched."""
+        return self
+
+
+class FeatureSettings(ModelSettings):
+    """A feature extractor under one of the output layers of `models.heads`.
+
+    Its `build` gives the extractor alone: float [N, channels, height, width] -> [N, features], with `features`.
+    """
+
     init: Literal["torch", "xavier"] = Field(
         "torch", description='linear layers: "torch" (its uniform default) or "xavier" uniform, biases 0'
     )
-
     head_init: HeadInit = Field(
         "torch",
         description='rows of a linear output layer, also those that come later: "torch" (nn.Linear\'s draw), or "unit" '
         "(of length 1 on average, biases 0: PyCIL's SimpleLinear)",
     )
 
-    added_later: ClassVar[frozenset[str]] = frozenset(
-        {"head_init", "width", "zero_init_last_bn", "last_relu", "pretrained"}
-    )
-    """Settings whose default is what was done before they existed: with it, older records stay valid."""
-
-    @field_validator("backbone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name.startswith(PREFIX):
-            check_name(name.removeprefix(PREFIX))
-        elif name not in BACKBONES:
-            otherwise = f"use {', '.join(BACKBONES)} or {PREFIX}NAME"
-            raise ValueError(f"unknown backbone {name!r}{nearest(name, BACKBONES, otherwise)}")
-        return name
-
-    @model_validator(mode="after")
-    def _belong_to_the_backbone(self):
-        """A setting that the backbone would ignore is a mistake, so it is said."""
-        problems = []
-        if self.backbone == "mlp" and not self.hidden:
-            problems.append("hidden: an MLP needs at least one hidden layer, e.g. [256, 256]")
-        owners = {
-            "width": RESNETS,
-            "zero_init_last_bn": RESNETS,
-            "last_relu": BACKBONES,
-            "pretrained": (f"{PREFIX}NAME",),
-        }
-        for name, owner in owners.items():
-            changed = getattr(self, name) != type(self).model_fields[name].default
-            kind = f"{PREFIX}NAME" if self.backbone.startswith(PREFIX) else self.backbone
-            if changed and kind not in owner:
-                problems.append(f"{name} belongs to {', '.join(owner)}, not to {self.backbone}")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+    added_later: ClassVar[frozenset[str]] = frozenset({"head_init"})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from models.settings import FORMER, FeatureSettings
 from scenarios.nearest import nearest
 
 PREFIX = "timm:"
@@ -116,3 +118,27 @@ def check_name(name: str) -> None:
         known = timm.list_models()
     hint = nearest(name, known, "timm.list_models() lists them all", PREFIX)
     raise ValueError(f"timm has no model {name!r}{hint}")
+
+
+class TimmSettings(FeatureSettings):
+    """timm:NAME, any model of the timm library, with the tag of published weights or without."""
+
+    backbone: str = Field(description="timm:NAME")
+    pretrained: bool = Field(False, description="published weights, fetched where they are not cached")
+
+    added_later: ClassVar[frozenset[str]] = FeatureSettings.added_later | {"pretrained"}
+    former_values: ClassVar[dict[str, Any]] = {k: FORMER[k] for k in ("width", "zero_init_last_bn", "last_relu")}
+    always_in_identity: ClassVar[dict[str, Any]] = {"hidden": FORMER["hidden"]}
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        check_name(name.removeprefix(PREFIX))
+        return name
+
+    def build(self, image_shape: tuple[int, int, int]) -> TimmBackbone:
+        channels, _, side = image_shape
+        return TimmBackbone(self.backbone, side, channels, self.pretrained)
+
+    def without_weights(self) -> Self:
+        return self.model_copy(update={"pretrained": False})

@@ -8,16 +8,38 @@ gamma d]`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from models.attention import ClassAttention, DropPath, GatedPositionalAttention, Seen, SelfAttention, linear
 from models.patches import ConvStem, ConvTrunk, PatchEmbedding
+from models.settings import ModelSettings
 
 EncoderKind = Literal["gpsa", "plain", "conv-stem", "conv-trunk"]
+
+
+class TransformerSettings(ModelSettings):
+    """What the transformers of DyTox and DNE have in common. Their heads are their own, one a task."""
+
+    head: Literal["auto"] = Field("auto", description="they have heads of their own")
+    dim: int = Field(384, ge=1, description="width of the (first) transformer; Douillard et al. 2022, CIFAR")
+    heads: int = Field(12, ge=1, description="its attention heads; Douillard et al. 2022")
+    depth: int = Field(5, ge=1, description="encoder blocks, which a task-attention block follows; Douillard 2022")
+    patch: int = Field(
+        4,
+        ge=1,
+        description="pixels along a patch's side: 4 at 32 x 32; ImageNet: 16 in both papers, 32 in DNE's release",
+    )
+    drop_path: float = Field(
+        0.1, ge=0, lt=1, description="of the last block, rises linearly from 0; Douillard et al. 2022"
+    )
+
+    always_named: ClassVar[tuple[str, ...]] = ("dim", "heads", "depth", "patch", "encoder")
+    not_compared: ClassVar[frozenset[str]] = frozenset({"drop_path", "fused"})
 
 
 class Mlp(nn.Module):

@@ -8,15 +8,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from methods import OptimizerSettings, Recipe
-from models import ModelSettings
+from methods import METHODS, Method, OptimizerSettings, Recipe
+from models import MLPSettings, ModelSettings, model_settings
 from scenarios import Permuted, Scenario, Split
 
 torch.set_num_threads(1)
 
-SMALL_MODEL = ModelSettings(hidden=(16,))
+SMALL_MODEL = MLPSettings(hidden=(16,))
+SMALL_TRANSFORMER = {"dim": 24, "heads": 3, "depth": 1}
 SHORT = Recipe(epochs=5, batch_size=10, optimizer=OptimizerSettings(lr=0.05, momentum=0.9))
 SETTINGS = ("task", "domain", "class")
+
+
+def small_model(method: str | type[Method], **changes) -> ModelSettings:
+    """SMALL_MODEL, or a small transformer for a method that trains only these."""
+    backbones = (METHODS[method] if isinstance(method, str) else method).backbones
+    if "mlp" in backbones:
+        return SMALL_MODEL
+    return model_settings({"backbone": backbones[0], **SMALL_TRANSFORMER, **changes})
 
 
 def small_split(setting: str, **changes) -> Scenario:

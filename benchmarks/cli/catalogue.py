@@ -13,11 +13,24 @@ def methods() -> Iterator[str]:
     from methods import METHODS
 
     for name, cls in METHODS.items():
+        network = "" if "mlp" in cls.backbones else f"; network {', '.join(cls.backbones)}"
         needs = ", needs the task id" if cls.needs_task_id else ", sees past data" if cls.sees_past_data else ""
-        yield f"{name}: {cls.about} ({cls.family}{needs})" + (f"; {cls.source}" if cls.source else "")
+        yield f"{name}: {cls.about} ({cls.family}{needs}){network}" + (f"; {cls.source}" if cls.source else "")
         for f in fields(cls):  # type: ignore[arg-type]  # every method is a dataclass
             source = f" [{f.metadata['source']}]" if f.metadata.get("source") else ""
             yield f"    {f.name} = {f.default!r}: {f.metadata.get('about', '')}{source}"
+
+
+def networks() -> Iterator[str]:
+    """Each backbone that `model` can name, with its settings and their defaults."""
+    from models import BACKBONES
+
+    for cls in dict.fromkeys(BACKBONES.values()):
+        names = [name for name, other in BACKBONES.items() if other is cls]
+        yield f"{', '.join(names)}: {(cls.__doc__ or '').strip().splitlines()[0]}"
+        for key, f in cls.model_fields.items():
+            if key != "backbone":
+                yield f"    {key} = {f.default!r}: {f.description or ''}"
 
 
 def scenarios() -> Iterator[str]:
@@ -61,6 +74,7 @@ def suites() -> Iterator[str]:
 
 CATALOGUES: dict[str, Callable[[], Iterator[str]]] = {
     "methods": methods,
+    "networks": networks,
     "scenarios": scenarios,
     "metrics": metrics,
     "suites": suites,

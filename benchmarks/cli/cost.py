@@ -184,7 +184,7 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
 
 def _forward_flops(model: ModelSettings, shape: tuple[int, int, int]) -> int:
     try:
-        network = build_network(model, shape, "shared", [10], 10).eval()
+        network = build_network(model.without_weights(), shape, "shared", [10], 10).eval()
     except ValueError:
         return 0  # images that it cannot take: the rehearsal says so
     with torch.no_grad():

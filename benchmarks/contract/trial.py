@@ -16,13 +16,14 @@ from benchmarks.cell.evaluate import Counts, evaluate
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import train_task
 from methods import Method, OptimizerSettings, Recipe
-from models import ModelSettings
+from models import MLPSettings, ModelSettings, model_settings
 from scenarios import Scenario, Split, Task
 from scenarios.seeding import generators_kept
 
 RECIPE = Recipe(epochs=30, schedule_scale=0.1, batch_size=10, optimizer=OptimizerSettings(lr=0.05, momentum=0.9))
 """Three epochs; phases of a method's own are a tenth of their length too."""
-MODEL = ModelSettings(hidden=(16,))
+SMALL_MLP = MLPSettings(hidden=(16,))
+SMALL_TRANSFORMER = {"dim": 12, "heads": 3, "depth": 1}
 CLASSES = (0, 1, 2, 3, 4, 5)
 BUFFER = 10
 """`buffer_size` of a method that has one: far less than a task's 40 images."""
@@ -45,7 +46,7 @@ def with_other_tests(scenario: Scenario) -> Scenario:
     return replace(scenario, tasks=tuple(flipped))
 
 
-SMALL = {"buffer_size": BUFFER, "dim": 12, "heads": 3, "depth": 1, "finetune_epochs": 2}
+SMALL = {"buffer_size": BUFFER, "finetune_epochs": 2}
 """Hyperparameters that say how large something is, where a method has them."""
 
 
@@ -112,7 +113,7 @@ def start(cls: type[Method], scenario: Scenario, recipe: Recipe = RECIPE, traine
     Raises OffLimits where it reads data while it is built; where it catches that itself, the run's `touched` tells.
     """
     touched: list[str] = []
-    method = make(cls).start(sealed(scenario, touched), MODEL, recipe, seed=0)
+    method = make(cls).start(sealed(scenario, touched), model_for(cls), recipe, seed=0)
     return Run(scenario, method, trainer or Trainer(), touched=touched)
 
 
@@ -126,9 +127,17 @@ def complete(run: Run) -> Run:
 
 
 def make(cls: type[Method]) -> Method:
-    """`cls` with its defaults, but a small buffer and network where it has settings for them."""
+    """`cls` with its defaults, but a small buffer where it has settings for one."""
     names = cls._hyperparameter_names()
     return cls.from_settings({name: value for name, value in SMALL.items() if name in names})
+
+
+def model_for(cls: type[Method]) -> ModelSettings:
+    """A small network of a kind that `cls` can train."""
+    if "mlp" in cls.backbones:
+        return SMALL_MLP
+    small = SMALL_TRANSFORMER if cls.backbones[0].endswith("transformer") else {}
+    return model_settings({"backbone": cls.backbones[0]} | small)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.cost.count import cost_of
 from benchmarks.request.suite import CellSettings
-from models import ModelSettings, build_backbone
+from models import ModelSettings
 from scenarios import Scenario
 
 NO_BATCH = "make no batch of"
@@ -45,9 +45,7 @@ def _drops_all(cell: CellSettings, scenario: Scenario) -> bool:
 
 def _normalises_one_value(model: ModelSettings, image_shape: tuple[int, int, int]) -> bool:
     """Whether the network cannot be trained on one image, whose last maps are a pixel each."""
-    if model.backbone == "mlp":
-        return False
-    backbone = build_backbone(model.model_copy(update={"pretrained": False}), image_shape).train()
+    backbone = model.without_weights().build(image_shape).train()
     if not any(isinstance(m, _BatchNorm) for m in backbone.modules()):
         return False
     try:

@@ -26,7 +26,7 @@ from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.suite import CellSettings, MethodSettings, SettingsError
 from methods import Recipe, method_class
-from models import ModelSettings
+from models import model_settings
 from scenarios import SCENARIOS, DataNotFound
 
 CELL, ROW, LEAST = 0.06, 0.02, 3
@@ -98,7 +98,7 @@ def cell_of(record: RunRecord) -> CellSettings:
                 version=cls.version,
                 settings=cls.from_settings(method["settings"]).hyperparameters(),
             ),
-            model=ModelSettings.model_validate_json(json.dumps(settings["model"])),
+            model=model_settings(settings["model"]),
             training=Recipe.model_validate_json(json.dumps(settings["training"])),
             seed=record.seed,
         )

@@ -9,9 +9,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel
 
-from benchmarks.request.suite_yaml import MOST_SEEDS, read_yaml
+from benchmarks.request.suite_yaml import MOST_SEEDS, merge_model, read_yaml
 from methods import METHODS, Recipe
-from models import ModelSettings
+from models import BACKBONES, EXTRACTORS
 from scenarios import SCENARIOS
 from scenarios.nearest import nearest, nearest_key
 
@@ -36,10 +36,14 @@ def parse_seeds(text: str, problems: list[str]) -> list[int] | None:
 
 
 def add_registered(methods: dict[str, dict[str, Any]], wanted: list[str]) -> None:
-    """Adds to a suite's `methods` those of `wanted` that it has not and `list methods` has, with their defaults."""
+    """Adds to a suite's `methods` those of `wanted` that it has not and `list methods` has, with their defaults.
+
+    One that trains no network of the usual kind brings its own.
+    """
     for name in wanted:
         if name in METHODS and not any(fnmatchcase(known, name) for known in methods):
-            methods[name] = {}
+            backbones = METHODS[name].backbones
+            methods[name] = {} if set(backbones) & set(EXTRACTORS) else {"model": {"backbone": backbones[0]}}
 
 
 def select(kind: str, known: dict[str, Any], wanted: list[str], suite: str, problems: list[str]) -> dict[str, Any]:
@@ -103,10 +107,15 @@ def _assign(document: dict[str, Any], root: str, path: list[str], value: Any, ch
                 _refuse(change, f"{said} is {target!r} and has no settings of its own", problems)
                 return
             if n == len(path) - 1:
-                target[part] = value
+                changed = merge_model(target, {part: value}) if part == "backbone" else target | {part: value}
+                target.clear()
+                target.update(changed)
             else:
                 target = target.setdefault(part, {})
-    # A suite's overrides speak of single cells, yet what is said on the command line holds for all.
+    # A suite's overrides speak of single cells, yet what is said on the command line holds for all. (A network that a
+    # method has of its own is not what `model` says of all others.)
+    if method is not None:
+        root, path = ("model", path[1:]) if path[0] == "model" and len(path) > 1 else ("method", path)
     overrides = document.get("overrides")
     for override in overrides if isinstance(overrides, list) else []:
         if not isinstance(override, dict):
@@ -114,17 +123,18 @@ def _assign(document: dict[str, Any], root: str, path: list[str], value: Any, ch
         patterns = override.get("methods", ["*"])
         if method is not None and not any(isinstance(p, str) and fnmatchcase(method, p) for p in patterns):
             continue
-        inner = override.get("method" if method is not None else root)
+        inner = override.get(root)
         for part in path[:-1]:
             inner = inner.get(part) if isinstance(inner, dict) else None
-        if isinstance(inner, dict):
-            inner.pop(path[-1], None)
+        if isinstance(inner, dict) and inner.pop(path[-1], None) is not None and (root, *path) == ("model", "backbone"):
+            inner.clear()  # of a network that is not trained
 
 
 def _keys(document: dict[str, Any]) -> Iterator[str]:
     """Every dotted key that --set takes for this suite."""
     yield from (f"training.{key}" for key in dotted_fields(Recipe))
-    yield from (f"model.{key}" for key in dotted_fields(ModelSettings))
+    networks = {key: None for cls in BACKBONES.values() for key in dotted_fields(cls)}
+    yield from (f"model.{key}" for key in networks)
     streams = [scenario.get("stream") for scenario in document["scenarios"].values()]
     for stream in [SCENARIOS[s] for s in streams if isinstance(s, str) and s in SCENARIOS]:
         yield from (f"scenario.{key}" for key in dotted_fields(stream))
@@ -132,6 +142,7 @@ def _keys(document: dict[str, Any]) -> Iterator[str]:
         base = settings.get("method", name)
         if isinstance(base, str) and base in METHODS:
             yield from (f"methods.{name}.{key}" for key in METHODS[base]().hyperparameters())
+            yield from (f"methods.{name}.model.{key}" for key in networks)
 
 
 def dotted_fields(model: type[BaseModel]) -> list[str]:

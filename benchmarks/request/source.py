@@ -1,4 +1,5 @@
-"""The source that decides a cell: its method's module, its stream's and the core's, with all that they import.
+"""The source that decides a cell: its method's module, its stream's, its network's and the core's, with all that they
+import.
 
 An edit of one of these files may change the cell's numbers, which its settings do not tell; so a record carries a hash
 of each (of the code: comments, docstrings and blank lines decide nothing). Read off the files, not off the modules:
@@ -21,6 +22,7 @@ from typing import NamedTuple
 from benchmarks.request.repository import ROOT, commit, git, repository
 from benchmarks.request.suite import CellSettings
 from methods import METHODS, Method
+from models import BACKBONES, ModelSettings, kind_of
 from scenarios import SCENARIOS, Stream
 
 PACKAGES = ("benchmarks", "methods", "metrics", "models", "scenarios")
@@ -32,6 +34,7 @@ REGISTRIES = {
     ("methods/__init__.py", "METHODS"),
     ("methods/__init__.py", "method_class"),
     ("scenarios/__init__.py", "SCENARIOS"),
+    ("models/__init__.py", "BACKBONES"),
 }
 """How a class is found by its name. Not followed either, or every method would decide the cells of every other."""
 
@@ -97,10 +100,11 @@ class Place(NamedTuple):
     name: str = ""
 
 
-def source_of(method: str, stream: str) -> Source:
-    """The source that decides the cells of a method and a stream, by their names; as it was when this process began."""
+def source_of(method: str, stream: str, backbone: str = "mlp") -> Source:
+    """The source that decides the cells of a method, a stream and a backbone, by their names; as it was when this process
+    began."""
     # mypy holds what is said of instances, which are dataclasses, against the class
-    return dict(_source_of(METHODS[method], SCENARIOS[stream]))  # type: ignore[arg-type]
+    return dict(_source_of(METHODS[method], SCENARIOS[stream], BACKBONES[backbone]))  # type: ignore[arg-type]
 
 
 def source_of_cell(cell: CellSettings) -> Source:
@@ -108,25 +112,31 @@ def source_of_cell(cell: CellSettings) -> Source:
     return source_of(*names_of(cell))
 
 
-def names_of(cell: CellSettings) -> tuple[str, str]:
-    """The names of a cell's method and stream in their registries."""
-    return cell.method.name, cell.scenario.model_dump(include={"stream"})["stream"]
+def names_of(cell: CellSettings) -> tuple[str, str, str]:
+    """The names of a cell's method, stream and backbone in their registries."""
+    return cell.method.name, cell.scenario.model_dump(include={"stream"})["stream"], kind_of(cell.model.backbone)
 
 
 @cache
-def _source_of(method: type[Method], stream: type[Stream]) -> Source:
-    return hashes([*_core(HERE), *(place_of(cls) for cls in (method, stream))])
+def _source_of(method: type[Method], stream: type[Stream], network: type[ModelSettings]) -> Source:
+    return hashes([*_core(HERE), *(place_of(cls) for cls in (method, stream, network))])
 
 
 @cache
-def source_at(commit: str, method: str, stream: str) -> Source | None:
-    """The same at a commit of this repository; None where that cannot be told: uncommitted changes, no such history."""
+def source_at(commit: str, method: str, stream: str, backbone: str = "mlp") -> Source | None:
+    """The same at a commit of this repository; None where that cannot be told: uncommitted changes, no such history.
+
+    Older commits have no list of backbones: there all of them decide each cell.
+    """
     tree = tree_at(commit)
     if tree is None:
         return None
     places = [_registered(tree, "methods", "METHODS", method), _registered(tree, "scenarios", "SCENARIOS", stream)]
     found = [place for place in places if place is not None]
-    return hashes([*_core(tree), *found]) if len(found) == len(places) else None
+    if len(found) < len(places):
+        return None
+    network = _registered(tree, "models", "BACKBONES", backbone)
+    return hashes([*_core(tree), *found, *([network] if network else [])])
 
 
 def hashes(start: Iterable[Place]) -> Source:

@@ -16,12 +16,12 @@ from pydantic_core import to_jsonable_python
 from benchmarks.request.names import check_name, check_scenario_name, file_name
 from benchmarks.request.selection import add_registered, apply_change, dotted_fields, parse_seeds, select
 from benchmarks.request.suite_yaml import SUITES as SUITES
-from benchmarks.request.suite_yaml import SettingsError, merge, read_suite, written_out
+from benchmarks.request.suite_yaml import SettingsError, merge, merge_model, read_suite, written_out
 from benchmarks.request.suite_yaml import read_yaml as read_yaml
 from benchmarks.request.suite_yaml import suite_names as suite_names
 from methods import METHODS, Recipe, method_class
 from methods.core.method import Method, explain
-from models import ModelSettings
+from models import BACKBONES, ModelSettings, kind_of, model_settings
 from scenarios import DATASETS, SCENARIOS, SETTINGS, Stream, layout_for, resolve_head
 from scenarios.datasets import FOLDER, in_files
 from scenarios.nearest import nearest
@@ -86,7 +86,9 @@ def relevant(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_added(part: str, values: Any) -> Any:
-    cls: Any = {"model": ModelSettings, "training": Recipe}.get(part)
+    cls: Any = Recipe if part == "training" else None
+    if part == "model":
+        cls = BACKBONES.get(kind_of(str(values.get("backbone"))))
     if part == "scenario":
         cls = SCENARIOS.get(values.get("stream"))
     if part == "method":
@@ -98,6 +100,7 @@ def _without_added(part: str, values: Any) -> Any:
         return values
     defaults = _added_defaults(cls, cls.added_later)
     former = getattr(cls, "former_values", {})
+    values = getattr(cls, "always_in_identity", {}) | values
     return {k: v for k, v in values.items() if not (_is_new(cls, k, v, defaults) or (k in former and v == former[k]))}
 
 
@@ -350,11 +353,15 @@ def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str],
     """
     settings = copy.deepcopy(suite.methods[method])
     model, training = copy.deepcopy(suite.model), copy.deepcopy(suite.training)
-    base = settings.pop("method", method)
+    base, own_model = settings.pop("method", method), settings.pop("model", {})
+    if isinstance(own_model, dict):
+        model = merge_model(model, own_model)
+    else:
+        problems.append(f"method {method}: model: {own_model!r} should be a mapping, e.g. {{backbone: resnet18}}")
     for override in suite.overrides:
         if override.matches(scenario, method):
             settings = merge(settings, override.method)
-            model = merge(model, override.model)
+            model = merge_model(model, override.model)
             training = merge(training, override.training)
     result = _resolve_parts(model, training, of_parts)
     if not isinstance(base, str):
@@ -362,6 +369,8 @@ def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str],
         return result
     try:
         cls = method_class(base)
+        if "model" in result:
+            cls.check_backbone(result["model"])
         result["method"] = MethodSettings(
             name=base, version=cls.version, settings=cls.from_settings(settings).hyperparameters()
         )
@@ -372,11 +381,16 @@ def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str],
 
 def _resolve_parts(model: dict[str, Any], training: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    for key, cls, document in (("model", ModelSettings, model), ("training", Recipe, training)):
-        try:
-            result[key] = cls.model_validate_json(json.dumps(document))
-        except ValidationError as error:
-            problems.extend(explain(error, dotted_fields(cls), within=key))
+    try:
+        result["model"] = model_settings(model)
+    except ValidationError as error:
+        problems.extend(explain(error, dotted_fields(BACKBONES[kind_of(model.get("backbone", "mlp"))]), within="model"))
+    except ValueError as error:
+        problems.append(f"model: {error}")
+    try:
+        result["training"] = Recipe.model_validate_json(json.dumps(training))
+    except ValidationError as error:
+        problems.extend(explain(error, dotted_fields(Recipe), within="training"))
     return result
 
 

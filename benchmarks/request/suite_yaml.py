@@ -108,9 +108,9 @@ def read_suite(name: str, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
             raise SettingsError([f"suite {path.stem}: like: {like!r} should be the name of a suite, or a YAML file"])
         base = read_suite(like, (*chain, path.resolve()))
         document = base | document
-        for key in ("model", "training"):
+        for key, lay_over in (("model", merge_model), ("training", merge)):
             if isinstance(base.get(key), dict) and isinstance(own.get(key), dict):
-                document[key] = merge(base[key], own[key])
+                document[key] = lay_over(base[key], own[key])
         if isinstance(base.get("overrides"), list) and isinstance(own.get("overrides"), list):
             document["overrides"] = base["overrides"] + own["overrides"]
     return document | {"name": own.get("name", path.stem)}
@@ -123,6 +123,20 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
+
+
+def merge_model(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it; where these name another backbone, without what that has no setting for."""
+    backbone = changes.get("backbone")
+    if backbone is not None and backbone != base.get("backbone"):
+        from models import settings_class  # with torch, which naming the suites does without
+
+        try:
+            known = settings_class(backbone).model_fields
+        except ValueError:  # said when it is checked
+            known = {}
+        base = {key: value for key, value in base.items() if key in known}
+    return merge(base, changes)
 
 
 def written_out(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -189,7 +203,8 @@ def _methods(given: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
         for name, settings in given.items()
         if not (settings is None or isinstance(settings, dict))
     ]
-    return {name: settings or {} for name, settings in given.items() if settings is None or isinstance(settings, dict)}
+    # a copy each: what stands in two of them by a YAML anchor is changed one by one
+    return {n: copy.deepcopy(own) or {} for n, own in given.items() if own is None or isinstance(own, dict)}
 
 
 def _seeds(given: Any, where: str, problems: list[str]) -> list[int]:

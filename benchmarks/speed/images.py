@@ -15,7 +15,7 @@ from benchmarks.cell.fit import Trainer, fit
 from benchmarks.cell.run import task_view
 from methods import Batch, Finetune, OptimizerSettings, Recipe
 from methods.core.augmentation import preset
-from models import ModelSettings
+from models import ModelSettings, ResNetSettings
 from scenarios import DataNotFound, Examples, Scenario, Split
 
 IMAGE_TARGET = 1.10
@@ -86,7 +86,7 @@ def report_images(device: str, steps: int, pairs: int, warmup: int) -> None:
         channels_last=True,
     )
     print(f"ResNet-18 on CIFAR-100, {device}, {steps} steps: augmented images against fixed random tensors")
-    ratios = image_ratios(scenario, recipe, ModelSettings(backbone="resnet18"), device, pairs, warmup)
+    ratios = image_ratios(scenario, recipe, ResNetSettings(backbone="resnet18"), device, pairs, warmup)
     print("  ratios " + ", ".join(f"{ratio:.3f}" for ratio in ratios))
     median = statistics.median(ratios)
     verdict = "met" if median <= IMAGE_TARGET else "missed"

@@ -19,7 +19,7 @@ from benchmarks.request.grid import make_grid
 from benchmarks.request.suite import load_suite
 from benchmarks.speed.images import report_images
 from methods import OptimizerSettings
-from models import MLP
+from models import MLP, MLPSettings
 from scenarios import DataNotFound, Scenario
 
 PAIRS = 5
@@ -64,6 +64,7 @@ def main() -> None:
         cell = make_grid(suite).cells[0]
         scenario = cell.scenario.build(0)
     recipe = cell.training
+    assert isinstance(cell.model, MLPSettings), "both suites train MLPs"
     assert recipe.epochs is not None, "both suites count epochs"
     optimizer = recipe.optimizer
     print(f"finetune on {cell.scenario_name}, one thread: the harness against a plain PyTorch loop, {PAIRS} pairs")

@@ -27,7 +27,7 @@ from methods.core.batch import Batch, TaskView
 from methods.core.hyperparameters import explain, hyper, hyperparameter_model
 from methods.core.precision import Precision, autocast, gradient_scaler, resolve_precision
 from methods.core.recipe import SCHEDULE_PARTS, Phase, Recipe
-from models import HeadLayer, ModelSettings, Network, build_network, ranks
+from models import EXTRACTORS, HeadLayer, ModelSettings, build_network, kind_of, model_settings, ranks
 from models.memory_format import why_contiguous
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
 from scenarios.image_files import Images
@@ -62,11 +62,11 @@ class Method:
     """Is given the training data of earlier tasks again: an upper bound, not a continual method."""
     predicts_unseen: ClassVar[bool] = True
     """Has an answer for tasks that it has not begun."""
+    backbones: ClassVar[tuple[str, ...]] = EXTRACTORS
+    """Kinds of networks in `models.BACKBONES` that it can train; the first is the default."""
     own_network: ClassVar[str] = ""
-    """The network that it builds where that is not the backbone of the model settings with a head, in a word or two:
-    `joint` then trains another one."""
-    network_settings: ClassVar[tuple[str, ...]] = ()
-    """Hyperparameters that say which `own_network` it is; none where the model settings describe its layers."""
+    """The network that it builds where that is not the one of the model settings, in words: `joint` then trains another
+    one. {hyperparameter} stands for its value, {model} for the network of the model settings."""
     family: ClassVar[str] = "other"
     """baseline, regularisation, replay, projection, expansion, ..."""
 
@@ -174,9 +174,7 @@ class Method:
 
     # ---- what hooks call ------------------------------------------------------------------------------------
 
-    def backbone_and_head(
-        self, scenario: Scenario, model: ModelSettings, head_layer: HeadLayer | None = None
-    ) -> Network:
+    def backbone_and_head(self, scenario: Scenario, model: ModelSettings, head_layer: HeadLayer | None = None) -> Any:
         """The network that `model` names, with an output layer of the method's own kind where it gives one.
 
         For `build`: head_layer makes it from (features, columns), e.g. `CosineHead`. A method that needs features
@@ -298,7 +296,8 @@ class Method:
         reason = self.misfit(scenario.layout)
         if reason:
             raise ValueError(reason)
-        model = model or ModelSettings()
+        model = model or model_settings({"backbone": self.backbones[0]})
+        self.check_backbone(model)
         self.layout, self.seed = scenario.layout.with_head(model.head), seed
         self.whole_recipe = recipe or Recipe()
         self.recipe = self.whole_recipe.at(0)
@@ -357,6 +356,15 @@ class Method:
                 "use for; use a class-incremental scenario"
             )
         return None
+
+    @classmethod
+    def check_backbone(cls, model: ModelSettings) -> None:
+        """Raises ValueError where the method cannot train this kind of network."""
+        if kind_of(model.backbone) not in cls.backbones:
+            raise ValueError(
+                f"{cls.__name__} trains {', '.join(cls.backbones)}, not {model.backbone}; a method of a suite can have a "
+                f"network of its own: `model: {{backbone: {cls.backbones[0]}}}`"
+            )
 
     def precision(self):
         """The autocast context of forward passes. Wrap in it whatever runs the network outside `observe`."""

@@ -28,25 +28,13 @@ class TaskTransformer(Method):
 
     The first on the new data and the memory, by (1 - l) classification + l distillation + divergence, with the old
     tokens and heads frozen; from the second task on then a balanced fine-tuning on the memory alone, with the encoder
-    frozen. A subclass builds the network and says what the old network answers.
+    frozen. A subclass says which network it is (`backbones`) and what the old one answers.
     """
 
     about = "a transformer with a token and a head a task"
     family = "expansion"
     predicts_unseen = False
-    own_network = "task-attention transformer"
-    network_settings = ("dim", "heads", "depth", "patch", "encoder")
 
-    dim: Annotated[int, Field(ge=1)] = hyper(384, "width of the (first) transformer", "Douillard et al. 2022, CIFAR")
-    heads: Annotated[int, Field(ge=1)] = hyper(12, "its attention heads", "Douillard et al. 2022")
-    depth: Annotated[int, Field(ge=1)] = hyper(5, "encoder blocks; a task-attention block follows", "Douillard 2022")
-    patch: Annotated[int, Field(ge=1)] = hyper(
-        4, "pixels along a patch's side", "4 at 32 x 32; ImageNet: 16 in both papers, 32 in DNE's release"
-    )
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = hyper(
-        0.1, "of the last block; rises linearly from 0", "Douillard et al. 2022"
-    )
-    fused: bool = hyper(False, "the faster of two computations that are equal up to rounding", "our choice")
     criterion: Literal["bce", "ce"] = hyper(
         "bce",
         'classification: "bce", each column a yes or no, mean over images and columns; "ce", softmax cross-entropy',
@@ -94,9 +82,6 @@ class TaskTransformer(Method):
 
     # ---- what a subclass gives ------------------------------------------------------------------------------
 
-    def _network(self, image_shape: tuple[int, int, int]) -> nn.Module:
-        raise NotImplementedError
-
     def _old_logits(self, batch: Batch, parts: Any) -> Tensor:
         """What the old network says to the batch, [N, old columns], without gradient; from the second task on."""
         raise NotImplementedError
@@ -116,8 +101,6 @@ class TaskTransformer(Method):
         return super().misfit(layout)
 
     def build(self, scenario: Scenario, model: ModelSettings) -> nn.Module:
-        if model.head != "auto":
-            raise ValueError(f"{type(self).__name__} has heads of its own: model.head auto, not {model.head}")
         self.buffer = DistributedMemory(
             self.buffer_size,
             "total",
@@ -128,7 +111,7 @@ class TaskTransformer(Method):
             classes_of_tasks(self.layout),
         )
         self._moved: list[tuple[nn.Parameter, Tensor]] = []
-        return self._network(scenario.image_shape)
+        return model.build(scenario.image_shape)
 
     def grow(self, task: TaskView) -> None:
         self.network.expand(task.outputs.stop)

@@ -71,10 +71,22 @@ training: {{epochs: 1, batch_size: 128}}
 # 16.85, 19.91 M (a single pass).
 GROWN = [
     pytest.param("{method: der_expand}", 6, 50, "total", 6.666, 67.32, id="DER"),
-    pytest.param("{method: dytox}", 6, 50, "modules", 1.384, 10.73, id="DyTox, 6 tasks"),
-    pytest.param("{method: dytox}", 10, "null", "total", 1.582, 10.73, id="DyTox, 10 tasks"),
+    pytest.param(
+        "{method: dytox, model: {backbone: task-transformer}}", 6, 50, "modules", 1.384, 10.73, id="DyTox, 6 tasks"
+    ),
+    pytest.param(
+        "{method: dytox, model: {backbone: task-transformer}}", 10, "null", "total", 1.582, 10.73, id="DyTox, 10 tasks"
+    ),
     *(
-        pytest.param(f"{{method: dne, new_heads: {k}, passes: {p}}}", 6, 50, kind, flops, millions, id=f"DNE-{k}, {p}")
+        pytest.param(
+            f"{{method: dne, model: {{backbone: expert-transformer, new_heads: {k}, passes: {p}}}}}",
+            6,
+            50,
+            kind,
+            flops,
+            millions,
+            id=f"DNE-{k}, {p}",
+        )
         for k, p, kind, flops, millions in [
             (1, "single", "total", 2.542, 15.69),
             (2, "single", "total", 2.925, 16.85),
@@ -97,7 +109,15 @@ def test_what_grows_ends_as_the_literature_says(method, tasks, first, kind, flop
     assert parameters is None or round(end.parameters["total"] / MILLION, 2) == parameters
 
 
-@pytest.mark.parametrize("settings", ["finetune: {}", "dne: {dim: 24, heads: 3, depth: 1}", "foster: {}", "pnn: {}"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "finetune: {}",
+        "dne: {model: {backbone: expert-transformer, dim: 24, heads: 3, depth: 1}}",
+        "foster: {}",
+        "pnn: {}",
+    ],
+)
 def test_a_network_grows_alike_with_and_without_its_steps(settings, tmp_path):
     setting = "task" if "pnn" in settings else "class"
     stream = f"split: {{stream: split, data: digits, setting: {setting}, tasks: 5, samples_per_task: 30}}"

@@ -21,11 +21,10 @@ from benchmarks.executors import torchrun as distributed
 from benchmarks.executors.torchrun import process_group
 from benchmarks.records.store import Store
 from methods import METHODS, OptimizerSettings, Recipe
-from models import ModelSettings
 from tests.benchmarks.helpers import ends
-from tests.conftest import small_split
+from tests.conftest import small_model, small_split
 
-SMALL = {"dim": 24, "heads": 3, "depth": 1, "buffer_size": 12, "finetune_epochs": 1, "drop_path": 0.0}
+SMALL = {"buffer_size": 12, "finetune_epochs": 1}
 CASES = {
     "finetune": {},
     "er": {},
@@ -42,7 +41,7 @@ def trained(name: str) -> dict[str, torch.Tensor]:
     scenario = small_split("class", tasks=2, class_order=(0, 1, 2, 3))
     known = METHODS[name]().hyperparameters()
     settings = {k: v for k, v in SMALL.items() if k in known} | CASES[name]
-    method = METHODS[name].from_settings(settings).start(scenario, ModelSettings(hidden=(16,)), RECIPE)
+    method = METHODS[name].from_settings(settings).start(scenario, small_model(name, drop_path=0.0), RECIPE)
     trainer = Trainer()
     for task in scenario.tasks:
         train_task(method, scenario, task, trainer)
@@ -143,7 +142,10 @@ scenarios:
   split-digits/class: {stream: split, data: digits, setting: class, tasks: 2, samples_per_task: 64, class_order: [0, 1, 2, 3]}
 methods:
   finetune:
-  dytox: &small {dim: 24, heads: 3, depth: 1, buffer_size: 12, finetune_epochs: 1, drop_path: 0.0}
+  dytox: &small
+    model: {backbone: task-transformer, dim: 24, heads: 3, depth: 1, drop_path: 0.0}
+    buffer_size: 12
+    finetune_epochs: 1
   apart: {<<: *small, method: dytox, memory: distributed, ranks: 2}
 model: {hidden: [16]}
 training: {epochs: 2, batch_size: 16}

@@ -12,7 +12,7 @@ from benchmarks.records.store import Scan
 from benchmarks.report.publish import publish_suite
 from methods import METHODS, Recipe
 from methods.core.precision import autocast
-from models import ModelSettings
+from models import ResNetSettings
 from tests.benchmarks.helpers import cells, grid
 from tests.conftest import SMALL_MODEL, small_split
 
@@ -128,7 +128,7 @@ def test_the_record_names_the_number_format():
 
 
 def test_channels_last_is_the_same_arithmetic():
-    model = ModelSettings(backbone="resnet32", width=0.5)  # its narrowest strided 1x1 convolution has 8 channels
+    model = ResNetSettings(backbone="resnet32", width=0.5)  # its narrowest strided 1x1 convolution has 8 channels
     two = {"epochs": None, "steps": 2}  # the order of sums differs, and with steps the rounding grows
     plain, batches, _ = watched(recipe(**two), model=model)
     other, moved, _ = watched(recipe(**two, channels_last=True), model=model)
@@ -141,7 +141,7 @@ def test_channels_last_is_the_same_arithmetic():
 
 def test_on_a_processor_narrow_strided_convolutions_stay_contiguous():
     """torch's backward pass of theirs writes past its memory where there is no AVX-512."""
-    model = ModelSettings(backbone="resnet32", width=0.125)
+    model = ResNetSettings(backbone="resnet32", width=0.125)
     with pytest.warns(UserWarning, match="has 2 input channels, fewer than 8") as said:
         method, batches, _ = watched(recipe(epochs=1, channels_last=True), model=model)
     assert len(said) == 1

@@ -152,7 +152,7 @@ scenarios:
   c/domain: {stream: split, data: digits, setting: domain, tasks: 5}
 methods:
   finetune:
-  dne: {dim: 24, heads: 3, depth: 1}
+  dne: {model: {backbone: expert-transformer, dim: 24, heads: 3, depth: 1}}
 """
     )
     done = CliRunner().invoke(app, ["report", str(path), "--count-flops", "--results-dir", str(tmp_path / "results")])

@@ -138,7 +138,7 @@ def test_what_the_history_said_is_kept_for_a_clone_without_it(ran, tmp_path, mon
     written = (folder / DERIVED).read_text()
     whole_clone = traced(PublishedStore(folder).scan(), folder)
     write_report(whole, whole_clone, tmp_path / "whole")
-    monkeypatch.setattr(provenance, "source_at", lambda commit, method, stream: None)
+    monkeypatch.setattr(provenance, "source_at", lambda *names: None)
     assert keep_derived(folder, PublishedStore(folder).scan()) == folder / DERIVED
     assert (folder / DERIVED).read_text() == written
     shallow = traced(PublishedStore(folder).scan(), folder)
@@ -281,12 +281,12 @@ def test_only_committed_code_is_verified(ran, published, monkeypatch):
     whole, _ = ran
     monkeypatch.setattr(verify, "commit", lambda: f"{COMMIT}+dirty")
     monkeypatch.setattr(verify, "commits_of", lambda cls: {"commit": f"{COMMIT}+dirty"})
-    monkeypatch.setattr(verify, "source_at", lambda commit, method, stream: None)
+    monkeypatch.setattr(verify, "source_at", lambda *names: None)
     with pytest.raises(SettingsError, match="commit it first"):
         verify_suite(whole, published, 1, run_here)
     assert not (published / "digits" / FILE).exists()
     # files that decide nothing, as those that a verification wrote, may lie about
-    monkeypatch.setattr(verify, "source_at", lambda commit, method, stream: source_of(method, stream))
+    monkeypatch.setattr(verify, "source_at", lambda commit, *names: source_of(*names))
     assert verify_suite(whole, published, 1, run_here).commit == COMMIT
     with pytest.raises(SettingsError, match="nothing to verify"):
         verify_suite(whole, published / "elsewhere", 1, run_here)

@@ -23,7 +23,8 @@ from tests.benchmarks.test_report_fixtures import (
 )
 
 CLASS = "split-digits/class"
-TRANSFORMER = {"dim": 96, "heads": 3, "depth": 2, "patch": 4, "encoder": "gpsa", "buffer_size": 200}
+TRANSFORMER = {"backbone": "task-transformer", "dim": 96, "heads": 3, "depth": 2, "patch": 4, "encoder": "gpsa"}
+EXPERTS = TRANSFORMER | {"backbone": "expert-transformer"}
 RESNET = {"backbone": "resnet32", "width": 0.5, "head": "auto"}
 
 
@@ -52,7 +53,7 @@ def attentive(inference=3_000_000, modules=2_900_000):
 
 
 def test_flops_of_modules_alone_stand_beside_the_headline_where_they_differ():
-    transformer = used("dytox", own=TRANSFORMER, flops=attentive())
+    transformer = used("dytox", model=TRANSFORMER, flops=attentive())
     table = table_of(used("er"), transformer)
     ids = columns(table)
     assert ids[ids.index("flops.inference") + 1] == "flops.inference_modules"
@@ -75,7 +76,9 @@ def test_flops_of_modules_alone_are_not_shown_where_they_are_the_same_unless_ask
 
 
 def test_the_document_says_what_the_two_counts_are():
-    text = markdown(board_of([used("dytox", own=TRANSFORMER, flops=attentive())], methods=["dytox"], scenarios=[CLASS]))
+    text = markdown(
+        board_of([used("dytox", model=TRANSFORMER, flops=attentive())], methods=["dytox"], scenarios=[CLASS])
+    )
     assert "- inference, modules only (`flops.inference_modules`): the same, but only products with a weight" in text
 
 
@@ -99,9 +102,9 @@ def test_d_needs_a_joint_of_the_same_width():
     assert why == "n/a: no joint method of the same network: this is resnet32, width = 0.5, joint resnet32"
 
 
-@pytest.mark.parametrize(("method", "own"), [("dytox", TRANSFORMER), ("dne", TRANSFORMER), ("pnn", {})])
-def test_d_of_a_method_with_a_network_of_its_own_is_not_taken_against_another(method, own):
-    table = table_of(used("joint"), used(method, own=own), metrics=["d"])
+@pytest.mark.parametrize(("method", "model"), [("dytox", TRANSFORMER), ("dne", EXPERTS), ("pnn", None)])
+def test_d_of_a_method_with_a_network_of_its_own_is_not_taken_against_another(method, model):
+    table = table_of(used("joint"), used(method, model=model), metrics=["d"])
     cell = cell_of(table, method, "d")
     assert cell.text == "n/a"
     assert "no joint method of the same network" in notes_of(table, cell)[0]
@@ -130,24 +133,36 @@ def test_settings_that_an_older_record_lacks_are_at_their_defaults():
     assert same_network(older.settings, newer.settings)
 
 
-def test_hyperparameters_that_shape_no_network_make_no_other_network():
-    one = used("dytox", own=TRANSFORMER)
-    more = used("dne", own=TRANSFORMER | {"buffer_size": 9, "new_heads": 2})
-    wider = used("dytox", own=TRANSFORMER | {"dim": 192})
-    assert same_network(one.settings, more.settings)  # both are judged by the transformer trained on all data
-    assert not same_network(one.settings, wider.settings)
+def test_a_network_that_grows_is_judged_by_the_joint_training_of_what_it_starts_as():
+    joint = used("joint", model=TRANSFORMER)
+    for same in (TRANSFORMER, TRANSFORMER | {"drop_path": 0.0, "fused": True}):
+        assert same_network(joint.settings, used("dytox", model=same).settings)
+    for same in (EXPERTS, EXPERTS | {"new_heads": 2, "attention": "independent"}):
+        assert same_network(joint.settings, used("dne", own={"buffer_size": 9}, model=same).settings)
+    for other in (TRANSFORMER | {"dim": 192}, EXPERTS | {"encoder": "plain"}, RESNET):
+        assert not same_network(joint.settings, used("dytox", model=other).settings)
 
 
-@pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if cls.network_settings])
-def test_network_settings_are_hyperparameters(name):
-    assert set(METHODS[name].network_settings) <= set(METHODS[name]().hyperparameters())
-    assert METHODS[name].own_network
+@pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if cls.own_network])
+def test_a_network_of_a_method_s_own_is_named_by_its_hyperparameters_and_the_model_s_layers(name):
+    told = network_of(used(name).settings)
+    assert "{" not in told.text
+    assert told.backbone == ("mlp" if "mlp with hidden layers of 8" in told.text else None)
+    assert not same_network(used(name).settings, used("joint").settings)
+    assert same_network(used(name).settings, used(name, seed=1).settings)
 
 
-def test_the_protocol_says_which_network_a_method_builds_itself():
-    text = markdown(board_of([used("er"), used("dytox", own=TRANSFORMER)], methods=["er", "dytox"], scenarios=[CLASS]))
-    own = network_of(used("dytox", own=TRANSFORMER).settings).text
-    assert own.startswith("task-attention transformer, dim = 96, heads = 3")
+def test_two_sizes_of_a_method_s_own_network_are_two_networks():
+    small, large = (used("generative-classifier", own={"latent": n}) for n in (5, 9))
+    assert network_of(small.settings).text == "VAE a class, units = 85, layers = 2, latent = 5"
+    assert not same_network(small.settings, large.settings)
+
+
+def test_the_protocol_says_which_network_each_method_trains():
+    dytox = used("dytox", model=TRANSFORMER)
+    text = markdown(board_of([used("er"), dytox], methods=["er", "dytox"], scenarios=[CLASS]))
+    own = network_of(dytox.settings).text
+    assert own == "task-transformer, dim = 96, heads = 3, depth = 2, patch = 4, encoder = gpsa"
     assert f"- network: mlp with hidden layers of 8; dytox: {own}" in text
 
 
@@ -156,7 +171,7 @@ def test_the_protocol_says_which_network_a_method_builds_itself():
 
 def held(exemplars, **own):
     said = [{"exemplars": n} for n in exemplars]
-    return used("dytox", own=TRANSFORMER | own, diagnostics=said)
+    return used("dytox", own={"buffer_size": 200} | own, model=TRANSFORMER, diagnostics=said)
 
 
 def test_the_table_says_how_many_exemplars_several_ranks_really_held():

@@ -20,7 +20,11 @@ TASKS = 4
 METHOD_SETTINGS = {
     "er": {"buffer_size": 20},
     "joint": {},
-    "dytox": {"dim": 24, "heads": 3, "depth": 1, "buffer_size": 20, "finetune_epochs": 1},
+    "dytox": {
+        "model": {"backbone": "task-transformer", "dim": 24, "heads": 3, "depth": 1},
+        "buffer_size": 20,
+        "finetune_epochs": 1,
+    },
     "pnn": {},
 }
 

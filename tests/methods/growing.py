@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from benchmarks.cell.fit import fit
 from benchmarks.cell.run import task_view
 from methods import Method, OptimizerSettings, Phase, Recipe
-from tests.conftest import small_split
+from models import model_settings
+from tests.conftest import SMALL_TRANSFORMER, small_split
 
-SMALL = {"dim": 24, "heads": 3, "depth": 1, "patch": 4, "buffer_size": 10, "finetune_epochs": 2}
+SMALL = {"buffer_size": 10, "finetune_epochs": 2}
 RECIPE = Recipe(epochs=1, batch_size=20, optimizer=OptimizerSettings(name="adamw", lr=2e-3))
 SCENARIO = small_split("class", tasks=3, class_order=(0, 1, 2, 3, 4, 5))
 
 
 def started(cls: type[Method], recipe: Recipe = RECIPE, **settings) -> Method:
-    return cls.from_settings(SMALL | settings).start(SCENARIO, recipe=recipe)
+    """settings: hyperparameters, and those of the network."""
+    hyperparameters = {name: settings.pop(name) for name in cls().hyperparameters() if name in settings}
+    model = model_settings({"backbone": cls.backbones[0], **SMALL_TRANSFORMER, **settings})
+    return cls.from_settings(SMALL | hyperparameters).start(SCENARIO, model, recipe)
 
 
 def stages(method: Method, task: int) -> Iterator[tuple[str, Phase | None]]:

@@ -6,10 +6,10 @@ import torch
 
 from benchmarks.cell.run import task_view, train_task
 from methods import Method, OptimizerSettings, Recipe
-from models import ModelSettings
+from models import ModelSettings, ResNetSettings
 from scenarios import Scenario
 
-TINY_RESNET = ModelSettings(backbone="resnet18", width=0.0625)
+TINY_RESNET = ResNetSettings(backbone="resnet18", width=0.0625)
 BRIEF = Recipe(epochs=1, batch_size=40, optimizer=OptimizerSettings(lr=0.05, momentum=0.9, weight_decay=5e-4))
 
 

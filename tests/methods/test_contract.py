@@ -15,13 +15,13 @@ from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import task_view, train_task
 from methods import METHODS, Method, OptimizerSettings
 from scenarios.setting import SETTINGS as ALL_SETTINGS
-from tests.conftest import SETTINGS, SHORT, SMALL_MODEL, small_split
+from tests.conftest import SETTINGS, SHORT, small_model, small_split
 
 PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
 # small buffers; a penalty that the short recipe can take; what a method trains for itself learns in ten steps
 BUDGET = {"buffer_size": 10, "strength": 0.01, "generator_lr": 0.02, "compression_epochs": 10}
-SMALL = {"dim": 24, "heads": 3, "depth": 1, "patch": 4, "finetune_epochs": 2, "criterion": "ce"}  # transformers
-TRANSFORMERS = {"dytox", "dne", "joint-transformer"}
+SMALL = {"finetune_epochs": 2, "criterion": "ce"}  # transformers
+TRANSFORMERS = {"dytox", "dne"}
 ADAMW = SHORT.model_copy(update={"epochs": 10, "optimizer": OptimizerSettings(name="adamw", lr=3e-3)})
 """What a transformer learns from; plain gradient descent takes it nowhere in so few steps."""
 OWN_DATA = {"gdumb", "generative-classifier"}
@@ -39,7 +39,7 @@ def possible(name: str, setting: str) -> bool:
 
 
 def run(name: str, scenario, recipe=SHORT, seed: int = 0):
-    method = make(name).start(scenario, SMALL_MODEL, recipe, seed)
+    method = make(name).start(scenario, small_model(name), recipe, seed)
     rows = [evaluate(method, scenario)]
     trainer = Trainer()
     for task in scenario.tasks:
@@ -53,7 +53,7 @@ def test_runs_through_all_tasks(name, setting):
     scenario = small_split(setting)
     if not possible(name, setting):
         with pytest.raises(ValueError, match=re.escape(str(METHODS[name].misfit(scenario.layout)))):
-            make(name).start(scenario, SMALL_MODEL, SHORT)
+            make(name).start(scenario, small_model(name), SHORT)
         return
     method, rows, trainer = run(name, scenario, ADAMW if name in TRANSFORMERS else SHORT)
     for i, row in enumerate(rows):
@@ -140,7 +140,7 @@ def test_same_seed_same_initial_weights_and_batches_as_finetune(name):
     seen: dict[str, list] = {}
     weights: dict[str, list] = {}
     for which in (name, "finetune"):
-        method = make(which).start(scenario, SMALL_MODEL, SHORT, seed=3)
+        method = make(which).start(scenario, small_model(which), SHORT, seed=3)
         weights[which] = [p.clone() for p in method.network.parameters()]
         order = seen.setdefault(which, [])
         original = method.observe

@@ -12,7 +12,7 @@ from methods.parts.episodic import EpisodicMemory
 from methods.parts.exemplars import ExemplarMemory, herd
 from methods.parts.reservoir import Reservoir, even_quotas
 from scenarios import Examples
-from tests.conftest import SMALL_MODEL, small_split
+from tests.conftest import SMALL_MODEL, small_model, small_split
 from tests.methods.test_contract import make
 
 STREAMS = st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=4), min_size=1, max_size=6)
@@ -184,10 +184,10 @@ EXEMPLAR_METHODS = ["replay", "icarl", "gdumb", "wa", "bic", "ucir", "podnet", "
 def test_fewer_exemplars_than_classes_are_refused_at_the_start(name):
     scenario = small_split("class")
     with pytest.raises(ValueError, match="buffer_size: 9 exemplars leave some of 10 classes without one"):
-        make(name, buffer_size=9).start(scenario, SMALL_MODEL)
-    make(name, buffer_size=10).start(scenario, SMALL_MODEL)
+        make(name, buffer_size=9).start(scenario, small_model(name))
+    make(name, buffer_size=10).start(scenario, small_model(name))
     if "policy" in METHODS[name]().hyperparameters():
-        make(name, buffer_size=1, policy="per_class").start(scenario, SMALL_MODEL)
+        make(name, buffer_size=1, policy="per_class").start(scenario, small_model(name))
 
 
 def test_every_method_with_an_exemplar_memory_is_among_them():
@@ -196,7 +196,7 @@ def test_every_method_with_an_exemplar_memory_is_among_them():
         name
         for name in METHODS
         if METHODS[name].misfit(scenario.layout) is None
-        for value in vars(make(name).start(scenario, SMALL_MODEL)).values()
+        for value in vars(make(name).start(scenario, small_model(name))).values()
         if isinstance(value, ExemplarMemory | DistributedMemory)
     }
     assert holders == set(EXEMPLAR_METHODS)

@@ -13,7 +13,7 @@ from benchmarks.cell.fit import fit
 from methods.der_expand import DERExpand
 from methods.foster import FOSTER, balanced_distillation, effective_weights
 from metrics.flops import count_flops
-from models import LinearHead, ModelSettings, MultiHead, Network, build_backbone
+from models import LinearHead, MultiHead, Network, ResNetSettings, build_backbone
 from models.parallel import ParallelBackbones, fresh_head, widened_head
 from tests.conftest import SMALL_MODEL, small_split
 from tests.methods.helpers import enter, learn, snapshot, unchanged
@@ -72,7 +72,7 @@ def test_auxiliary_head_tells_new_classes_and_old():
 def test_der_of_resnet18_has_the_published_flops_and_parameters(tasks, published):
     """DNE paper, Table 1: GFLOPs after 6, 11 and 3 tasks, within 1%; 11.22 M parameters a task."""
     with torch.device("meta"):
-        one = build_backbone(ModelSettings(backbone="resnet18"), (3, 32, 32))
+        one = build_backbone(ResNetSettings(backbone="resnet18"), (3, 32, 32))
         network = Network(ParallelBackbones([one] * tasks), LinearHead(512 * tasks, 100, bias=False)).eval()
         with torch.no_grad():
             flops = count_flops(network, torch.zeros(1, 3, 32, 32)).total

@@ -8,10 +8,10 @@ import torch
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import task_view, train_task
 from methods import OptimizerSettings, PackNet, Recipe, Separate, XdG
-from models import ModelSettings
+from models import MLPSettings
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 
-MODEL = ModelSettings(hidden=(20, 10))
+MODEL = MLPSettings(hidden=(20, 10))
 MOMENTUM = SHORT
 DECAY = Recipe(epochs=3, batch_size=10, optimizer=OptimizerSettings(name="adamw", lr=0.01, weight_decay=0.1))
 KEPT = Recipe(epochs=3, batch_size=10, optimizer=OptimizerSettings(name="adam", lr=0.01), optimizer_state="kept")

@@ -16,7 +16,7 @@ from benchmarks.cell.run import task_view
 from methods import Batch, Method, Recipe
 from scenarios import Examples, load_dataset
 from scenarios.stream import Stream
-from tests.conftest import SMALL_MODEL
+from tests.conftest import small_model
 
 GOLDEN = Path(__file__).parent / "golden"
 CLOSE = {"rtol": 3e-6, "atol": 2e-6}
@@ -76,7 +76,7 @@ def at_task(method: Method, sizes: list[int], recipe: Recipe | None = None, **se
     """`method`, begun on the last of tasks of `sizes` classes; nothing is trained. settings: of the stream."""
     stream = Sizes(data="digits", setting="class", tasks=len(sizes), sizes=tuple(sizes), **settings)
     scenario = stream.of(load_dataset("digits"))
-    method.start(scenario, SMALL_MODEL, recipe or Recipe(), seed=0)
+    method.start(scenario, small_model(type(method)), recipe or Recipe(), seed=0)
     for task in scenario.tasks:
         method.enter(task_view(scenario, task, False))
         if task.id < len(sizes) - 1:

@@ -14,8 +14,8 @@ from methods.parts.exemplars import ExemplarMemory, herd
 from methods.parts.teacher import Teacher
 from methods.podnet import nca, pod_spatial
 from methods.wa import align
+from models import MLPSettings
 from models.cosine_heads import CosineHead, MultiProxyHead
-from models.settings import ModelSettings
 from scenarios import Examples
 from tests.parity.cases import Table, TableNetwork, assert_close, at_task, batch_of, cases, numbered
 
@@ -392,7 +392,7 @@ def test_the_unit_draw_of_output_rows_is_pycil_s():
     assert bound * 0.999 < float(layer.weight.abs().max()) <= bound
     assert float(layer.weight.norm(dim=1).mean()) == pytest.approx(1, abs=0.01)
     assert not layer.bias.any()
-    assert ModelSettings(head_init="unit").head_init == "unit"
+    assert MLPSettings(head_init="unit").head_init == "unit"
 
 
 def test_herding_prefers_no_row_twice():

@@ -103,8 +103,8 @@ class Answers(nn.Module):
 
 @pytest.mark.parametrize(("inputs", "outputs"), cases("dytox_loss"))
 def test_loss_of_dytox_and_its_gradients(inputs, outputs):
-    small = {"dim": 8, "heads": 2, "depth": 1, "patch": 4, "buffer_size": 20}
-    method = at_task(METHODS["dytox"](**small, divergence=inputs.get("divergence_weight", 0.1)), inputs["task_sizes"])
+    dytox = METHODS["dytox"](buffer_size=20, divergence=inputs.get("divergence_weight", 0.1))
+    method = at_task(dytox, inputs["task_sizes"])
     network = method.network = Answers(inputs)
     if "teacher_logits" in inputs:
         method._teacher = Table(inputs["teacher_logits"]).double()
