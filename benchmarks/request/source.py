@@ -266,7 +266,7 @@ def _bound(module: ast.Module) -> tuple[dict[str, ast.stmt], dict[str, ast.stmt]
     """The statements at a module's top that bind a name: those that import it, those that define it."""
     imported: dict[str, ast.stmt] = {}
     defined: dict[str, ast.stmt] = {}
-    for statement in module.body:
+    for statement in _statements(module):
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             imported |= {alias.asname or alias.name: statement for alias in statement.names}
         elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -275,6 +275,19 @@ def _bound(module: ast.Module) -> tuple[dict[str, ast.stmt], dict[str, ast.stmt]
             names = [n.id for n in nodes(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
             defined |= dict.fromkeys(names, statement)
     return imported, defined
+
+
+def _statements(module: ast.Module) -> Iterator[ast.stmt]:
+    """A module's top, with what it offers lazily: imports under `if TYPE_CHECKING:`."""
+    for statement in module.body:
+        if (
+            isinstance(statement, ast.If)
+            and isinstance(statement.test, ast.Name)
+            and statement.test.id == "TYPE_CHECKING"
+        ):
+            yield from statement.body
+        else:
+            yield statement
 
 
 @cache
