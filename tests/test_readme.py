@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
+from benchmarks.cli.app import app
 from benchmarks.records.published import PublishedStore
 from benchmarks.request.grid import make_grid
 from benchmarks.request.suite import load_suite

@@ -14,17 +14,12 @@ from typing import Any
 
 import yaml
 
+from benchmarks.request.errors import SettingsError
+from scenarios.nearest import nearest
+
 SUITES = Path(__file__).parent.parent / "suites"
 MOST_SEEDS = 10_000
 """More are taken for a slip of the pen."""
-
-
-class SettingsError(ValueError):
-    """Everything that is wrong with what was asked for; `problems` has a line each."""
-
-    def __init__(self, problems: list[str]):
-        self.problems = problems
-        super().__init__("\n".join(problems))
 
 
 class _Loader(yaml.SafeLoader):
@@ -83,8 +78,6 @@ def read_suite(name: str, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
 
     Keys without a value are left out. chain: the files that are like this one. Raises SettingsError.
     """
-    from scenarios.nearest import nearest  # with torch, which naming the suites does without
-
     is_path = name.endswith((".yaml", ".yml"))
     path = Path(name) if is_path else SUITES / f"{name}.yaml"
     if not path.is_file():

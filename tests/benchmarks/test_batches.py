@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
+from benchmarks.cli.app import app
 from benchmarks.cost.rehearse import rehearse
 from benchmarks.request.suite import SettingsError
 from tests.benchmarks.helpers import cells

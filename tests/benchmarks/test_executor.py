@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app, main
 from benchmarks.cell.run import run_cell
+from benchmarks.cli.app import app, main
 from benchmarks.cli.progress import Remaining, clock
 from benchmarks.executors.local import StorageFailed, _receive, run_local
 from benchmarks.executors.signals import stopped_by_signals
@@ -193,7 +193,7 @@ def test_a_signal_stops_a_command_in_order(number, capsys, monkeypatch):
             os.kill(os.getpid(), number)
             ended.append(True)
 
-    monkeypatch.setattr("benchmarks.__main__.app", app)
+    monkeypatch.setattr("benchmarks.cli.app.app", app)
     before = signal.getsignal(number)
     with pytest.raises(SystemExit) as stop:
         main()

@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.cli.gate import run_gate, run_promote
 from benchmarks.gate.champion import Entrant, find_challenger, load_champion, promote
 from benchmarks.gate.judge import gate
 from benchmarks.gate.render import junit, markdown, terminal
 from benchmarks.gate.rules import make_rules
+from benchmarks.gate.run import run_gate, run_promote
 from benchmarks.records.record import Counts, Flops, Memory, RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import main
+from benchmarks.cli.app import main
 from benchmarks.gate.champion import promote
 from benchmarks.records.record import RunRecord
 from benchmarks.request.suite import identity_of

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.records.record
-from benchmarks.__main__ import app
 from benchmarks.cell.run import run_cell
+from benchmarks.cli.app import app
 from benchmarks.ledger.compare import Entry, compare, entries_of, judge, protocol_names, unmatched
 from benchmarks.ledger.published import REFERENCES, Published, Reference, load_reference
 from benchmarks.ledger.render import FILE, NOT_EXAMINED, ledger, summary

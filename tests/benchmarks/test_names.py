@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
+from benchmarks.cli.app import app
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
 from benchmarks.request.names import LONGEST, check_name, check_scenario_name

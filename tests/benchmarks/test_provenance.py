@@ -7,8 +7,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
 from benchmarks.cell.run import run_cell
+from benchmarks.cli.app import app
 from benchmarks.records import provenance
 from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import DERIVED, SUBJECT, alike, keep_derived, made, source_text, to_run, traced

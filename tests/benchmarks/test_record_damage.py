@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
 from benchmarks.cell.run import failed_record, run_cell
+from benchmarks.cli.app import app
 from benchmarks.gate.champion import find_challenger
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RecordError, RunRecord

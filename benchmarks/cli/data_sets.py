@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.request.suite import SettingsError, nearest
+from benchmarks.request.errors import SettingsError
 from scenarios import DATASETS, CorruptImage, DataNotFound, ImageFiles, load_dataset
 from scenarios.datasets import in_files
 from scenarios.image_transform import read_image
+from scenarios.nearest import nearest
 
 
 def check_data(names: list[str], data_root: str | None, decode: bool) -> Iterator[tuple[bool, str]]:
