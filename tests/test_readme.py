@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from benchmarks.cli.app import app
 from benchmarks.records.published import PublishedStore
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from methods import METHODS
 from metrics import score
 

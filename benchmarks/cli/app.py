@@ -5,6 +5,7 @@ Only what a verb needs is imported, where it needs it: help and refusals take no
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -20,7 +21,7 @@ from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import print_what_can_be_printed
 from benchmarks.request.errors import SettingsError
 
-VERBS = {
+VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (run, cost, status),
     "Read": (report, guide, list_),
     "Publish": (publish, reproduce),

@@ -30,7 +30,7 @@ class Asked:
 
     def grid(self) -> Grid:
         """Raises SettingsError with all that is wrong with the request."""
-        from benchmarks.request.suite import load_suite
+        from benchmarks.request.load import load_suite
 
         suite = load_suite(self.suite, names(self.methods), names(self.scenarios), self.seeds, self.changes)
         from benchmarks.request.grid import make_grid  # with torch, which a wrong name does without

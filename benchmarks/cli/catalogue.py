@@ -52,10 +52,11 @@ def metrics() -> Iterator[str]:
 
 def suites() -> Iterator[str]:
     """Each suite with its title."""
-    from benchmarks.request.suite_yaml import SUITES, read_yaml, suite_names
+    from benchmarks.request.catalogue import path_of, suite_names
+    from benchmarks.request.suite_yaml import read_yaml
 
     for name in suite_names():
-        document = read_yaml((SUITES / f"{name}.yaml").read_text())
+        document = read_yaml(path_of(name).read_text())
         yield f"{name}: {document['title']}"
 
 

@@ -24,7 +24,8 @@ from benchmarks.gate.champion import Entrant
 from benchmarks.gate.remarks import FACETS, UNTOLD
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Store
-from benchmarks.request.suite import CellSettings, MethodSettings, SettingsError
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.suite import CellSettings, MethodSettings
 from methods import Recipe, method_class
 from models import ModelSettings
 from scenarios import SCENARIOS, DataNotFound

@@ -12,7 +12,7 @@ from benchmarks.gate.judge import Verdict, gate
 from benchmarks.gate.render import json_text, junit, markdown, terminal
 from benchmarks.gate.rules import Rule
 from benchmarks.records.atomic_write import write_whole
-from benchmarks.request.suite import SettingsError
+from benchmarks.request.errors import SettingsError
 
 RENDERERS: dict[str, Callable[[Verdict], str]] = {"--json": json_text, "--summary": markdown, "--junit": junit}
 

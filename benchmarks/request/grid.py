@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from benchmarks.request.resolve import misfit, resolve
 from benchmarks.request.selection import parse_shard
-from benchmarks.request.suite import CellSettings, Suite, misfit, resolve
+from benchmarks.request.suite import CellSettings, Suite
 
 
 @dataclass(frozen=True)

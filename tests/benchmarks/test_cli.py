@@ -16,9 +16,10 @@ from benchmarks.cli.app import app, main
 from benchmarks.cli.catalogue import CATALOGUES
 from benchmarks.records.matching import differences
 from benchmarks.records.store import Store
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
+from benchmarks.request.load import load_suite
 from benchmarks.request.repository import ROOT
-from benchmarks.request.suite import SettingsError, load_suite
 from methods import Recipe
 from tests.benchmarks.helpers import cells, suite_file
 
@@ -130,15 +131,52 @@ def test_a_setting_that_older_records_lack_is_no_difference():
     ]
 
 
-def test_names_and_help_do_without_torch():
+def without_torch(*arguments: str) -> tuple[int, bool, str]:
+    """The exit code of a command, whether it did without torch, and what it said on stderr."""
     script = (
-        "import sys, benchmarks.cli.app as m\n"
-        "try: m.main()\n"
-        "except SystemExit as stop: print(stop.code, 'torch' in sys.modules)\n"
+        "import sys, benchmarks.cli.app as app\n"
+        "try: app.main()\n"
+        "except SystemExit as stop: print(); print(stop.code, 'torch' not in sys.modules)\n"
     )
-    for arguments in (["--help"], ["run", "--help"], ["--version"], ["list"], ["list", "suites"]):
-        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
-        assert done.stdout.splitlines()[-1] == "0 False", (arguments, done.stdout[-300:], done.stderr)
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    code, light = done.stdout.splitlines()[-1].split()
+    return int(code), light == "True", done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "run --help", "reproduce --help", "gate --help", "--version", "list", "list suites"]
+)
+def test_names_and_help_take_no_torch(command):
+    assert without_torch(*command.split())[:2] == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("rnu", "No such command 'rnu'"),
+        ("run digits --worker 1", "No such option: --worker"),
+        ("run digist", "unknown suite 'digist'; did you mean 'digits'?"),
+        ("status digits --methods errr,ewc", "unknown method 'errr' in suite digits; did you mean 'er'?"),
+        ("run digits --methods er --scenarios permuted-digit/domain", "did you mean 'permuted-digits/domain'?"),
+        ("report digits --seeds x", "--seeds 'x': give a number of seeds"),
+        ("cost digits --methods errr --format xml", "--format xml; known: table, csv"),
+        ("run digits --methods errr --shard 3/2", "--shard 3/2: say k/n"),
+        ("list method", "cannot list 'method'; did you mean 'methods'?"),
+    ],
+)
+def test_wrong_names_are_refused_without_torch(command, problem):
+    code, light, said = without_torch(*command.split())
+    assert (code, light) == (2, True), said
+    assert problem in said
+
+
+def test_a_request_with_more_than_wrong_names_is_checked_whole():
+    """A change of settings, a method that the suite does not have, a file of one's own: these are judged with the rest."""
+    for more in (["--set", "training.epochs=x"], ["--methods", "errr,l2", "--set", "methods.l2.strength=x"]):
+        with pytest.raises(SettingsError) as error:
+            cli.invoke(app, ["status", "digits", "--methods", "errr", *more], catch_exceptions=False)
+        assert "unknown method 'errr'" in str(error.value)
+        assert "Input should be a valid" in str(error.value)
 
 
 def test_version_and_what_can_be_listed():

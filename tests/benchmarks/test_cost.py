@@ -12,7 +12,9 @@ from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app
 from benchmarks.cost.count import cost_of, growth_of
 from benchmarks.cost.price import check_affordable, too_long
-from benchmarks.request.suite import SettingsError, load_suite, resolve
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.load import load_suite
+from benchmarks.request.resolve import resolve
 from tests.benchmarks.helpers import cells, suite_file
 
 cli = CliRunner()

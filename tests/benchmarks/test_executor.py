@@ -20,7 +20,7 @@ from benchmarks.executors.local import StorageFailed, _receive, run_local
 from benchmarks.executors.signals import stopped_by_signals
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from methods import METHODS
 from tests.benchmarks.helpers import cells, ends, forked_workers, left_by_a_killed_process, lives, suite_file
 

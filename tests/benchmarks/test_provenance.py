@@ -18,9 +18,10 @@ from benchmarks.records.store import Scan, Store
 from benchmarks.records.verified import FILE, Verification, VerifiedCell, proved_equal, read_verified, write_verified
 from benchmarks.report import make_leaderboard, verify, write_report
 from benchmarks.report.verify import chosen, verify_suite
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
+from benchmarks.request.load import load_suite
 from benchmarks.request.source import source_of
-from benchmarks.request.suite import SettingsError, load_suite
 from tests.benchmarks.helpers import grid, suite_file
 
 OTHER = "0" * 16

@@ -15,7 +15,8 @@ from benchmarks.gate.champion import find_challenger
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RecordError, RunRecord
 from benchmarks.records.store import Store
-from benchmarks.request.suite import SettingsError, identity_of
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.identity import identity_of
 from methods.core import hyperparameters
 from tests.benchmarks.helpers import cells
 from tests.benchmarks.test_report_fixtures import planted
