@@ -13,7 +13,7 @@ from benchmarks.request.suite_yaml import read_yaml
 from methods import METHODS, Recipe
 from models import ModelSettings
 from scenarios import SCENARIOS
-from scenarios.nearest import nearest, nearest_key
+from scenarios.nearest import nearest, nearest_setting
 
 ROOTS = ("training", "model", "scenario", "methods")
 
@@ -28,8 +28,7 @@ def apply_change(document: dict[str, Any], change: str, problems: list[str]) -> 
     elif root in ("methods", "scenarios", "seeds") and not rest:
         _refuse(change, f"that is an option of its own, --{root}", problems)
     elif root not in ROOTS or len(rest) < (2 if root == "methods" else 1):
-        near = nearest_key(key, _keys(document))
-        hint = f"; did you mean {near!r}?" if near else f"; keys begin with {', '.join(ROOTS)}"
+        hint = nearest_setting(key, _keys(document), f"keys begin with {', '.join(ROOTS)}")
         _refuse(change, f"no such setting{hint}", problems)
     elif root == "methods" and rest[0] not in document["methods"]:
         more = f"; --methods {rest[0]} adds it" if rest[0] in METHODS else nearest(rest[0], document["methods"])

@@ -16,7 +16,7 @@ from methods import METHODS, Recipe, method_class
 from methods.core.hyperparameters import explain
 from models import ModelSettings
 from scenarios import DATASETS, SCENARIOS, Stream, layout_for, resolve_head
-from scenarios.datasets import FOLDER, in_files
+from scenarios.datasets import in_files, near_data
 from scenarios.nearest import nearest
 
 MOST_TASKS = 10_000
@@ -133,8 +133,7 @@ def _stream(settings: dict[str, Any], problems: list[str]) -> Stream | None:
         problems.extend(explain(error, dotted_fields(SCENARIOS[kind])))
         return None
     if stream.data not in DATASETS and not in_files(stream.data):
-        hint = nearest(stream.data, DATASETS, f"known: {', '.join(DATASETS)}, {FOLDER}NAME")
-        problems.append(f"data: unknown data set {stream.data!r}{hint}")
+        problems.append(f"data: unknown data set {stream.data!r}{near_data(stream.data)}")
     if stream.tasks > MOST_TASKS:
         problems.append(f"tasks: {stream.tasks} is more than the {MOST_TASKS:,} that a matrix can be kept of")
     return stream
