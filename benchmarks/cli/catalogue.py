@@ -8,16 +8,17 @@ from pathlib import Path
 
 def methods() -> Iterator[str]:
     """Each method with its hyperparameters, their defaults and where those come from."""
-    from dataclasses import fields
-
+    from benchmarks.cli.declared import declared
     from methods import METHODS
 
-    for name, cls in METHODS.items():
-        needs = ", needs the task id" if cls.needs_task_id else ", sees past data" if cls.sees_past_data else ""
-        yield f"{name}: {cls.about} ({cls.family}{needs})" + (f"; {cls.source}" if cls.source else "")
-        for f in fields(cls):  # type: ignore[arg-type]  # every method is a dataclass
-            source = f" [{f.metadata['source']}]" if f.metadata.get("source") else ""
-            yield f"    {f.name} = {f.default!r}: {f.metadata.get('about', '')}{source}"
+    for name in METHODS:
+        method = declared(name)
+        of = method.attributes
+        needs = ", needs the task id" if of["needs_task_id"] else ", sees past data" if of["sees_past_data"] else ""
+        yield f"{name}: {of['about']} ({of['family']}{needs})" + (f"; {of['source']}" if of["source"] else "")
+        for key, told in method.hyperparameters.items():
+            source = f" [{told['source']}]" if told.get("source") else ""
+            yield f"    {key} = {told['default']!r}: {told.get('about', '')}{source}"
 
 
 def scenarios() -> Iterator[str]:

@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app, main
 from benchmarks.cli.catalogue import CATALOGUES
+from benchmarks.cli.declared import _read, _tree, declared, of_class
 from benchmarks.records.matching import differences
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from benchmarks.request.repository import ROOT
-from methods import Recipe
+from methods import METHODS, WHERE, Recipe
 from tests.benchmarks.helpers import cells, suite_file
 
 cli = CliRunner()
@@ -144,7 +145,8 @@ def without_torch(*arguments: str) -> tuple[int, bool, str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["--help", "run --help", "reproduce --help", "gate --help", "--version", "list", "list suites"]
+    "command",
+    ["--help", "run --help", "reproduce --help", "gate --help", "--version", "list", "list suites", "list methods"],
 )
 def test_names_and_help_take_no_torch(command):
     assert without_torch(*command.split())[:2] == (0, True)
@@ -301,6 +303,31 @@ def test_broken_records_are_named_and_run_again(suite, tmp_path):
     assert "skipped" in again.output
     assert "1 to run" in again.output
     assert not Store(tmp_path / "results/runs/tiny").scan().problems
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_read_off_a_method_s_source_is_what_its_class_says(name):
+    read, said = _read(f"methods.{WHERE[name].partition('.')[0]}", METHODS[name].__name__), of_class(METHODS[name])
+    assert read.attributes == said.attributes
+    assert list(read.hyperparameters.items()) == list(said.hyperparameters.items())
+
+
+def test_a_method_whose_source_says_less_is_asked_itself(monkeypatch, tmp_path):
+    """Computed defaults and texts, and methods that are no file of the package."""
+    text = "class Odd(Method):\n    about = 'odd'.upper()\n    strength: float = hyper(1 / 3, 'weight')\n"
+    (tmp_path / "odd_method.py").write_text(f"from methods import Method, hyper\n\n\n{text}")
+    monkeypatch.syspath_prepend(tmp_path)
+    from odd_method import Odd
+
+    monkeypatch.setitem(METHODS, "odd", Odd)
+    assert declared("odd").attributes["about"] == "ODD"
+    assert declared("odd").hyperparameters["strength"]["default"] == 1 / 3
+    for line in text.splitlines()[1:]:
+        (tmp_path / "lines.py").write_text(f"class Odd:\n{line}\n")
+        _tree.cache_clear()
+        _read.cache_clear()
+        with pytest.raises(ValueError, match=r"."):
+            _read("lines", "Odd")
 
 
 @pytest.mark.parametrize("what", CATALOGUES)
