@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
 
-from methods.core.batch import Batch, TaskView
-from methods.core.hyperparameters import hyper
-from methods.core.method import Method
-from methods.core.recipe import OptimizerSettings, Phase, Recipe
+from scenarios.lazy import LazyClasses, offers
 from scenarios.nearest import nearest
+
+if TYPE_CHECKING:
+    from methods.core.batch import Batch, TaskView
+    from methods.core.hyperparameters import hyper
+    from methods.core.method import Method
+    from methods.core.recipe import OptimizerSettings, Phase, Recipe
 
 WHERE = {
     "finetune": "finetune.Finetune",
@@ -49,20 +52,14 @@ WHERE = {
 """Every method by its name in suites: the file and the class in it. A method is added by a line here."""
 
 
-def _load(where: str) -> type[Method]:
-    module, _, name = where.partition(".")
-    return getattr(import_module(f"methods.{module}"), name)
-
-
-METHODS: dict[str, type[Method]] = {name: _load(where) for name, where in WHERE.items()}
-_CLASSES = {cls.__name__: cls for cls in METHODS.values()}
+METHODS: MutableMapping[str, type[Method]] = LazyClasses("methods", WHERE)
+_NAMES = {where.partition(".")[2]: name for name, where in WHERE.items()}
+_offered = offers(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    """The class of a method by its own name."""
-    if name in _CLASSES:
-        return _CLASSES[name]
-    raise AttributeError(f"module 'methods' has no attribute {name!r}")
+    """What the package offers, and the class of a method by its own name."""
+    return METHODS[_NAMES[name]] if name in _NAMES else _offered(name)
 
 
 def method_class(name: str) -> type[Method]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scenarios.dataset import DataNotFound, Dataset
 from scenarios.folders import load_tree
+from scenarios.nearest import nearest
 
 
 def data_roots(data_root: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -30,8 +31,13 @@ def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None) -> 
     Raises ValueError for an unknown name and DataNotFound where the data is not to be had.
     """
     if name not in DATASETS and not in_files(name):
-        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}, {FOLDER}NAME")
+        raise ValueError(f"unknown data set {name!r}{near_data(name)}")
     return _load(name, tuple(root.absolute() for root in data_roots(data_root)))
+
+
+def near_data(name: str) -> str:
+    """What to say of the name of a data set that is none."""
+    return nearest(name, DATASETS, f"known: {', '.join(DATASETS)}, {FOLDER}NAME")
 
 
 def in_files(name: str) -> bool:

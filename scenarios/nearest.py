@@ -1,4 +1,4 @@
-"""The valid name nearest to one that is not: what every message about an unknown name ends with."""
+"""The valid name nearest to one that is not: what every message about an unknown name or setting ends with."""
 
 from __future__ import annotations
 
@@ -17,10 +17,22 @@ def nearest(name: str, known: Iterable[str], otherwise: str | None = None, prefi
     known = list(known)
     near = closest(name, known)
     if near is not None:
-        return f"; did you mean {prefix + near!r}?"
+        return _meant(prefix + near)
     if otherwise is not None:
         return f"; {otherwise}"
     return f"; known: {', '.join(known)}" if 0 < len(known) <= SHORT else ""
+
+
+def nearest_setting(key: str, known: Iterable[str], otherwise: str | None = None, within: str = "") -> str:
+    """The same for a dotted key of settings. within: the dotted key that those `known` stand under."""
+    near = nearest_key(key, known)
+    if near is not None:
+        return _meant(f"{within}.{near}" if within else near)
+    return f"; {otherwise}" if otherwise is not None else ""
+
+
+def _meant(name: str) -> str:
+    return f"; did you mean {name!r}?"
 
 
 def closest(name: str, known: Iterable[str], cutoff: float = 0.4) -> str | None:

@@ -13,6 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from scenarios.nearest import nearest
+
 Active = slice | Tensor | None
 """Columns that compete: a slice, a bool mask [N, columns] (a row an example), or None for all that exist."""
 
@@ -174,7 +176,7 @@ def layout_for(setting: str, classes_per_task: list[int], active_outputs: Active
     Raises ValueError for an unknown setting, or where tasks that should share labels differ in size.
     """
     if setting not in SETTINGS:
-        raise ValueError(f"unknown setting {setting!r}; use one of {', '.join(SETTINGS)}")
+        raise ValueError(f"unknown setting {setting!r}{nearest(setting, SETTINGS)}")
     kind = SETTINGS[setting]
     if kind.shared_labels:
         if len(set(classes_per_task)) != 1:
@@ -194,7 +196,7 @@ def resolve_head(layout: OutputLayout, head: str) -> str:
     if head == "auto":
         return allowed[0]
     if head not in HEADS:
-        raise ValueError(f"unknown head {head!r}; use one of auto, {', '.join(HEADS)}")
+        raise ValueError(f"unknown head {head!r}{nearest(head, ['auto', *HEADS])}")
     if head not in allowed:
         raise ValueError(
             f"head {head!r} ({HEADS[head]}) does not fit the {layout.setting.name}-incremental setting "

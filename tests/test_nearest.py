@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenarios.nearest import closest, nearest, nearest_key
+from scenarios.nearest import closest, nearest, nearest_key, nearest_setting
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,9 @@ def test_a_cut_off_may_be_stricter():
 )
 def test_a_dotted_key_is_named_whole(key, meant):
     assert nearest_key(key, ["epochs", "batch_size", "optimizer", "optimizer.lr", "optimizer.momentum"]) == meant
+
+
+def test_a_dotted_key_may_stand_under_another():
+    assert nearest_setting("lr", ["optimizer.lr"], within="training") == "; did you mean 'training.optimizer.lr'?"
+    assert nearest_setting("qqqq", ["optimizer.lr"]) == ""
+    assert nearest_setting("qqqq", ["optimizer.lr"], "keys are dotted") == "; keys are dotted"

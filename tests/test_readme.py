@@ -13,10 +13,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
+from benchmarks.cli.app import app
 from benchmarks.records.published import PublishedStore
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from methods import METHODS
 from metrics import score
 

@@ -8,17 +8,19 @@ from pathlib import Path
 
 def methods() -> Iterator[str]:
     """Each method with its hyperparameters, their defaults and where those come from."""
-    from dataclasses import fields
-
+    from benchmarks.cli.declared import declared
     from methods import METHODS
 
-    for name, cls in METHODS.items():
-        network = "" if "mlp" in cls.backbones else f"; network {', '.join(cls.backbones)}"
-        needs = ", needs the task id" if cls.needs_task_id else ", sees past data" if cls.sees_past_data else ""
-        yield f"{name}: {cls.about} ({cls.family}{needs}){network}" + (f"; {cls.source}" if cls.source else "")
-        for f in fields(cls):  # type: ignore[arg-type]  # every method is a dataclass
-            source = f" [{f.metadata['source']}]" if f.metadata.get("source") else ""
-            yield f"    {f.name} = {f.default!r}: {f.metadata.get('about', '')}{source}"
+    for name in METHODS:
+        method = declared(name)
+        of = method.attributes
+        needs = ", needs the task id" if of["needs_task_id"] else ", sees past data" if of["sees_past_data"] else ""
+        backbones = of.get("backbones", ("mlp",))
+        network = "" if "mlp" in backbones else f"; network {', '.join(backbones)}"
+        yield f"{name}: {of['about']} ({of['family']}{needs}){network}" + (f"; {of['source']}" if of["source"] else "")
+        for key, told in method.hyperparameters.items():
+            source = f" [{told['source']}]" if told.get("source") else ""
+            yield f"    {key} = {told['default']!r}: {told.get('about', '')}{source}"
 
 
 def networks() -> Iterator[str]:
@@ -65,10 +67,11 @@ def metrics() -> Iterator[str]:
 
 def suites() -> Iterator[str]:
     """Each suite with its title."""
-    from benchmarks.request.suite_yaml import SUITES, read_yaml, suite_names
+    from benchmarks.request.catalogue import path_of, suite_names
+    from benchmarks.request.suite_yaml import read_yaml
 
     for name in suite_names():
-        document = read_yaml((SUITES / f"{name}.yaml").read_text())
+        document = read_yaml(path_of(name).read_text())
         yield f"{name}: {document['title']}"
 
 

@@ -1,92 +1,112 @@
-"""What `gate` and `promote` do: find both sides, judge, write what was asked for."""
+"""`gate` and `promote`: champion and challenger."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-from benchmarks.gate.champion import Entrant, find_challenger, load_champion, names_path, promote
-from benchmarks.gate.comparable import check_entrant
-from benchmarks.gate.judge import Verdict, gate
-from benchmarks.gate.render import json_text, junit, markdown, terminal
-from benchmarks.gate.rules import Rule
-from benchmarks.records.atomic_write import write_whole
-from benchmarks.request.suite import SettingsError
+import typer
 
-RENDERERS: dict[str, Callable[[Verdict], str]] = {"--json": json_text, "--summary": markdown, "--junit": junit}
-
-
-def run_gate(
-    champion: Path,
-    challenger: str,
-    rules: list[Rule],
-    suite: str | None = None,
-    results_dir: Path = Path("results"),
-    scenarios: list[str] | None = None,
-    changes: list[str] | None = None,
-    outputs: dict[str, Path | None] | None = None,
-    inconclusive_ok: bool = False,
-    rerun: int = 0,
-    data_root: str | None = None,
-    devices: list[str] | None = None,
-) -> tuple[Verdict, str]:
-    """The verdict and its text for the terminal; writes the `outputs` asked for ({"--json": path, ...}).
-
-    A method as challenger is looked for in the champion's suite unless `suite` names one, with the champion's scenarios
-    and seeds. Where the two may not be compared the verdict is "refused", and is written all the same.
-    rerun: how many cells of the challenger are run again on `devices` and compared with their records.
-    """
-    from benchmarks.gate.rerun import run_again
-
-    def again(entrant: Entrant) -> list[str]:
-        return run_again(entrant, rerun, data_root, devices or ["cpu"])
-
-    try:
-        holder = load_champion(champion)
-        if scenarios is not None:
-            holder = holder.only(scenarios)
-        wanted = scenarios if names_path(challenger) else list(holder.records)
-        other = find_challenger(challenger, suite or holder.suite, results_dir, wanted, holder.scenarios, changes)
-        verdict = gate(holder, other, rules, run_again=again if rerun else None)
-    except SettingsError as error:
-        reasons = tuple(problem.removeprefix("refused: ") for problem in error.problems)
-        verdict = Verdict("refused", str(champion), challenger, refusal=reasons)
-    verdict = replace(verdict, inconclusive_ok=inconclusive_ok)
-    for option, path in (outputs or {}).items():
-        if path is not None:
-            _write(option, path, RENDERERS[option](verdict))
-    return verdict, terminal(verdict)
+from benchmarks.cli.console import say
+from benchmarks.cli.options import (
+    RESULTS,
+    Challenger,
+    Champion,
+    Changes,
+    DataRoot,
+    Gpus,
+    ResultsDir,
+    Scenarios,
+    Seeds,
+    Workers,
+    names,
+)
 
 
-def run_promote(
-    champion: Path,
-    challenger: str,
-    suite: str | None = None,
-    results_dir: Path = Path("results"),
-    scenarios: list[str] | None = None,
-    seeds: list[int] | None = None,
-    changes: list[str] | None = None,
-) -> str:
-    """Makes the challenger the champion and says so. Raises SettingsError where its records could not be a champion's."""
-    entrant = find_challenger(challenger, suite, results_dir, scenarios, seeds, changes)
-    problems = check_entrant(entrant, "challenger")
+def gate(
+    champion: Champion,
+    challenger: Challenger,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="the suite of a challenging method; default the champion's")
+    ] = None,
+    scenarios: Scenarios = None,
+    changes: Changes = None,
+    results_dir: ResultsDir = RESULTS,
+    max_acc_drop: Annotated[float, typer.Option("--max-acc-drop", help="ACC may drop by this much")] = 0.02,
+    max_fm: Annotated[
+        float | None,
+        typer.Option(
+            "--max-fm",
+            help="fm.max may be at most this; default 0.05, or 0.05 above a champion beyond that; a number given binds",
+        ),
+    ] = None,
+    max_bwt_drop: Annotated[float, typer.Option("--max-bwt-drop", help="BWT may drop by this much")] = 0.03,
+    max_flops_growth: Annotated[
+        float | None, typer.Option("--max-flops-growth", help="FLOPs may grow by this part; 0.1: at most 10% more")
+    ] = None,
+    max_seconds_growth: Annotated[
+        float | None, typer.Option("--max-seconds-growth", help="time may grow by this part; 0.1: at most 10% more")
+    ] = None,
+    drops: Annotated[list[str] | None, typer.Option("--max-drop", help="ID=MARGIN for any score; repeatable")] = None,
+    limits: Annotated[list[str] | None, typer.Option("--limit", help="ID=VALUE for any score; repeatable")] = None,
+    growths: Annotated[
+        list[str] | None, typer.Option("--max-growth", help="ID=MARGIN for any cost; repeatable")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="write the verdict here")] = None,
+    summary: Annotated[Path | None, typer.Option("--summary", help="append it here as markdown")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="write it here as JUnit XML")] = None,
+    inconclusive_ok: Annotated[
+        bool, typer.Option("--inconclusive-ok", help="exit 0, not 3, where more seeds are needed to say")
+    ] = False,
+    rerun: Annotated[
+        int, typer.Option("--rerun", min=0, help="run this many of the challenger's cells here and compare")
+    ] = 0,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Judge a challenger against its champion: exit 0 pass, 1 fail, 2 refused or wrongly asked, 3 inconclusive."""
+    from benchmarks.executors.devices import devices_for
+    from benchmarks.gate.rules import make_rules
+    from benchmarks.gate.run import run_gate
+
+    rules = make_rules(max_acc_drop, max_fm, max_bwt_drop, max_flops_growth, max_seconds_growth, drops, limits, growths)
+    outputs = {"--json": json, "--summary": summary, "--junit": junit}
+    verdict, text = run_gate(
+        champion,
+        challenger,
+        rules,
+        suite,
+        results_dir,
+        names(scenarios),
+        changes,
+        outputs,
+        inconclusive_ok,
+        rerun,
+        data_root,
+        devices_for(workers, names(gpus)) if rerun else None,
+    )
+    say(text)
+    raise typer.Exit(verdict.exit_code)
+
+
+def promote(
+    champion: Annotated[Path, typer.Option("--champion", help="the file to write; the old one is kept beside it")],
+    challenger: Challenger,
+    suite: Annotated[str | None, typer.Option("--suite", help="the suite of a challenging method")] = None,
+    scenarios: Scenarios = None,
+    seeds: Seeds = None,
+    changes: Changes = None,
+    results_dir: ResultsDir = RESULTS,
+) -> None:
+    """Make a challenger the champion, keeping the old one."""
+    from benchmarks.request.errors import SettingsError
+    from benchmarks.request.selection import parse_seeds
+
+    problems: list[str] = []
+    wanted = parse_seeds(seeds, problems) if seeds else None
     if problems:
-        raise SettingsError([f"not promoted: {problem}" for problem in problems])
-    kept = promote(entrant, champion)
-    n = sum(map(len, entrant.records.values()))
-    text = f"{champion}: {entrant.name} with {n} records of {', '.join(entrant.records)}"
-    return text + (f"; the champion before it is now {kept}" if kept else "")
+        raise SettingsError(problems)
+    from benchmarks.gate.run import run_promote
 
-
-def _write(option: str, path: Path, text: str) -> None:
-    """A job summary is appended to, as other steps write there too; other files are replaced whole."""
-    try:
-        if option == "--summary":
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(text)
-            return
-        write_whole(path, text)
-    except OSError as error:
-        raise SettingsError([f"{option} {path}: {error.strerror or error}"]) from None
+    say(run_promote(champion, challenger, suite, results_dir, names(scenarios), wanted, changes))

@@ -9,8 +9,9 @@ import sys
 import traceback
 from pathlib import Path
 
-from benchmarks.request.suite import SettingsError, nearest
+from benchmarks.request.errors import SettingsError
 from methods import Method
+from scenarios.nearest import nearest
 
 
 def load_methods(path: Path) -> list[type[Method]]:

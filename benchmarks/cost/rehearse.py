@@ -6,7 +6,8 @@ import torch
 
 from benchmarks.cost.batches import batch_problem
 from benchmarks.cost.empty import empty_scenario
-from benchmarks.request.suite import CellSettings, SettingsError
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.suite import CellSettings
 from methods import METHODS
 from scenarios import DataNotFound, Scenario
 

@@ -18,7 +18,8 @@ from benchmarks.cell.run import run_cell
 from benchmarks.cell.run_log import RunLog
 from benchmarks.executors.signals import SIGNALS
 from benchmarks.records.store import Store
-from benchmarks.request.suite import CellSettings, SettingsError
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.suite import CellSettings
 from models import ranks
 from scenarios.child_process import end_with
 

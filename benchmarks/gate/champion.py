@@ -20,8 +20,10 @@ from benchmarks.records.matching import records_of
 from benchmarks.records.published import scan_folder
 from benchmarks.records.record import RecordError, RunRecord, read_json
 from benchmarks.records.store import Store
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import SettingsError, load_suite, nearest
+from benchmarks.request.load import load_suite
+from scenarios.nearest import nearest
 
 CHAMPION_VERSION = 1
 PREVIOUS = "previous"

@@ -12,8 +12,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from benchmarks.gate.champion import Entrant, load_champion
+from benchmarks.request.catalogue import path_of
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.source import source_of
-from benchmarks.request.suite import SUITES, SettingsError, read_yaml
+from benchmarks.request.suite_yaml import read_yaml
 from methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -90,7 +92,7 @@ def _suite_files(suite: str | None) -> set[str]:
     """The file of a suite by name or path, and of those that it is like."""
     files: set[str] = set()
     while suite:
-        path = Path(suite) if suite.endswith((".yaml", ".yml")) else SUITES / f"{suite}.yaml"
+        path = path_of(suite)
         if _relative(path) in files:
             break
         files.add(_relative(path))

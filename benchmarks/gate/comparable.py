@@ -16,7 +16,8 @@ from benchmarks.gate.remarks import environment_differences
 from benchmarks.gate.rules import Rule
 from benchmarks.records.record import RunRecord
 from benchmarks.report.measures import COSTS
-from benchmarks.request.suite import SettingsError, identity_of
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.identity import identity_of
 
 SHARED = ("scenario", "model", "training")
 """Parts of a record's settings that must be the same on both sides; method and seed are the others."""

@@ -15,7 +15,7 @@ from benchmarks.gate.comparable import check_comparable
 from benchmarks.gate.remarks import provenance, remarks
 from benchmarks.gate.rules import Rule
 from benchmarks.gate.statistics import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, mean, overall
-from benchmarks.request.suite import SettingsError
+from benchmarks.request.errors import SettingsError
 
 VERDICT_VERSION = 1
 EXIT_CODES = {"pass": 0, "fail": 1, "refused": 2, "inconclusive": 3}

@@ -24,10 +24,12 @@ from benchmarks.gate.champion import Entrant
 from benchmarks.gate.remarks import FACETS, UNTOLD
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Store
-from benchmarks.request.suite import CellSettings, MethodSettings, SettingsError
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.suite import CellSettings, MethodSettings
 from methods import Recipe, method_class
 from models import model_settings
 from scenarios import SCENARIOS, DataNotFound
+from scenarios.nearest import nearest
 
 CELL, ROW, LEAST = 0.06, 0.02, 3
 
@@ -102,8 +104,9 @@ def cell_of(record: RunRecord) -> CellSettings:
             training=Recipe.model_validate_json(json.dumps(settings["training"])),
             seed=record.seed,
         )
-    except KeyError as error:
-        raise SettingsError([f"{where}unknown stream {error}"]) from None
+    except KeyError:
+        stream = scenario.get("stream")
+        raise SettingsError([f"{where}unknown stream {stream!r}{nearest(str(stream), SCENARIOS)}"]) from None
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError([f"{where}{'.'.join(map(str, first['loc']))}: {first['msg']}"]) from None

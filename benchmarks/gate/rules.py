@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.report.measures import COSTS, Measure, score_measure
-from benchmarks.request.suite import SettingsError
+from benchmarks.request.errors import SettingsError
 from metrics import SCORES
 from scenarios.nearest import nearest
 

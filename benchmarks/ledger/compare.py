@@ -15,9 +15,12 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan, Store
 from benchmarks.report.runs import Runs, gather
 from benchmarks.report.wording import numbers
+from benchmarks.request.catalogue import suite_names
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
-from benchmarks.request.suite import SettingsError, load_suite, nearest, suite_names
+from benchmarks.request.load import load_suite
 from metrics import Difference, Estimate, Summary, summarise, welch_difference
+from scenarios.nearest import nearest
 
 Verdict = Literal["agrees", "differs", "not run"]
 

@@ -16,10 +16,13 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from benchmarks.request.suite import SettingsError, Suite, nearest, read_yaml
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.suite import Suite
+from benchmarks.request.suite_yaml import read_yaml
 from methods.core.method import explain
 from metrics import SCORES, Estimate, standard_error
 from scenarios import SETTINGS
+from scenarios.nearest import nearest
 
 REFERENCES = Path(__file__).parent / "references"
 

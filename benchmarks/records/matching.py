@@ -9,7 +9,8 @@ from typing import Any
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan
 from benchmarks.request.grid import Grid
-from benchmarks.request.suite import CellSettings, relevant
+from benchmarks.request.identity import relevant
+from benchmarks.request.suite import CellSettings
 
 MOST_LINES = 5
 """As many ways of having other settings are told apart."""

@@ -14,9 +14,10 @@ from benchmarks.records.matching import unfinished
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan
 from benchmarks.records.verified import Change, Verification, proved_equal, read_verified
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid
 from benchmarks.request.source import Source, source_at, source_of_cell
-from benchmarks.request.suite import CellSettings, SettingsError
+from benchmarks.request.suite import CellSettings
 
 DERIVED = "source.json"
 """Beside published records that do not say themselves what code decided them: what the history says of their commits."""

@@ -22,8 +22,8 @@ from benchmarks.records.checks import (
     check_tasks,
     sentence,
 )
+from benchmarks.request.identity import identity_of
 from benchmarks.request.names import check_name, check_scenario_name
-from benchmarks.request.suite import identity_of
 from metrics import SCORES, AccuracyMatrix, score
 from metrics.accuracy_matrix import LARGEST_TOTAL
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from benchmarks.records.atomic_write import sweep, temporary_file, write_whole
 from benchmarks.records.record import RecordError, RunRecord, read_json
 from benchmarks.records.verified import Verification
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.names import file_name
-from benchmarks.request.suite import CellSettings, SettingsError
+from benchmarks.request.suite import CellSettings
 
 RECORD_BYTES = 64 * 1024
 """A generous size of one record, for the check of free space."""

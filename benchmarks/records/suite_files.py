@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.records.atomic_write import write_whole
-from benchmarks.request.suite import SUITES, SettingsError, suite_names
+from benchmarks.request.catalogue import is_file, path_of, suite_names
+from benchmarks.request.errors import SettingsError
 
 NOTE = "suite.txt"
 """In a folder of runs: the path of the suite's file."""
@@ -22,7 +23,7 @@ def check_own(suite: str, name: str, runs: Path) -> None:
     path = _file(suite)
     if path is None:
         return
-    shipped = SUITES / f"{name}.yaml"
+    shipped = path_of(name)
     if name in suite_names() and not _same(path, shipped):
         raise SettingsError(
             [
@@ -51,7 +52,7 @@ def remember(suite: str, runs: Path) -> None:
 
 
 def _file(suite: str) -> Path | None:
-    return Path(suite) if suite.endswith((".yaml", ".yml")) else None
+    return Path(suite) if is_file(suite) else None
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from benchmarks.records.atomic_write import write_whole
-from benchmarks.request.suite_yaml import SettingsError
+from benchmarks.request.errors import SettingsError
 
 FILE = "verified.json"
 Change = tuple[str, str | None, str | None]

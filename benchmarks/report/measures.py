@@ -10,8 +10,9 @@ from typing import Literal
 from benchmarks.records.record import RunRecord
 from benchmarks.report.networks import network_of, same_network
 from benchmarks.report.runs import Runs
-from benchmarks.request.suite import SettingsError, nearest
+from benchmarks.request.errors import SettingsError
 from metrics import SCORES
+from scenarios.nearest import nearest
 
 Kind = Literal["fraction", "difference", "flops per image", "flops", "seconds", "bytes"]
 Direction = Literal["higher", "lower"]

@@ -13,8 +13,9 @@ from benchmarks.report.guide import Evidence, guide
 from benchmarks.report.page import PageSuite, write_page
 from benchmarks.report.recorded import recorded_suites
 from benchmarks.report.runs import gather
+from benchmarks.request.catalogue import suite_names
 from benchmarks.request.grid import Grid
-from benchmarks.request.suite import Suite, suite_names
+from benchmarks.request.suite import Suite
 
 
 def write_guide(results: Path, published: bool = False, say: Callable[[str], object] = lambda problem: None) -> Path:

@@ -8,8 +8,9 @@ from tabulate import tabulate
 
 from benchmarks.report.markdown import escape
 from benchmarks.report.runs import Runs
-from benchmarks.request.suite import SettingsError, nearest
+from benchmarks.request.errors import SettingsError
 from metrics import ROSETTA, SCORES, as_printed_by, summarise
+from scenarios.nearest import nearest
 
 
 def check_tool(tool: str) -> None:

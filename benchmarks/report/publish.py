@@ -13,9 +13,9 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan
 from benchmarks.report import write_report
 from benchmarks.report.plots import write_plots
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid
 from benchmarks.request.names import check_name
-from benchmarks.request.suite import SettingsError
 
 
 def publish_suite(

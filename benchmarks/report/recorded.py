@@ -10,8 +10,9 @@ from benchmarks.records.matching import matched_by_name, records_of
 from benchmarks.records.provenance import traced
 from benchmarks.records.published import FILE, scan_folder
 from benchmarks.records.store import Scan
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
-from benchmarks.request.suite import SettingsError, load_suite
+from benchmarks.request.load import load_suite
 
 
 @dataclass(frozen=True)

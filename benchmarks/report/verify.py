@@ -13,10 +13,11 @@ from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Scan, Store
 from benchmarks.records.verified import Verification, VerifiedCell, read_verified, write_verified
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid
 from benchmarks.request.repository import commit
 from benchmarks.request.source import commits_of, names_of, source_at, source_of_cell
-from benchmarks.request.suite import CellSettings, SettingsError
+from benchmarks.request.suite import CellSettings
 from methods import method_class
 
 RunCells = Callable[[list[CellSettings], Path], object]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from benchmarks.request.suite import CellSettings, SettingsError, Suite, misfit, resolve
+from benchmarks.request.resolve import misfit, resolve
+from benchmarks.request.selection import parse_shard
+from benchmarks.request.suite import CellSettings, Suite
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,6 @@ class Grid:
         k, n = parse_shard(text)
         dealt = sorted(cell.identity for cell in self.cells)[k - 1 :: n]
         return replace(self, cells=[cell for cell in self.cells if cell.identity in dealt])
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """k and n of "k/n". Raises SettingsError where `text` is something else."""
-    k, slash, n = text.partition("/")
-    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-        raise SettingsError([f"--shard {text}: say k/n with k from 1 to n, e.g. 2/8 for the second of eight parts"])
-    return int(k), int(n)
 
 
 def make_grid(suite: Suite) -> Grid:

@@ -1,21 +1,14 @@
-"""What a request changes in a suite: the methods, scenarios and seeds it names, and --set."""
+"""What a request leaves of a suite: the methods, scenarios and seeds it names, and its share of the cells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Any, get_args
+from typing import Any
 
-import yaml
-from pydantic import BaseModel
-
-from benchmarks.request.suite_yaml import MOST_SEEDS, merge_model, read_yaml
-from methods import METHODS, Recipe
-from models import BACKBONES, EXTRACTORS
-from scenarios import SCENARIOS
-from scenarios.nearest import nearest, nearest_key
-
-ROOTS = ("training", "model", "scenario", "methods")
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.suite_yaml import MOST_SEEDS
+from methods import METHODS
+from scenarios.nearest import nearest
 
 
 def parse_seeds(text: str, problems: list[str]) -> list[int] | None:
@@ -35,6 +28,14 @@ def parse_seeds(text: str, problems: list[str]) -> list[int] | None:
     return numbers if "," in text else list(range(numbers[0]))
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """k and n of "k/n". Raises SettingsError where `text` is something else."""
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise SettingsError([f"--shard {text}: say k/n with k from 1 to n, e.g. 2/8 for the second of eight parts"])
+    return int(k), int(n)
+
+
 def add_registered(methods: dict[str, dict[str, Any]], wanted: list[str]) -> None:
     """Adds to a suite's `methods` those of `wanted` that it has not and `list methods` has, with their defaults.
 
@@ -42,6 +43,8 @@ def add_registered(methods: dict[str, dict[str, Any]], wanted: list[str]) -> Non
     """
     for name in wanted:
         if name in METHODS and not any(fnmatchcase(known, name) for known in methods):
+            from models import EXTRACTORS  # with torch, which refusing a name does without
+
             backbones = METHODS[name].backbones
             methods[name] = {} if set(backbones) & set(EXTRACTORS) else {"model": {"backbone": backbones[0]}}
 
@@ -61,101 +64,3 @@ def select(kind: str, known: dict[str, Any], wanted: list[str], suite: str, prob
             problems.append(f"unknown {kind} {name!r} in suite {suite}{nearest(name, [*known, *others])}")
         chosen |= {k: known[k] for k in matching}
     return chosen or known
-
-
-def apply_change(document: dict[str, Any], change: str, problems: list[str]) -> None:
-    """Carries out one --set: training.*, model.*, scenario.* (every scenario) or methods.NAME.*"""
-    key, separator, text = change.partition("=")
-    key = key.strip()
-    root, *rest = key.split(".")
-    if not separator or not all([root, *rest]):
-        _refuse(change, "write dotted.key=value, e.g. training.epochs=1 or methods.er.buffer_size=200", problems)
-    elif root in ("methods", "scenarios", "seeds") and not rest:
-        _refuse(change, f"that is an option of its own, --{root}", problems)
-    elif root not in ROOTS or len(rest) < (2 if root == "methods" else 1):
-        near = nearest_key(key, _keys(document))
-        hint = f"; did you mean {near!r}?" if near else f"; keys begin with {', '.join(ROOTS)}"
-        _refuse(change, f"no such setting{hint}", problems)
-    elif root == "methods" and rest[0] not in document["methods"]:
-        more = f"; --methods {rest[0]} adds it" if rest[0] in METHODS else nearest(rest[0], document["methods"])
-        _refuse(change, f"unknown method {rest[0]!r} in suite {document['name']}{more}", problems)
-    else:
-        try:
-            value = read_yaml(text)
-        except yaml.YAMLError as error:
-            _refuse(change, str(error), problems)
-            return
-        _assign(document, root, rest, value, change, problems)
-
-
-def _refuse(change: str, why: str, problems: list[str]) -> None:
-    problems.append(f"--set {change!r}: {why}")
-
-
-def _assign(document: dict[str, Any], root: str, path: list[str], value: Any, change: str, problems: list[str]) -> None:
-    method = path[0] if root == "methods" else None
-    if method is not None:
-        targets, path = [document["methods"][method]], path[1:]
-    elif root == "scenario":
-        targets = list(document["scenarios"].values())
-    else:
-        targets = [document.setdefault(root, {})]
-    for target in targets:
-        for n, part in enumerate(path):
-            if not isinstance(target, dict):
-                said = ".".join([root, *([method] if method else []), *path[:n]])
-                _refuse(change, f"{said} is {target!r} and has no settings of its own", problems)
-                return
-            if n == len(path) - 1:
-                changed = merge_model(target, {part: value}) if part == "backbone" else target | {part: value}
-                target.clear()
-                target.update(changed)
-            else:
-                target = target.setdefault(part, {})
-    # A suite's overrides speak of single cells, yet what is said on the command line holds for all. (A network that a
-    # method has of its own is not what `model` says of all others.)
-    if method is not None:
-        root, path = ("model", path[1:]) if path[0] == "model" and len(path) > 1 else ("method", path)
-    overrides = document.get("overrides")
-    for override in overrides if isinstance(overrides, list) else []:
-        if not isinstance(override, dict):
-            continue  # said when it is checked
-        patterns = override.get("methods", ["*"])
-        if method is not None and not any(isinstance(p, str) and fnmatchcase(method, p) for p in patterns):
-            continue
-        inner = override.get(root)
-        for part in path[:-1]:
-            inner = inner.get(part) if isinstance(inner, dict) else None
-        if isinstance(inner, dict) and inner.pop(path[-1], None) is not None and (root, *path) == ("model", "backbone"):
-            inner.clear()  # of a network that is not trained
-
-
-def _keys(document: dict[str, Any]) -> Iterator[str]:
-    """Every dotted key that --set takes for this suite."""
-    yield from (f"training.{key}" for key in dotted_fields(Recipe))
-    networks = {key: None for cls in BACKBONES.values() for key in dotted_fields(cls)}
-    yield from (f"model.{key}" for key in networks)
-    streams = [scenario.get("stream") for scenario in document["scenarios"].values()]
-    for stream in [SCENARIOS[s] for s in streams if isinstance(s, str) and s in SCENARIOS]:
-        yield from (f"scenario.{key}" for key in dotted_fields(stream))
-    for name, settings in document["methods"].items():
-        base = settings.get("method", name)
-        if isinstance(base, str) and base in METHODS:
-            yield from (f"methods.{name}.{key}" for key in METHODS[base]().hyperparameters())
-            yield from (f"methods.{name}.model.{key}" for key in networks)
-
-
-def dotted_fields(model: type[BaseModel]) -> list[str]:
-    """Names of the fields of `model` and, after a dot, of the models inside them."""
-    names = []
-    for name, field in model.model_fields.items():
-        names.append(name)
-        names += [f"{name}.{inner}" for part in _models_in(field.annotation) for inner in dotted_fields(part)]
-    return names
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The pydantic models that a field may hold, also inside tuples and unions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -1,32 +1,21 @@
-"""Suites and cells: typed, strict settings, and all that is wrong with them said at once."""
+"""Suites and cells: typed and strict."""
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import to_jsonable_python
 
+from benchmarks.request.identity import identity_of
+from benchmarks.request.keys import dotted_fields
 from benchmarks.request.names import check_name, check_scenario_name, file_name
-from benchmarks.request.selection import add_registered, apply_change, dotted_fields, parse_seeds, select
-from benchmarks.request.suite_yaml import SUITES as SUITES
-from benchmarks.request.suite_yaml import SettingsError, merge, merge_model, read_suite, written_out
-from benchmarks.request.suite_yaml import read_yaml as read_yaml
-from benchmarks.request.suite_yaml import suite_names as suite_names
-from methods import METHODS, Recipe, method_class
-from methods.core.method import Method, explain
-from models import BACKBONES, ModelSettings, kind_of, model_settings
-from scenarios import DATASETS, SCENARIOS, SETTINGS, Stream, layout_for, resolve_head
-from scenarios.datasets import FOLDER, in_files
-from scenarios.nearest import nearest
-
-MOST_TASKS = 10_000
+from methods import METHODS, Recipe
+from methods.core.hyperparameters import explain
+from models import ModelSettings
+from scenarios import SETTINGS, Stream
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -69,53 +58,6 @@ class CellSettings(BaseModel):
     @property
     def label(self) -> str:
         return f"{self.scenario_name} {self.method_name} seed {self.seed}"
-
-
-def identity_of(settings: dict[str, Any]) -> str:
-    """sha256 of the canonical JSON of resolved settings.
-
-    Settings that their class lists in `added_later` are left out where they have their default, which is what was done
-    before there were any (or else stands in `former_values`): so records stay valid when a setting is added.
-    """
-    return hashlib.sha256(json.dumps(relevant(settings), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def relevant(settings: dict[str, Any]) -> dict[str, Any]:
-    """Resolved settings as identities have them: without those that were added later and have their default."""
-    return {part: _without_added(part, values) for part, values in settings.items()}
-
-
-def _without_added(part: str, values: Any) -> Any:
-    cls: Any = Recipe if part == "training" else None
-    if part == "model":
-        cls = BACKBONES.get(kind_of(str(values.get("backbone"))))
-    if part == "scenario":
-        cls = SCENARIOS.get(values.get("stream"))
-    if part == "method":
-        cls = METHODS.get(values.get("name"))
-        defaults = _method_defaults(cls) if cls else {}
-        own = {k: v for k, v in values.get("settings", {}).items() if not _is_new(cls, k, v, defaults)}
-        return values | {"settings": own} if cls else values
-    if cls is None:
-        return values
-    defaults = _added_defaults(cls, cls.added_later)
-    former = getattr(cls, "former_values", {})
-    values = getattr(cls, "always_in_identity", {}) | values
-    return {k: v for k, v in values.items() if not (_is_new(cls, k, v, defaults) or (k in former and v == former[k]))}
-
-
-@cache
-def _added_defaults(cls: Any, added: frozenset[str]) -> dict[str, Any]:
-    return {n: f.get_default(call_default_factory=True) for n, f in cls.model_fields.items() if n in added}
-
-
-@cache
-def _method_defaults(cls: type[Method]) -> dict[str, Any]:
-    return cls().hyperparameters()
-
-
-def _is_new(cls: Any, name: str, value: Any, defaults: dict[str, Any]) -> bool:
-    return cls is not None and name in cls.added_later and value == to_jsonable_python(defaults[name])
 
 
 class Override(BaseModel):
@@ -224,46 +166,8 @@ def _refused(check: Callable[[str], object], names: Iterable[str]) -> list[str]:
     return problems
 
 
-def load_suite(
-    name: str,
-    methods: list[str] | None = None,
-    scenarios: list[str] | None = None,
-    seeds: str | list[int] | None = None,
-    changes: list[str] | None = None,
-) -> Suite:
-    """The suite `name` (or a path to a YAML file), narrowed to the methods, scenarios and seeds named, with
-    `changes` ("dotted.key=value") applied. Raises SettingsError with everything that is wrong with it.
-
-    `methods` may name, beside the suite's own, any method there is: it then has its defaults.
-    """
-    shape: list[str] = []
-    document = written_out(read_suite(name), shape)
-    problems = [f"suite {name}: {line}" for line in shape]
-    if isinstance(seeds, str):
-        seeds = parse_seeds(seeds, problems)
-    add_registered(document["methods"], methods or [])
-    for change in changes or []:
-        apply_change(document, change, problems)
-    for kind, wanted in (("scenario", scenarios), ("method", methods)):
-        if wanted is not None:
-            document[f"{kind}s"] = select(kind, document[f"{kind}s"], wanted, name, problems)
-    if seeds is not None:
-        document["seeds"], document["scenario_seeds"] = seeds, {}
-    asked = {"scenarios": scenarios, "methods": methods, "seeds": [str(s) for s in seeds] if seeds else None}
-    parts = [f"{kind} {', '.join(values)}" for kind, values in asked.items() if values is not None]
-    document["selection"] = "; ".join([*parts, *(changes or [])])
-    suite = _checked(document, name, problems)
-    try:
-        resolve(suite)
-    except SettingsError as error:
-        problems += error.problems
-    if problems:
-        raise SettingsError(list(dict.fromkeys(problems)))
-    return suite
-
-
-def _checked(document: dict[str, Any], name: str, problems: list[str]) -> Suite:
-    """The suite of `document`; what is wrong is added to `problems` and left out, so that the rest can be checked."""
+def checked(document: dict[str, Any], name: str, problems: list[str]) -> Suite:
+    """The suite `name` of `document`; what is wrong is added to `problems` and left out, so that the rest can be checked."""
     try:
         return Suite(**document)
     except ValidationError as error:
@@ -282,132 +186,3 @@ def _checked(document: dict[str, Any], name: str, problems: list[str]) -> Suite:
         except ValueError as error:
             problems.append(f"suite {name}: {error}")
     return suite
-
-
-def resolve(suite: Suite) -> list[CellSettings]:
-    """Every cell of the grid, seed by seed, so that an interrupted run has whole seeds. Raises SettingsError."""
-    problems: list[str] = []
-    streams: dict[str, Stream | None] = {}
-    wrong: dict[str, list[str]] = {}
-    for name, settings in suite.scenarios.items():
-        lines: list[str] = []
-        streams[name] = _stream(settings, lines)
-        for line in lines:
-            wrong.setdefault(line, []).append(name)
-    problems += [f"scenario {', '.join(names)}: {line}" for line, names in wrong.items()]
-    alone: list[str] = []
-    _resolve_parts(suite.model, suite.training, alone)
-    if not (suite.scenarios and suite.methods):
-        problems += alone
-    resolved: dict[tuple[str, str], dict[str, Any]] = {}
-    overridden: dict[str, list[str]] = {}
-    for scenario in suite.scenarios:
-        for method in suite.methods:
-            lines = []
-            pair = resolved[scenario, method] = _resolve_pair(suite, scenario, method, problems, lines)
-            for line in lines:
-                if line in alone:
-                    problems.append(line)
-                else:
-                    overridden.setdefault(line, []).append(f"{scenario} {method}")
-            stream = streams[scenario]
-            if stream and "method" in pair and "model" in pair and not misfit(suite, scenario, method, stream, pair):
-                try:
-                    resolve_head(_layout(stream), pair["model"].head)
-                except ValueError as error:
-                    problems.append(f"{scenario}: {error}")
-    for line, pairs in overridden.items():
-        more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
-        problems.append(f"{line} (with `overrides`, of {pairs[0]}{more})")
-    if problems:
-        raise SettingsError(list(dict.fromkeys(problems)))
-    return [
-        CellSettings(
-            scenario_name=scenario,
-            method_name=method,
-            scenario=streams[scenario],
-            seed=seed,
-            **resolved[scenario, method],
-        )
-        for seed in sorted({seed for scenario in suite.scenarios for seed in suite.seeds_of(scenario)})
-        for scenario in suite.scenarios
-        if seed in suite.seeds_of(scenario)
-        for method in suite.methods
-    ]
-
-
-def misfit(suite: Suite, scenario: str, method: str, stream: Stream, pair: dict[str, Any]) -> str | None:
-    """Why this pair has no cell, whose method is `pair["method"]`; None or empty where it has."""
-    return METHODS[pair["method"].name].misfit(_layout(stream)) or suite.left_out(scenario, method)
-
-
-def _layout(stream: Stream):
-    # only the setting matters here, so two tasks of one class stand for the real ones
-    return layout_for(stream.setting, [1, 1], stream.active_outputs)
-
-
-def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str], of_parts: list[str]) -> dict[str, Any]:
-    """The method, model and training of a cell, as far as they are right.
-
-    What is wrong is added to `problems`, of model and training to `of_parts`.
-    """
-    settings = copy.deepcopy(suite.methods[method])
-    model, training = copy.deepcopy(suite.model), copy.deepcopy(suite.training)
-    base, own_model = settings.pop("method", method), settings.pop("model", {})
-    if isinstance(own_model, dict):
-        model = merge_model(model, own_model)
-    else:
-        problems.append(f"method {method}: model: {own_model!r} should be a mapping, e.g. {{backbone: resnet18}}")
-    for override in suite.overrides:
-        if override.matches(scenario, method):
-            settings = merge(settings, override.method)
-            model = merge_model(model, override.model)
-            training = merge(training, override.training)
-    result = _resolve_parts(model, training, of_parts)
-    if not isinstance(base, str):
-        problems.append(f"method {method}: method: {base!r} should be the name of a method")
-        return result
-    try:
-        cls = method_class(base)
-        if "model" in result:
-            cls.check_backbone(result["model"])
-        result["method"] = MethodSettings(
-            name=base, version=cls.version, settings=cls.from_settings(settings).hyperparameters()
-        )
-    except ValueError as error:
-        problems.extend(f"method {method}: {line}" for line in str(error).splitlines())
-    return result
-
-
-def _resolve_parts(model: dict[str, Any], training: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    try:
-        result["model"] = model_settings(model)
-    except ValidationError as error:
-        problems.extend(explain(error, dotted_fields(BACKBONES[kind_of(model.get("backbone", "mlp"))]), within="model"))
-    except ValueError as error:
-        problems.append(f"model: {error}")
-    try:
-        result["training"] = Recipe.model_validate_json(json.dumps(training))
-    except ValidationError as error:
-        problems.extend(explain(error, dotted_fields(Recipe), within="training"))
-    return result
-
-
-def _stream(settings: dict[str, Any], problems: list[str]) -> Stream | None:
-    kind = settings.get("stream")
-    if not isinstance(kind, str) or kind not in SCENARIOS:
-        said = "stream: missing" if kind is None else f"unknown stream {kind!r}"
-        problems.append(f"{said}{nearest(str(kind), SCENARIOS)}")
-        return None
-    try:
-        stream = SCENARIOS[kind].model_validate_json(json.dumps(settings))
-    except ValidationError as error:
-        problems.extend(explain(error, dotted_fields(SCENARIOS[kind])))
-        return None
-    if stream.data not in DATASETS and not in_files(stream.data):
-        hint = nearest(stream.data, DATASETS, f"known: {', '.join(DATASETS)}, {FOLDER}NAME")
-        problems.append(f"data: unknown data set {stream.data!r}{hint}")
-    if stream.tasks > MOST_TASKS:
-        problems.append(f"tasks: {stream.tasks} is more than the {MOST_TASKS:,} that a matrix can be kept of")
-    return stream

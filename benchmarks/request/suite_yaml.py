@@ -14,17 +14,12 @@ from typing import Any
 
 import yaml
 
-SUITES = Path(__file__).parent.parent / "suites"
+from benchmarks.request.catalogue import is_file, path_of, suite_names
+from benchmarks.request.errors import SettingsError
+from scenarios.nearest import nearest
+
 MOST_SEEDS = 10_000
 """More are taken for a slip of the pen."""
-
-
-class SettingsError(ValueError):
-    """Everything that is wrong with what was asked for; `problems` has a line each."""
-
-    def __init__(self, problems: list[str]):
-        self.problems = problems
-        super().__init__("\n".join(problems))
 
 
 class _Loader(yaml.SafeLoader):
@@ -74,21 +69,14 @@ def read_yaml(text: str) -> Any:
     return document
 
 
-def suite_names() -> list[str]:
-    return sorted(path.stem for path in SUITES.glob("*.yaml"))
-
-
 def read_suite(name: str, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The YAML of a suite by name or path; what it is `like` comes first, its own keys laid over it.
 
     Keys without a value are left out. chain: the files that are like this one. Raises SettingsError.
     """
-    from scenarios.nearest import nearest  # with torch, which naming the suites does without
-
-    is_path = name.endswith((".yaml", ".yml"))
-    path = Path(name) if is_path else SUITES / f"{name}.yaml"
+    path = path_of(name)
     if not path.is_file():
-        said = f"no file {name}" if is_path else f"unknown suite {name!r}"
+        said = f"no file {name}" if is_file(name) else f"unknown suite {name!r}"
         raise SettingsError([said + nearest(name.removesuffix(".yaml"), suite_names())])
     if path.resolve() in chain:
         names = [p.stem for p in (*chain[chain.index(path.resolve()) :], path)]

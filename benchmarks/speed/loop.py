@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from benchmarks.cell.matmul_backend import fast_products
 from benchmarks.cell.run import run_cell
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from benchmarks.speed.images import report_images
 from methods import OptimizerSettings
 from models import MLP, MLPSettings

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from scenarios.nearest import nearest_key
+from scenarios.nearest import nearest_setting
 
 
 def hyper(default: Any, about: str, source: str = "") -> Any:
@@ -26,9 +26,8 @@ def explain(error: ValidationError, known: list[str] | None = None, within: str 
         loc = [str(part) for part in e["loc"]]
         key = ".".join([within, *loc] if within else loc)
         if e["type"] == "extra_forbidden":
-            near = nearest_key(".".join(part for part in loc if not part.isdecimal()), known or [])
-            meant = f"{within}.{near}" if within else near
-            lines.append(f"{key}: no such setting" + (f"; did you mean {meant!r}?" if near else ""))
+            said = ".".join(part for part in loc if not part.isdecimal())
+            lines.append(f"{key}: no such setting{nearest_setting(said, known or [], within=within)}")
         else:
             message = e["msg"].removeprefix("Value error, ")
             lines.append(f"{key}: {message}" if key else message)

@@ -12,7 +12,8 @@ import pytest
 from benchmarks.executors.worker import warm_up
 from benchmarks.records.atomic_write import written_whole
 from benchmarks.request.grid import Grid, make_grid
-from benchmarks.request.suite import CellSettings, load_suite
+from benchmarks.request.load import load_suite
+from benchmarks.request.suite import CellSettings
 
 QUICK = ["training.epochs=1", "scenario.samples_per_task=60", "model.hidden=[16]"]
 

@@ -33,7 +33,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-from benchmarks.__main__ import main
+from benchmarks.cli.app import main
 from benchmarks.executors.worker import warm_up
 from benchmarks.records.store import Store
 from tests.benchmarks.helpers import suite_file

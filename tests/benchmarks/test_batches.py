@@ -3,9 +3,9 @@
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
+from benchmarks.cli.app import app
 from benchmarks.cost.rehearse import rehearse
-from benchmarks.request.suite import SettingsError
+from benchmarks.request.errors import SettingsError
 from tests.benchmarks.helpers import cells
 
 RESNET = ["model.backbone=resnet18", "model.width=0.1"]

@@ -20,7 +20,8 @@ from benchmarks.cell.state import encode, read_state, write_state
 from benchmarks.executors.local import run_local
 from benchmarks.records.store import Store, previous_checkpoint
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import CellSettings, load_suite
+from benchmarks.request.load import load_suite
+from benchmarks.request.suite import CellSettings
 from methods import METHODS
 from scenarios.datasets import _load
 from tests.benchmarks import test_image_files_run

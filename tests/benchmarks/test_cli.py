@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app, main
 from benchmarks.cell.run import run_cell
+from benchmarks.cli.app import app, main
 from benchmarks.cli.catalogue import CATALOGUES
+from benchmarks.cli.declared import _read, _tree, declared, of_class
 from benchmarks.records.matching import differences
 from benchmarks.records.store import Store
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
+from benchmarks.request.load import load_suite
 from benchmarks.request.repository import ROOT
-from benchmarks.request.suite import SettingsError, load_suite
-from methods import Recipe
+from methods import METHODS, WHERE, Recipe
 from tests.benchmarks.helpers import cells, suite_file
 
 cli = CliRunner()
@@ -129,15 +132,53 @@ def test_a_setting_that_older_records_lack_is_no_difference():
     ]
 
 
-def test_names_and_help_do_without_torch():
+def without_torch(*arguments: str) -> tuple[int, bool, str]:
+    """The exit code of a command, whether it did without torch, and what it said on stderr."""
     script = (
-        "import sys, benchmarks.__main__ as m\n"
-        "try: m.main()\n"
-        "except SystemExit as stop: print(stop.code, 'torch' in sys.modules)\n"
+        "import sys, benchmarks.cli.app as app\n"
+        "try: app.main()\n"
+        "except SystemExit as stop: print(); print(stop.code, 'torch' not in sys.modules)\n"
     )
-    for arguments in (["--help"], ["run", "--help"], ["--version"], ["list"], ["list", "suites"]):
-        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
-        assert done.stdout.splitlines()[-1] == "0 False", (arguments, done.stdout[-300:], done.stderr)
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    code, light = done.stdout.splitlines()[-1].split()
+    return int(code), light == "True", done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "run --help", "reproduce --help", "gate --help", "--version", "list", "list suites", "list methods"],
+)
+def test_names_and_help_take_no_torch(command):
+    assert without_torch(*command.split())[:2] == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("rnu", "No such command 'rnu'"),
+        ("run digits --worker 1", "No such option: --worker"),
+        ("run digist", "unknown suite 'digist'; did you mean 'digits'?"),
+        ("status digits --methods errr,ewc", "unknown method 'errr' in suite digits; did you mean 'er'?"),
+        ("run digits --methods er --scenarios permuted-digit/domain", "did you mean 'permuted-digits/domain'?"),
+        ("report digits --seeds x", "--seeds 'x': give a number of seeds"),
+        ("cost digits --methods errr --format xml", "--format xml; known: table, csv"),
+        ("run digits --methods errr --shard 3/2", "--shard 3/2: say k/n"),
+        ("list method", "cannot list 'method'; did you mean 'methods'?"),
+    ],
+)
+def test_wrong_names_are_refused_without_torch(command, problem):
+    code, light, said = without_torch(*command.split())
+    assert (code, light) == (2, True), said
+    assert problem in said
+
+
+def test_a_request_with_more_than_wrong_names_is_checked_whole():
+    """A change of settings, a method that the suite does not have, a file of one's own: these are judged with the rest."""
+    for more in (["--set", "training.epochs=x"], ["--methods", "errr,l2", "--set", "methods.l2.strength=x"]):
+        with pytest.raises(SettingsError) as error:
+            cli.invoke(app, ["status", "digits", "--methods", "errr", *more], catch_exceptions=False)
+        assert "unknown method 'errr'" in str(error.value)
+        assert "Input should be a valid" in str(error.value)
 
 
 def test_version_and_what_can_be_listed():
@@ -158,15 +199,13 @@ def test_a_folder_that_is_none_is_one_line(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["request.grid.make_grid", "cost.rehearse.rehearse"])
-def test_ctrl_c_is_a_line_and_130_wherever_it_comes(monkeypatch, name):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(f"benchmarks.{name}", interrupted)
-    done = invoke("cost", "digits", "--methods", "er")
-    assert done.exit_code == 130
-    assert "stopped" in done.output
-    assert not isinstance(done.exception, KeyboardInterrupt)
+def test_ctrl_c_is_a_line_and_130_wherever_it_comes(monkeypatch, capsys, name):
+    monkeypatch.setattr(f"benchmarks.{name}", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "cost", "digits", "--methods", "er"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "stopped by SIGINT\n"
 
 
 def test_parts_of_a_grid_share_no_cell_and_leave_none_out(tmp_path):
@@ -264,6 +303,31 @@ def test_broken_records_are_named_and_run_again(suite, tmp_path):
     assert "skipped" in again.output
     assert "1 to run" in again.output
     assert not Store(tmp_path / "results/runs/tiny").scan().problems
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_read_off_a_method_s_source_is_what_its_class_says(name):
+    read, said = _read(f"methods.{WHERE[name].partition('.')[0]}", METHODS[name].__name__), of_class(METHODS[name])
+    assert read.attributes == said.attributes
+    assert list(read.hyperparameters.items()) == list(said.hyperparameters.items())
+
+
+def test_a_method_whose_source_says_less_is_asked_itself(monkeypatch, tmp_path):
+    """Computed defaults and texts, and methods that are no file of the package."""
+    text = "class Odd(Method):\n    about = 'odd'.upper()\n    strength: float = hyper(1 / 3, 'weight')\n"
+    (tmp_path / "odd_method.py").write_text(f"from methods import Method, hyper\n\n\n{text}")
+    monkeypatch.syspath_prepend(tmp_path)
+    from odd_method import Odd
+
+    monkeypatch.setitem(METHODS, "odd", Odd)
+    assert declared("odd").attributes["about"] == "ODD"
+    assert declared("odd").hyperparameters["strength"]["default"] == 1 / 3
+    for line in text.splitlines()[1:]:
+        (tmp_path / "lines.py").write_text(f"class Odd:\n{line}\n")
+        _tree.cache_clear()
+        _read.cache_clear()
+        with pytest.raises(ValueError, match=r"."):
+            _read("lines", "Odd")
 
 
 @pytest.mark.parametrize("what", CATALOGUES)

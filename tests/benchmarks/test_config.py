@@ -3,8 +3,12 @@
 import pytest
 
 from benchmarks.cost.rehearse import rehearse
+from benchmarks.request.catalogue import suite_names
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import SettingsError, identity_of, load_suite, resolve, suite_names
+from benchmarks.request.identity import identity_of
+from benchmarks.request.load import load_suite
+from benchmarks.request.resolve import resolve
 from methods import METHODS, Recipe
 from scenarios import SCENARIOS
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.contract.check import CLAIMS, check_files, check_method
 from benchmarks.contract.load import load_methods
-from benchmarks.request.suite import SettingsError
+from benchmarks.request.errors import SettingsError
 from methods import METHODS
 
 HEAD = """

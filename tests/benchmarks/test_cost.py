@@ -8,11 +8,13 @@ import io
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
 from benchmarks.cell.run import run_cell
-from benchmarks.cli.cost import check_affordable, too_long
+from benchmarks.cli.app import app
 from benchmarks.cost.count import cost_of, growth_of
-from benchmarks.request.suite import SettingsError, load_suite, resolve
+from benchmarks.cost.price import check_affordable, too_long
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.load import load_suite
+from benchmarks.request.resolve import resolve
 from tests.benchmarks.helpers import cells, suite_file
 
 cli = CliRunner()
@@ -156,11 +158,11 @@ def test_dry_run_says_how_long(tmp_path):
 
 
 def test_days_of_cpu_want_a_yes(monkeypatch):
-    from benchmarks.cli import cost as command
+    from benchmarks.cost import price as pricing
     from benchmarks.request.grid import make_grid
 
     long = make_grid(load_suite("cifar100-b50", ["finetune"], ["cifar100-b50-inc25/class"])).cells
-    monkeypatch.setattr(command, "price", lambda *_: [command.Priced(None, 100 * 3600.0, 1)])
+    monkeypatch.setattr(pricing, "price", lambda *_: [pricing.Priced(None, 100 * 3600.0, 1)])
     with pytest.raises(SettingsError, match=r"about 100 hours on CPU.*--yes"):
         check_affordable(long, ["cpu", "cpu"], None, lambda _: None)
     check_affordable(long, ["cuda:0"], None, lambda _: None)

@@ -14,9 +14,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from benchmarks.__main__ import main
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import train_task
+from benchmarks.cli.app import main
 from benchmarks.executors import torchrun as distributed
 from benchmarks.executors.torchrun import process_group
 from benchmarks.records.store import Store

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app, main
 from benchmarks.cell.run import run_cell
+from benchmarks.cli.app import app, main
 from benchmarks.cli.progress import Remaining, clock
 from benchmarks.executors.local import StorageFailed, _receive, run_local
 from benchmarks.executors.signals import stopped_by_signals
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from methods import METHODS
 from tests.benchmarks.helpers import cells, ends, forked_workers, left_by_a_killed_process, lives, suite_file
 
@@ -193,7 +193,7 @@ def test_a_signal_stops_a_command_in_order(number, capsys, monkeypatch):
             os.kill(os.getpid(), number)
             ended.append(True)
 
-    monkeypatch.setattr("benchmarks.__main__.app", app)
+    monkeypatch.setattr("benchmarks.cli.app.app", app)
     before = signal.getsignal(number)
     with pytest.raises(SystemExit) as stop:
         main()

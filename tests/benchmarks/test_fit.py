@@ -166,7 +166,7 @@ def test_label_smoothing_is_over_the_classes_that_compete():
 
 
 def test_a_smoke_test_is_not_published(tmp_path):
-    from benchmarks.request.suite import SettingsError
+    from benchmarks.request.errors import SettingsError
 
     made = grid("finetune")
     smoke = type(made)(made.suite.model_copy(update={"kind": "smoke"}), made.cells, made.impossible)

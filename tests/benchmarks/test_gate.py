@@ -10,15 +10,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.cli.gate import run_gate, run_promote
 from benchmarks.gate.champion import Entrant, find_challenger, load_champion, promote
 from benchmarks.gate.judge import gate
 from benchmarks.gate.render import junit, markdown, terminal
 from benchmarks.gate.rules import make_rules
+from benchmarks.gate.run import run_gate, run_promote
 from benchmarks.records.record import Counts, Flops, Memory, RunRecord
 from benchmarks.records.store import Store
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import SettingsError, identity_of, load_suite
+from benchmarks.request.identity import identity_of
+from benchmarks.request.load import load_suite
 from tests.benchmarks.test_report_fixtures import planted, planted_cell
 
 DOMAIN, CLASS = "split-digits/domain", "split-digits/class"

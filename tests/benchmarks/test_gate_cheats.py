@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import main
+from benchmarks.cli.app import main
 from benchmarks.gate.champion import promote
 from benchmarks.records.record import RunRecord
-from benchmarks.request.suite import identity_of
+from benchmarks.request.identity import identity_of
 from tests.benchmarks.test_gate import DOMAIN, run_of, side
 
 Records = list[dict[str, Any]]

@@ -15,8 +15,9 @@ from benchmarks.gate.rules import make_rules
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Store
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import SettingsError, load_suite
+from benchmarks.request.load import load_suite
 from tests.benchmarks.helpers import cells
 from tests.benchmarks.test_gate import CLASS, DOMAIN, resettled, run_of, side
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
 from benchmarks.cell.run import run_cell
+from benchmarks.cli.app import app
 from benchmarks.executors.local import run_local
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import CellSettings, load_suite
+from benchmarks.request.load import load_suite
+from benchmarks.request.suite import CellSettings
 from scenarios.datasets import _load
 from tests.scenarios.trees import photo_tree
 

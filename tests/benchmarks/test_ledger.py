@@ -15,15 +15,16 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.records.record
-from benchmarks.__main__ import app
 from benchmarks.cell.run import run_cell
+from benchmarks.cli.app import app
 from benchmarks.ledger.compare import Entry, compare, entries_of, judge, protocol_names, unmatched
 from benchmarks.ledger.published import REFERENCES, Published, Reference, load_reference
 from benchmarks.ledger.render import FILE, NOT_EXAMINED, ledger, summary
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.store import Scan, Store
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import SettingsError, load_suite
+from benchmarks.request.load import load_suite
 from metrics import Estimate, Summary, score, summarise
 from tests.benchmarks.test_report_fixtures import planted, recorded, recorded_grid, shifted
 from tests.benchmarks.test_report_golden import GOLDEN, IMPOSSIBLE, RECORDS, SUITE
@@ -186,7 +187,7 @@ def test_shipped_values_are_whole(protocol, values):
 
 @pytest.mark.parametrize("path", sorted(REFERENCES.glob("*.csv")), ids=lambda path: path.stem)
 def test_shipped_values_name_what_their_suite_has(path):
-    if path.stem not in benchmarks.request.suite.suite_names():
+    if path.stem not in benchmarks.request.catalogue.suite_names():
         pytest.skip(f"no suite {path.stem} yet")
     assert path.stem in protocol_names()
     load_reference(path.stem).check(load_suite(path.stem))
@@ -264,7 +265,7 @@ def where(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "doe2020.csv").write_text(VALUES)
     (folder / "doe2020.yaml").write_text(OURS)
-    monkeypatch.setattr(benchmarks.request.suite_yaml, "SUITES", tmp_path / "suites")
+    monkeypatch.setattr(benchmarks.request.catalogue, "SUITES", tmp_path / "suites")
     monkeypatch.setattr(benchmarks.ledger.compare, "load_reference", lambda name: load_reference(name, folder))
     return "--results-dir", str(tmp_path / "results")
 

@@ -8,11 +8,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
+from benchmarks.cli.app import app
 from benchmarks.records.store import Store
+from benchmarks.request.catalogue import SUITES
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
+from benchmarks.request.load import load_suite
 from benchmarks.request.names import LONGEST, check_name, check_scenario_name
-from benchmarks.request.suite import SUITES, SettingsError, load_suite
 from tests.benchmarks.helpers import suite_file
 from tests.benchmarks.test_report_fixtures import planted_cell
 

@@ -29,7 +29,8 @@ from benchmarks.report.page.pairs import pair_p_values
 from benchmarks.report.page.suite import seed_selection, selection
 from benchmarks.report.recorded import recorded_suites
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite, parse_seeds
+from benchmarks.request.load import load_suite
+from benchmarks.request.selection import parse_seeds
 from metrics import paired_difference
 from tests.benchmarks.test_report_fixtures import PLAIN, planted, planted_cell, recorded, recorded_grid, shifted
 

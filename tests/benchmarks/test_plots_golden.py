@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report.plots import write_plots
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from tests.benchmarks.test_report_fixtures import recorded_grid
 from tests.benchmarks.test_report_golden import GOLDEN, IMPOSSIBLE, RECORDS, SUITE
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
+from benchmarks.cli.app import app
 from benchmarks.records.record import Flops
 from benchmarks.report.plots import growth, write_plots
 from benchmarks.report.plots.canvas import Canvas, plot_settings

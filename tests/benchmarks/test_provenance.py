@@ -7,8 +7,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
 from benchmarks.cell.run import run_cell
+from benchmarks.cli.app import app
 from benchmarks.records import provenance
 from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import DERIVED, SUBJECT, alike, keep_derived, made, source_text, to_run, traced
@@ -18,9 +18,10 @@ from benchmarks.records.store import Scan, Store
 from benchmarks.records.verified import FILE, Verification, VerifiedCell, proved_equal, read_verified, write_verified
 from benchmarks.report import make_leaderboard, verify, write_report
 from benchmarks.report.verify import chosen, verify_suite
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
+from benchmarks.request.load import load_suite
 from benchmarks.request.source import source_of
-from benchmarks.request.suite import SettingsError, load_suite
 from tests.benchmarks.helpers import grid, suite_file
 
 OTHER = "0" * 16

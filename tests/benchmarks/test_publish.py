@@ -7,8 +7,9 @@ import pytest
 from benchmarks.records.store import Scan
 from benchmarks.report import publish
 from benchmarks.report.publish import publish_suite
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import SettingsError, load_suite
+from benchmarks.request.load import load_suite
 from tests.benchmarks.helpers import suite_file
 from tests.benchmarks.test_report_fixtures import planted_cell
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
 from benchmarks.cell.run import failed_record, run_cell
+from benchmarks.cli.app import app
 from benchmarks.gate.champion import find_challenger
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RecordError, RunRecord
 from benchmarks.records.store import Store
-from benchmarks.request.suite import SettingsError, identity_of
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.identity import identity_of
 from methods.core import hyperparameters
 from tests.benchmarks.helpers import cells
 from tests.benchmarks.test_report_fixtures import planted

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.report.comparison import comparison
 from benchmarks.report.peers import as_tool
 from benchmarks.report.runs import gather
-from benchmarks.request.suite import SettingsError
+from benchmarks.request.errors import SettingsError
 from metrics import ROSETTA
 from tests.benchmarks.test_report_fixtures import PLAIN, SCENARIO, planted, recorded, shifted
 

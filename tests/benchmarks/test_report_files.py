@@ -15,7 +15,7 @@ from benchmarks.report import latex, markdown, terminal, write_report
 from benchmarks.report.csv_ import csv_text
 from benchmarks.report.page import PageSuite, page
 from benchmarks.report.wording import note_mark
-from benchmarks.request.suite import SettingsError
+from benchmarks.request.errors import SettingsError
 from tests.benchmarks.test_report_fixtures import PLAIN, board_of, planted, recorded, shifted
 from tests.benchmarks.test_report_table import SEEDS, runs
 

@@ -12,7 +12,8 @@ from benchmarks.report import Leaderboard, make_leaderboard
 from benchmarks.report.runs import Runs, gather
 from benchmarks.report.table import Cell, Row, Table
 from benchmarks.request.grid import Grid
-from benchmarks.request.suite import CellSettings, Suite, identity_of
+from benchmarks.request.identity import identity_of
+from benchmarks.request.suite import CellSettings, Suite
 
 SCENARIO = "split-digits/domain"
 TOTAL = 100

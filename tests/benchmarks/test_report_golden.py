@@ -19,7 +19,7 @@ import pytest
 from benchmarks.records.store import Scan, Store
 from benchmarks.report import Report, write_report
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from tests.benchmarks.test_report_fixtures import recorded_grid
 
 GOLDEN = Path(__file__).parent / "golden"

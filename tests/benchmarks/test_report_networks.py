@@ -8,7 +8,7 @@ from benchmarks.report.leaderboard import SMOKE
 from benchmarks.report.markdown import markdown
 from benchmarks.report.networks import network_of, same_network
 from benchmarks.report.terminal import terminal
-from benchmarks.request.suite import identity_of
+from benchmarks.request.identity import identity_of
 from methods import METHODS
 from metrics import score
 from tests.benchmarks.test_report_fixtures import (

@@ -16,7 +16,7 @@ from benchmarks.report.page.suite import PageSuite
 from benchmarks.report.runs import gather
 from benchmarks.report.significance import family
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from metrics import holm
 from tests.benchmarks.test_report_fixtures import planted, recorded, row_of, shifted
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.records.record import Flops, Memory
-from benchmarks.request.suite import SettingsError
+from benchmarks.request.errors import SettingsError
 from metrics import score, summarise
 from tests.benchmarks.test_report_fixtures import (
     PLAIN,

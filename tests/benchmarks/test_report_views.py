@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
+from benchmarks.cli.app import app
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.store import Store
 from benchmarks.report import plots
 from benchmarks.report.overview import tables_folder
 from benchmarks.report.plots import figures
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from tests.benchmarks.helpers import suite_file
 from tests.benchmarks.test_report_fixtures import planted_cell
 

@@ -10,7 +10,7 @@ from benchmarks.records.store import Store
 from benchmarks.report import make_leaderboard
 from benchmarks.report.overview import write_index
 from benchmarks.request.grid import make_grid
-from benchmarks.request.suite import load_suite
+from benchmarks.request.load import load_suite
 from metrics import AccuracyMatrix
 from tests.benchmarks.test_report_fixtures import PLAIN, counts, planted, planted_cell, recorded
 

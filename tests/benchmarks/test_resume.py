@@ -12,8 +12,9 @@ import torch
 
 from benchmarks.cell.checkpoint import Progress, load_checkpoint
 from benchmarks.cell.run import run_cell
+from benchmarks.request.resolve import resolve
 from benchmarks.request.source import source_of
-from benchmarks.request.suite import CellSettings, Suite, resolve
+from benchmarks.request.suite import CellSettings, Suite
 from methods import METHODS, Joint
 
 TASKS = 4

@@ -9,20 +9,12 @@ import time
 import pytest
 
 from benchmarks.contract.load import load_methods
-from benchmarks.request import source
+from benchmarks.request import source, source_imports
+from benchmarks.request.code_hash import code_lines, hash_of
 from benchmarks.request.repository import commit, repository
-from benchmarks.request.source import (
-    CORE,
-    HERE,
-    Tree,
-    code_lines,
-    commits_of,
-    hash_of,
-    hashes,
-    place_of,
-    source_at,
-    source_of,
-)
+from benchmarks.request.source import CORE, commits_of, place_of, source_at, source_of
+from benchmarks.request.source_imports import hashes
+from benchmarks.request.source_tree import HERE, Place, Tree, tree_at
 from methods import METHODS
 from scenarios import SCENARIOS
 
@@ -234,7 +226,7 @@ def test_where_there_is_no_repository_there_is_no_commit(tmp_path):
     # an installed package lies among others, which are none of its source
     tree, name = source._outside(path)
     assert name == "mine/method.py"
-    assert [place.path for place in source._imports(source.Place(tree, name))] == ["methods/core/method.py"]
+    assert [place.path for place in source_imports._imports(Place(tree, name))] == ["methods/core/method.py"]
     assert commit(path) is None
     git(tmp_path, "init")
     (tmp_path / ".gitignore").write_text("site-packages\n")
@@ -259,8 +251,8 @@ def test_the_history_tells_what_decided_a_cell(tmp_path, monkeypatch):
     git(tmp_path, "init")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-m", "one")
-    tree = source.tree_at("HEAD", tmp_path)
-    assert source.tree_at("no such commit", tmp_path) is None
+    tree = tree_at("HEAD", tmp_path)
+    assert tree_at("no such commit", tmp_path) is None
     source_at.cache_clear()
     monkeypatch.setattr(source, "tree_at", lambda commit: tree if commit == "one" else None)
     assert source_at("one", "er", "split") == {

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.cell.run import run_cell
 from benchmarks.records.store import Store
-from benchmarks.request.suite import SettingsError
+from benchmarks.request.errors import SettingsError
 from tests.benchmarks.helpers import cells
 
 

@@ -9,7 +9,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.request.suite import SettingsError, Suite, load_suite
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.load import load_suite
+from benchmarks.request.suite import Suite
 
 RIGHT = {
     "title": "right",

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.request.suite import SettingsError, nearest
+from benchmarks.request.errors import SettingsError
 from scenarios import DATASETS, CorruptImage, DataNotFound, ImageFiles, load_dataset
-from scenarios.datasets import in_files
+from scenarios.datasets import in_files, near_data
 from scenarios.image_transform import read_image
 
 
@@ -20,7 +20,7 @@ def check_data(names: list[str], data_root: str | None, decode: bool) -> Iterato
     """
     unknown = [n for n in names if n not in DATASETS and not in_files(n)]
     if unknown:
-        raise SettingsError([f"unknown data set {n!r}{nearest(n, list(DATASETS))}" for n in unknown])
+        raise SettingsError([f"unknown data set {n!r}{near_data(n)}" for n in unknown])
     for name in names:
         try:
             dataset = load_dataset(name, data_root)

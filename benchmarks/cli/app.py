@@ -1,0 +1,91 @@
+"""The command line: `python -m benchmarks VERB`. Each file beside this one has a group of verbs.
+
+Only what a verb needs is imported, where it needs it: help and refusals take no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from benchmarks.cli.check import check, data
+from benchmarks.cli.console import say, warn
+from benchmarks.cli.gate import gate, promote
+from benchmarks.cli.list import list_
+from benchmarks.cli.publish import publish, reproduce
+from benchmarks.cli.report import guide, report
+from benchmarks.cli.run import cost, run, status
+from benchmarks.executors.signals import Stopped, stopped_by_signals
+from benchmarks.plain_text import print_what_can_be_printed
+from benchmarks.request.errors import SettingsError
+
+VERBS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Run": (run, cost, status),
+    "Read": (report, guide, list_),
+    "Publish": (publish, reproduce),
+    "Gate": (gate, promote),
+    "Check": (check, data),
+}
+"""Groups of verbs, as help shows them."""
+
+app = typer.Typer(
+    help="""Continual-learning benchmarks: run a grid, read an honest table.
+
+    A suite is a grid of scenarios, methods and seeds. Each of its combinations is a cell, and a cell that has run leaves
+    a record; tables, plots and verdicts are made from records. Begin with: run digits""",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _group, _verbs in VERBS.items():
+    for _verb in _verbs:
+        app.command(_verb.__name__.rstrip("_"), rich_help_panel=_group)(_verb)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from benchmarks.cli.catalogue import version_line
+
+        say(version_line())
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="say which version this is", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """Runs the command line; what is wrong with a request is said in full and exits with 2."""
+    print_what_can_be_printed()
+    with stopped_by_signals():
+        try:
+            app()
+        except Stopped as stop:
+            warn(f"stopped by {stop.name}")
+            raise
+        except SettingsError as error:
+            for problem in error.problems:
+                warn(f"error: {problem}")
+            raise SystemExit(2) from None
+        except Exception as error:
+            line = _in_a_line(error)
+            if line is None:
+                raise
+            warn(f"error: {line}")
+            raise SystemExit(2) from None
+
+
+def _in_a_line(error: Exception) -> str | None:
+    """What the user can mend, in a line: a file, data that is not there, a full disk. None for what is a fault of ours."""
+    from benchmarks.executors.local import StorageFailed  # with torch, which help and refusals do without
+    from scenarios import DataNotFound
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) if isinstance(error, (DataNotFound, StorageFailed)) else None

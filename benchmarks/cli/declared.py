@@ -1,0 +1,95 @@
+"""What a method declares, read off its source: to list all methods takes no torch, which takes longer than all else."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field, fields
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from methods import METHODS, WHERE
+
+SHOWN = ("about", "family", "source", "needs_task_id", "sees_past_data", "backbones")
+"""The class attributes that are told of a method."""
+
+
+@dataclass
+class Declared:
+    """attributes: those of SHOWN, by name; hyperparameters: name -> default, about and source."""
+
+    attributes: dict[str, Any] = field(default_factory=dict)
+    hyperparameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def declared(name: str) -> Declared:
+    """What the method `name` of METHODS declares. Where its source says it by more than literals, its class is asked."""
+    try:
+        module, _, cls = WHERE[name].partition(".")
+        return _read(f"methods.{module}", cls)
+    except (ValueError, KeyError):
+        return of_class(METHODS[name])
+
+
+def of_class(cls: Any) -> Declared:
+    """The same of a class."""
+    return Declared(
+        {name: getattr(cls, name) for name in SHOWN}, {f.name: {"default": f.default} | f.metadata for f in fields(cls)}
+    )
+
+
+@cache
+def _read(module: str, name: str) -> Declared:
+    """Of a class as its module has it, itself or from another. Raises ValueError or KeyError where it cannot be read."""
+    tree = _tree(module)
+    imported = {a.asname or a.name: (str(n.module), a.name) for n in _all(tree, ast.ImportFrom) for a in n.names}
+    classes = {node.name: node for node in _all(tree, ast.ClassDef)}
+    if name not in classes:
+        return _read(*imported[name])
+    constants = {n.targets[0].id: n.value for n in _all(tree, ast.Assign) if isinstance(n.targets[0], ast.Name)}
+    found = Declared()
+    for base in classes[name].bases:
+        above = _read(module, ast.unparse(base))
+        found.attributes |= above.attributes
+        found.hyperparameters |= above.hyperparameters
+    for node in classes[name].body:
+        if isinstance(node, ast.Assign):
+            key = ast.unparse(node.targets[0])
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            key = ast.unparse(node.target)
+            if not ast.unparse(node.annotation).startswith("ClassVar"):
+                found.hyperparameters[key] = _hyper(node.value, constants)
+        else:
+            continue
+        if key in SHOWN and not isinstance(node.value, ast.Name):  # a name stands for what all others have
+            found.attributes[key] = _value(node.value, constants)
+    return found
+
+
+def _hyper(node: ast.expr, constants: dict[str, ast.expr]) -> dict[str, Any]:
+    """The arguments of a call of `hyper`."""
+    if not isinstance(node, ast.Call) or ast.unparse(node.func) != "hyper":
+        raise ValueError(ast.unparse(node))
+    given = dict(zip(("default", "about", "source"), node.args)) | {str(k.arg): k.value for k in node.keywords}
+    return {"source": ""} | {key: _value(value, constants) for key, value in given.items()}
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise KeyError(module)
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+
+
+def _all(tree: ast.Module, kind: type) -> list[Any]:
+    return [node for node in tree.body if isinstance(node, kind)]
+
+
+def _value(node: ast.expr, constants: dict[str, ast.expr]) -> Any:
+    """A literal, or a text with constants of its module in it. Raises ValueError or KeyError for anything else."""
+    if not isinstance(node, ast.JoinedStr):
+        return ast.literal_eval(node)
+    parts = [part.value if isinstance(part, ast.FormattedValue) else part for part in node.values]
+    return "".join(str(ast.literal_eval(constants[p.id] if isinstance(p, ast.Name) else p)) for p in parts)

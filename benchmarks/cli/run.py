@@ -1,0 +1,274 @@
+"""`run`, and what is asked before and after it: `cost` and `status`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmarks.cli.asked import Asked, say_other_code, scan_of, unless_named
+from benchmarks.cli.console import err, out, say, say_on_terminal, warn
+from benchmarks.cli.options import (
+    RESULTS,
+    Changes,
+    DataRoot,
+    DryRun,
+    Fresh,
+    Gpus,
+    Keep,
+    Methods,
+    ResultsDir,
+    Scenarios,
+    Seeds,
+    SuiteName,
+    Verbose,
+    Workers,
+    Yes,
+    names,
+)
+from benchmarks.request.errors import SettingsError, together
+from scenarios.nearest import nearest
+
+if TYPE_CHECKING:
+    from benchmarks.records.store import Scan, Store
+    from benchmarks.request.grid import Grid
+    from benchmarks.request.suite import CellSettings
+
+FORMATS = ("table", "csv")
+"""In which `cost` writes."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How cells are run, as the options of the same names were given; `logs`: --keep-logs."""
+
+    workers: int | None = None
+    gpus: str | None = None
+    data_root: str | None = None
+    dry_run: bool = False
+    verbose: bool = False
+    yes: bool = False
+    shard: str | None = None
+    ddp: bool = False
+    logs: bool = False
+    fresh: bool = False
+    keep: bool = False
+
+
+def run(
+    suite: SuiteName,
+    methods: Methods = None,
+    scenarios: Scenarios = None,
+    seeds: Seeds = None,
+    changes: Changes = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    data_root: DataRoot = None,
+    results_dir: ResultsDir = RESULTS,
+    dry_run: DryRun = False,
+    verbose: Verbose = False,
+    yes: Yes = False,
+    shard: Annotated[
+        str | None, typer.Option("--shard", help="k/n: only the k-th of n parts of the cells, for one of n machines")
+    ] = None,
+    ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
+    logs: Annotated[
+        bool,
+        typer.Option(
+            "--keep-logs",
+            help="keep a folder for each cell: its settings, a line an epoch, the method after each task",
+        ),
+    ] = False,
+    fresh: Fresh = False,
+    keep: Keep = False,
+) -> None:
+    """Run every cell of SUITE that has no record yet, then print its leaderboard."""
+    asked = Asked(suite, methods, scenarios, seeds, changes, results_dir)
+    how = How(workers, gpus, data_root, dry_run, verbose, yes, shard, ddp, logs, fresh, keep)
+    if not run_suite(asked, how):
+        raise typer.Exit(1)
+
+
+def run_suite(asked: Asked, how: How) -> bool:
+    """Runs what has no record yet and writes the tables. Gives whether every cell succeeded, now or before."""
+    grid, store, devices = _judged(asked, how)
+    from benchmarks.records.provenance import to_run
+
+    scan = scan_of(store)
+    part = grid.shard(how.shard) if how.shard is not None else grid
+    missing = to_run(part, scan, how.fresh, how.keep)
+    say_other_code(part, scan)
+    say(
+        f"suite {grid.suite.name}: {len(part.cells)} cells, {len(part.cells) - len(missing)} done, {len(missing)} to run"
+        + (f", part {how.shard} of {len(grid.cells)} cells" if how.shard else "")
+        + (f", {len(grid.impossible)} pairs not applicable" if grid.impossible else "")
+    )
+    if how.dry_run:
+        _foretell(part, scan, missing, devices, how)
+        return True
+    waiting = {cell.identity for cell in missing}
+    store.sweep(finished=[cell for cell in part.cells if cell.identity not in waiting])
+    failed = _carry_out(asked.suite, missing, store, devices, how)
+    if failed is None:
+        return True
+    if missing:
+        scan = scan_of(store)
+    _write_tables(asked, grid, scan, store.folder / "logs" if missing and how.logs else None)
+    return _succeeded(asked.suite, part, scan, failed)
+
+
+def _judged(asked: Asked, how: How) -> tuple[Grid, Store, list[str]]:
+    """The grid, its store and a device a worker. Raises SettingsError with all that is wrong with the request."""
+    if how.ddp:
+        from benchmarks.executors.torchrun import devices_of_ranks, is_first
+
+        devices = devices_of_ranks(how.workers, how.gpus)
+        out.quiet = err.quiet = not is_first()
+        return *asked.grid_and_store(), devices
+    from benchmarks.executors.devices import devices_for
+    from benchmarks.request.selection import parse_shard
+
+    devices, (grid, store), _ = together(
+        lambda: devices_for(how.workers, names(how.gpus)),
+        asked.grid_and_store,
+        lambda: parse_shard(how.shard) if how.shard is not None else None,
+    )
+    return grid, store, devices
+
+
+def _foretell(grid: Grid, scan: Scan, missing: list[CellSettings], devices: list[str], how: How) -> None:
+    from benchmarks.cli.cost_text import dry_run_text
+    from benchmarks.cost.price import price
+    from benchmarks.cost.rehearse import rehearse
+    from benchmarks.cost.seconds import StepTimer
+    from benchmarks.records.matching import counts, statuses
+
+    for cell, state in statuses(grid, scan) if how.verbose else ():
+        say(f"  {state:<8} {cell.label}")
+    if missing:
+        rehearse(missing, how.data_root, with_data=False)
+        priced = price(missing, StepTimer(devices[0], data_root=how.data_root), say_on_terminal)
+        say(dry_run_text(priced, devices, counts(grid, scan), how.logs))
+
+
+def _carry_out(suite: str, missing: list[CellSettings], store: Store, devices: list[str], how: How) -> int | None:
+    """Runs `missing`. Gives how many did not succeed; None in a rank that leaves it to another to say so."""
+    from benchmarks.records.suite_files import remember
+
+    if not missing:
+        remember(suite, store.folder)
+        return 0
+    from benchmarks.cost.price import check_affordable
+    from benchmarks.cost.rehearse import rehearse
+
+    if not how.yes:
+        check_affordable(missing, devices, how.data_root, say_on_terminal)
+    store.check_writable(len(missing))
+    remember(suite, store.folder)
+    rehearse(missing, how.data_root)
+    if how.ddp:
+        from benchmarks.executors.torchrun import run_together
+
+        return 0 if run_together(missing, store, how.data_root, say, how.logs) else None
+    from benchmarks.cli.progress import run_with_progress
+
+    return run_with_progress(out, missing, store.folder, how.data_root, devices, how.logs)
+
+
+def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> None:
+    from benchmarks.report import write_report
+    from benchmarks.report.overview import own_file, tables_folder, write_index
+
+    report = write_report(grid, scan, tables_folder(asked.results_dir, grid.suite))
+    say(report.text)
+    if logs is not None:
+        say(f"logs:        {logs}")
+    say(f"leaderboard: {report.markdown}")
+    more = own_file(asked.suite, grid, scan, asked.changes)
+    say(f"all suites:  {write_index(asked.results_dir, more=more, say=unless_named(scan))}")
+
+
+def _succeeded(suite: str, grid: Grid, scan: Scan, failed: int) -> bool:
+    """Whether all of `grid` has, now (failed: how many have not) and before; says so where not."""
+    from benchmarks.records.matching import statuses
+
+    unsuccessful = [cell for cell, status in statuses(grid, scan) if status in ("failed", "diverged")]
+    if failed or unsuccessful:
+        warn(f"{len(unsuccessful)} cells failed; `status {suite}` says which and why")
+        return False
+    return True
+
+
+def cost(
+    suite: SuiteName,
+    methods: Methods = None,
+    scenarios: Scenarios = None,
+    changes: Changes = None,
+    gpus: Annotated[str | None, typer.Option("--gpus", help="measure steps on this CUDA device, e.g. 0")] = None,
+    data_root: DataRoot = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="steps measured for each phase of two tasks")] = 3,
+    format_: Annotated[
+        str, typer.Option("--format", help="table, or csv with a row for each task of a scenario and method")
+    ] = "table",
+) -> None:
+    """What SUITE costs, without training: parameters, FLOPs, stored bytes, and the hours on this machine."""
+    from benchmarks.executors.devices import devices_for
+
+    grid, devices, _ = together(
+        Asked(suite, methods, scenarios, None, changes).grid,
+        lambda: devices_for(1, names(gpus)),
+        lambda: _check_format(format_),
+    )
+    from benchmarks.cli.cost_text import as_csv, table
+    from benchmarks.cost.price import price
+    from benchmarks.cost.rehearse import rehearse
+    from benchmarks.cost.seconds import StepTimer
+
+    rehearse(grid.cells, data_root, with_data=False)
+    priced = price(grid.cells, StepTimer(devices[0], steps, data_root), say_on_terminal)
+    print(as_csv(priced) if format_ == "csv" else table(priced, grid), end="" if format_ == "csv" else "\n")
+
+
+def _check_format(name: str) -> None:
+    if name not in FORMATS:
+        raise SettingsError([f"--format {name}{nearest(name, FORMATS)}"])
+
+
+def status(
+    suite: SuiteName,
+    methods: Methods = None,
+    scenarios: Scenarios = None,
+    seeds: Seeds = None,
+    changes: Changes = None,
+    results_dir: ResultsDir = RESULTS,
+) -> None:
+    """Which cells of SUITE are done, missing or failed."""
+    grid, store = Asked(suite, methods, scenarios, seeds, changes, results_dir).grid_and_store()
+    from rich.table import Table
+
+    from benchmarks.records.matching import counts, other_settings, statuses
+
+    scan = scan_of(store)
+    standing = statuses(grid, scan)
+    kinds = counts(grid, scan)
+    table = Table(title=None, box=None, pad_edge=False)
+    for name in ("scenario", "method", *kinds):
+        table.add_column(name, justify="left" if name in ("scenario", "method") else "right")
+    for scenario in grid.suite.scenarios:
+        for method in grid.suite.methods:
+            here = [s for c, s in standing if (c.scenario_name, c.method_name) == (scenario, method)]
+            shown = [str(here.count(k) or "") for k in kinds]
+            if (scenario, method) in grid.impossible:
+                shown[0] = "n/a"
+            table.add_row(scenario, method, *shown)
+    out.print(table)
+    out.print(", ".join(f"{n} {kind}" for kind, n in kinds.items()))
+    for line in other_settings(grid, scan):
+        say(line)
+    say_other_code(grid, scan)
+    for cell, state in standing:
+        if state in ("failed", "diverged"):
+            error = (scan.records[cell.identity].error or "").strip().splitlines()
+            say(f"{state}: {cell.label}: {error[-1] if error else ''}")

@@ -1,0 +1,142 @@
+"""What a grid will take before it is run: the cost of each of its cells, and whether processors are up to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from benchmarks.cost.count import CellCost, cost_of, growth_of
+from benchmarks.cost.seconds import StepTimer
+from benchmarks.records.matching import records_of
+from benchmarks.records.store import Scan
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.grid import Grid
+from benchmarks.request.suite import CellSettings
+from metrics.flops import count_flops
+from models import ModelSettings, build_network
+from scenarios.datasets import OUTLINES, in_files, outline
+
+ASK_ABOVE_HOURS = 12.0
+"""A run on processors that is estimated to take longer wants --yes."""
+WORTH_A_LOOK = 1.0
+"""Hours by the rough count, above which the estimate is made at all."""
+FAST_CORE = 1e11
+"""FLOP/s of one core in the rough count: more than most have, so that it is rather too short."""
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A scenario and method: what a cell costs, the seconds of one, and how many of them (seeds) there are."""
+
+    cost: CellCost
+    seconds: float
+    cells: int
+
+
+def price(cells: Sequence[CellSettings], timer: StepTimer, say: Say) -> list[Priced]:
+    """Counts and measures one cell of each scenario and method of `cells`; `say` hears which."""
+    pairs: dict[tuple[str, str], list[CellSettings]] = {}
+    for cell in cells:
+        pairs.setdefault((cell.scenario_name, cell.method_name), []).append(cell)
+    found = []
+    for n, ((scenario, method), own) in enumerate(pairs.items(), 1):
+        say(f"[{n}/{len(pairs)}] {scenario} {method}")
+        cost = cost_of(own[0], timer.data_root)
+        found.append(Priced(cost, timer.seconds(cost), len(own)))
+    return found
+
+
+def count_growth(grid: Grid, scan: Scan, data_root: str | None, say: Say) -> dict[tuple[str, str], np.ndarray]:
+    """FLOPs of one prediction after each task, [T], of every scenario and method of `grid` that has no good record.
+
+    Only class-incremental scenarios: elsewhere tasks bring no classes. What cannot be counted is left out, and said.
+    """
+    known = {(r.scenario, r.method) for r in records_of(grid, scan) if r.status == "done"}
+    found: dict[tuple[str, str], np.ndarray] = {}
+    for cell in grid.cells:
+        pair = cell.scenario_name, cell.method_name
+        if pair in known or pair in found or cell.scenario.setting != "class":
+            continue
+        say(f"counting {' '.join(pair)}")
+        try:
+            found[pair] = np.array([size.inference.total for size in growth_of(cell, data_root)], dtype=float)
+        except RuntimeError as error:
+            say(f"not counted: {error}")
+    return found
+
+
+def total_hours(priced: Sequence[Priced], workers: int) -> float:
+    """Wall time with `workers` at work: never less than the longest cell. Leaves out what is not known."""
+    known = [p for p in priced if not math.isnan(p.seconds)]
+    every = sum(p.seconds * p.cells for p in known)
+    return max([every / workers, *(p.seconds for p in known)], default=0.0) / 3600
+
+
+def check_affordable(cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None, say: Say) -> None:
+    """Raises SettingsError where `cells` would keep these processors busy for more than ASK_ABOVE_HOURS."""
+    if any("cuda" in device for device in devices):
+        return
+    workers = min(len(devices), len(cells))
+    rough = rough_hours(cells, workers, data_root)
+    if rough < WORTH_A_LOOK:
+        return
+    say("a long run: estimating")
+    if rough > ASK_ABOVE_HOURS:  # too long in any case: one cell says how far the rough count is off
+        one = cells[:1]
+        measured = total_hours(price(one, StepTimer("cpu", data_root=data_root), say), 1)
+        hours = rough * max(1.0, measured / rough_hours(one, 1, data_root))
+    else:
+        hours = total_hours(price(cells, StepTimer("cpu", data_root=data_root), say), workers)
+    if hours > ASK_ABOVE_HOURS:
+        raise SettingsError([too_long(hours, len(cells), len(devices), torch.cuda.device_count())])
+
+
+def too_long(hours: float, cells: int, workers: int, gpus: int) -> str:
+    """What to tell who started a run on processors that needs a GPU."""
+    found = (
+        f"this machine has {gpus} that --gpus (make: GPUS=0,1) can name" if gpus else "there is none on this machine"
+    )
+    return (
+        f"{cells} cells need about {hours:,.0f} hours on CPU with {workers} worker{'s' if workers > 1 else ''}; they are "
+        f"meant for a GPU, and {found}. To run them on CPU all the same: --yes (make: YES=1)"
+    )
+
+
+def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | None = None) -> float:
+    """A quick count of the plain network's training steps on fast cores: a lower bound to tell minutes from days.
+
+    Data whose size is not known counts nothing.
+    """
+    per_image: dict[tuple, int] = {}
+    flops = 0.0
+    for cell in cells:
+        stream = cell.scenario
+        if stream.data not in OUTLINES and stream.data != "digits":
+            continue
+        facts = outline(stream.data, data_root)
+        shape = facts.image_shape
+        if in_files(stream.data) and stream.transform is not None:
+            shape = (3, stream.transform.image_size, stream.transform.image_size)
+        key = (cell.model.model_dump_json(), shape)
+        if key not in per_image:
+            per_image[key] = _forward_flops(cell.model, shape)
+        recipe = cell.training
+        images = sum(facts.train) if stream.samples_per_task is None else stream.samples_per_task * stream.tasks
+        passes = images * (recipe.epochs or 0) + (recipe.steps or 0) * recipe.batch_size * stream.tasks
+        flops += 3 * per_image[key] * passes * recipe.schedule_scale
+    return flops / (FAST_CORE * workers) / 3600
+
+
+def _forward_flops(model: ModelSettings, shape: tuple[int, int, int]) -> int:
+    try:
+        network = build_network(model.without_weights(), shape, "shared", [10], 10).eval()
+    except ValueError:
+        return 0  # images that it cannot take: the rehearsal says so
+    with torch.no_grad():
+        return count_flops(network, torch.zeros(1, *shape)).total

@@ -1,0 +1,150 @@
+"""The cells of a suite with all their settings, and all that is wrong with these said at once."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from pydantic import ValidationError
+
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.keys import dotted_fields
+from benchmarks.request.suite import CellSettings, MethodSettings, Suite
+from benchmarks.request.suite_yaml import merge, merge_model
+from methods import METHODS, Recipe, method_class
+from methods.core.hyperparameters import explain
+from models import BACKBONES, kind_of, model_settings
+from scenarios import DATASETS, SCENARIOS, Stream, layout_for, resolve_head
+from scenarios.datasets import in_files, near_data
+from scenarios.nearest import nearest
+
+MOST_TASKS = 10_000
+
+
+def resolve(suite: Suite) -> list[CellSettings]:
+    """Every cell of the grid, seed by seed, so that an interrupted run has whole seeds. Raises SettingsError."""
+    problems: list[str] = []
+    streams: dict[str, Stream | None] = {}
+    wrong: dict[str, list[str]] = {}
+    for name, settings in suite.scenarios.items():
+        lines: list[str] = []
+        streams[name] = _stream(settings, lines)
+        for line in lines:
+            wrong.setdefault(line, []).append(name)
+    problems += [f"scenario {', '.join(names)}: {line}" for line, names in wrong.items()]
+    alone: list[str] = []
+    _resolve_parts(suite.model, suite.training, alone)
+    if not (suite.scenarios and suite.methods):
+        problems += alone
+    resolved: dict[tuple[str, str], dict[str, Any]] = {}
+    overridden: dict[str, list[str]] = {}
+    for scenario in suite.scenarios:
+        for method in suite.methods:
+            lines = []
+            pair = resolved[scenario, method] = _resolve_pair(suite, scenario, method, problems, lines)
+            for line in lines:
+                if line in alone:
+                    problems.append(line)
+                else:
+                    overridden.setdefault(line, []).append(f"{scenario} {method}")
+            stream = streams[scenario]
+            if stream and "method" in pair and "model" in pair and not misfit(suite, scenario, method, stream, pair):
+                try:
+                    resolve_head(_layout(stream), pair["model"].head)
+                except ValueError as error:
+                    problems.append(f"{scenario}: {error}")
+    for line, pairs in overridden.items():
+        more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
+        problems.append(f"{line} (with `overrides`, of {pairs[0]}{more})")
+    if problems:
+        raise SettingsError(list(dict.fromkeys(problems)))
+    return [
+        CellSettings(
+            scenario_name=scenario,
+            method_name=method,
+            scenario=streams[scenario],
+            seed=seed,
+            **resolved[scenario, method],
+        )
+        for seed in sorted({seed for scenario in suite.scenarios for seed in suite.seeds_of(scenario)})
+        for scenario in suite.scenarios
+        if seed in suite.seeds_of(scenario)
+        for method in suite.methods
+    ]
+
+
+def misfit(suite: Suite, scenario: str, method: str, stream: Stream, pair: dict[str, Any]) -> str | None:
+    """Why this pair has no cell, whose method is `pair["method"]`; None or empty where it has."""
+    return METHODS[pair["method"].name].misfit(_layout(stream)) or suite.left_out(scenario, method)
+
+
+def _layout(stream: Stream):
+    # only the setting matters here, so two tasks of one class stand for the real ones
+    return layout_for(stream.setting, [1, 1], stream.active_outputs)
+
+
+def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str], of_parts: list[str]) -> dict[str, Any]:
+    """The method, model and training of a cell, as far as they are right.
+
+    What is wrong is added to `problems`, of model and training to `of_parts`.
+    """
+    settings = copy.deepcopy(suite.methods[method])
+    model, training = copy.deepcopy(suite.model), copy.deepcopy(suite.training)
+    base, own_model = settings.pop("method", method), settings.pop("model", {})
+    if isinstance(own_model, dict):
+        model = merge_model(model, own_model)
+    else:
+        problems.append(f"method {method}: model: {own_model!r} should be a mapping, e.g. {{backbone: resnet18}}")
+    for override in suite.overrides:
+        if override.matches(scenario, method):
+            settings = merge(settings, override.method)
+            model = merge_model(model, override.model)
+            training = merge(training, override.training)
+    result = _resolve_parts(model, training, of_parts)
+    if not isinstance(base, str):
+        problems.append(f"method {method}: method: {base!r} should be the name of a method")
+        return result
+    try:
+        cls = method_class(base)
+        if "model" in result:
+            cls.check_backbone(result["model"])
+        result["method"] = MethodSettings(
+            name=base, version=cls.version, settings=cls.from_settings(settings).hyperparameters()
+        )
+    except ValueError as error:
+        problems.extend(f"method {method}: {line}" for line in str(error).splitlines())
+    return result
+
+
+def _resolve_parts(model: dict[str, Any], training: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    try:
+        result["model"] = model_settings(model)
+    except ValidationError as error:
+        problems.extend(explain(error, dotted_fields(BACKBONES[kind_of(model.get("backbone", "mlp"))]), within="model"))
+    except ValueError as error:
+        problems.append(f"model: {error}")
+    try:
+        result["training"] = Recipe.model_validate_json(json.dumps(training))
+    except ValidationError as error:
+        problems.extend(explain(error, dotted_fields(Recipe), within="training"))
+    return result
+
+
+def _stream(settings: dict[str, Any], problems: list[str]) -> Stream | None:
+    kind = settings.get("stream")
+    if not isinstance(kind, str) or kind not in SCENARIOS:
+        said = "stream: missing" if kind is None else f"unknown stream {kind!r}"
+        problems.append(f"{said}{nearest(str(kind), SCENARIOS)}")
+        return None
+    try:
+        stream = SCENARIOS[kind].model_validate_json(json.dumps(settings))
+    except ValidationError as error:
+        problems.extend(explain(error, dotted_fields(SCENARIOS[kind])))
+        return None
+    if stream.data not in DATASETS and not in_files(stream.data):
+        problems.append(f"data: unknown data set {stream.data!r}{near_data(stream.data)}")
+    if stream.tasks > MOST_TASKS:
+        problems.append(f"tasks: {stream.tasks} is more than the {MOST_TASKS:,} that a matrix can be kept of")
+    return stream
