@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.request.suite import CellSettings, SettingsError, identity_of, load_suite, relevant, resolve
+from benchmarks.request.errors import SettingsError
+from benchmarks.request.identity import identity_of, relevant
+from benchmarks.request.load import load_suite
+from benchmarks.request.resolve import resolve
+from benchmarks.request.suite import CellSettings
 from benchmarks.request.suite_yaml import merge_model
 from models import EXTRACTORS, MLPSettings, ResNetSettings, TaskTransformerSettings, settings_class
 
