@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self, dataclass_transform
 
@@ -26,7 +26,7 @@ from methods.core.augmentation import Augmenter
 from methods.core.batch import Batch, TaskView
 from methods.core.hyperparameters import explain, hyper, hyperparameter_model
 from methods.core.precision import Precision, autocast, gradient_scaler, resolve_precision
-from methods.core.recipe import SCHEDULE_PARTS, Phase, Recipe
+from methods.core.recipe import Phase, Recipe
 from models import HeadLayer, ModelSettings, Network, build_network, ranks
 from models.memory_format import why_contiguous
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
@@ -118,8 +118,8 @@ class Method:
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
         self.adjust_gradients(batch)
-        if phase.clip_gradient is not None:
-            phase.clip_gradient(phase.parameters)
+        if phase.recipe.clip_gradient is not None:
+            phase.recipe.clip_gradient(phase.parameters)
         if self.scaler is None:
             optimizer.step()
         else:
@@ -186,31 +186,22 @@ class Method:
         widths = [c.stop - c.start for c in self.layout.columns]
         return build_network(model, scenario.image_shape, head, widths, self.layout.width(-1), head_layer)
 
-    def phase(self, data: Examples, **changes: Any) -> Phase:
-        """A phase over `data` by the recipe, with `changes`, e.g. name="finetune", epochs=2, parameters=[...].
+    def phase(
+        self,
+        data: Examples,
+        parameters: list[nn.Parameter] | None = None,
+        loss: Callable[[Batch], Tensor] | None = None,
+        name: str = "train",
+        augment: bool = True,
+        **changes: Any,
+    ) -> Phase:
+        """A phase over `data` by the task's recipe with `changes` (`Recipe.changed`), e.g. epochs=2, drop_last=False.
 
-        epochs in place of the recipe's steps, and the other way round; naming `schedule` leaves the recipe's
-        milestones and warm-up out. `schedule_scale` then scales what results, also lengths that are the method's own.
+        parameters: all that require a gradient where none are given. `schedule_scale` scales the changed lengths too.
         """
-        r = self.recipe
-        settings: dict[str, Any] = {
-            "parameters": [p for p in self.network.parameters() if p.requires_grad],
-            "epochs": r.epochs if changes.get("steps") is None else None,
-            "steps": r.steps if changes.get("epochs") is None else None,
-            "batch_size": r.batch_size,
-            "drop_last": r.drop_last,
-            "optimizer": r.optimizer,
-            "optimizer_state": r.optimizer_state,
-            "clip_gradient": r.clip_gradient,
-        }
-        if "schedule" not in changes:
-            settings |= {name: getattr(r, name) for name in ("schedule", *SCHEDULE_PARTS)}
-        settings |= changes
-        if r.lr_batch is not None:
-            optimizer = settings["optimizer"]
-            lr = optimizer.lr * settings["batch_size"] / r.lr_batch
-            settings["optimizer"] = optimizer.model_copy(update={"lr": lr})
-        return Phase(data, **settings).scaled(r.schedule_scale)
+        if parameters is None:
+            parameters = [p for p in self.network.parameters() if p.requires_grad]
+        return Phase(data, self.recipe.changed(**changes).scaled(), parameters, loss, name, augment)
 
     def batch(self, examples: Examples, epoch: int = 0, pixels: Tensor | None = None) -> Batch:
         """Stored examples made ready for the network: augmented while a phase that augments runs, then normalised.

@@ -55,9 +55,9 @@ def test_fine_tuning_is_balanced_slow_and_without_a_schedule():
     learn(method, 0)
     phases = [phase for when, phase in stages(method, 1) if when == "before"]
     assert phases[1].data.labels.bincount().tolist() == [3, 3, 3, 3]
-    assert (phases[1].epochs, phases[1].schedule) == (3, "constant")
-    assert phases[1].optimizer.lr == pytest.approx(0.1 * phases[0].optimizer.lr)
-    assert phases[0].schedule == "cosine"
+    assert (phases[1].recipe.epochs, phases[1].recipe.schedule) == (3, "constant")
+    assert phases[1].recipe.optimizer.lr == pytest.approx(0.1 * phases[0].recipe.optimizer.lr)
+    assert phases[0].recipe.schedule == "cosine"
     # new data and what was kept of the old: 6 of each of its classes
     assert phases[0].data.labels.bincount().tolist()[:2] == [6, 6]
 
@@ -181,8 +181,8 @@ def test_the_learning_rate_grows_with_the_batch_where_the_recipe_says_so():
     method = started(DyTox, recipe)
     learn(method, 0)
     main, tuning = [phase for when, phase in stages(method, 1) if when == "before"]
-    assert main.optimizer.lr == pytest.approx(2e-3 / 4)
-    assert tuning.optimizer.lr == pytest.approx(2e-4 / 4)
+    assert main.recipe.optimizer.lr == pytest.approx(2e-3 / 4)
+    assert tuning.recipe.optimizer.lr == pytest.approx(2e-4 / 4)
 
 
 def test_tasks_that_share_their_labels_are_refused_with_the_reason():

@@ -57,7 +57,7 @@ def test_memory_is_repeated_to_about_the_size_of_the_new_data(buffer_size, copie
     per_task = min(40, buffer_size // 2)
     counts = torch.bincount(phase.data.task_ids)
     assert counts.tolist() == [copies * per_task, copies * per_task, 40]
-    assert phase.epochs == SHORT.epochs
+    assert phase.recipe.epochs == SHORT.epochs
     stored = method.memory.all()
     for label in stored.labels.unique():
         assert int((phase.data.labels == label).sum()) == copies * int((stored.labels == label).sum())
