@@ -208,14 +208,14 @@ class Method:
 
         pixels: uint8, the same examples decoded and augmented already, as the loop does ahead of the steps.
         """
-        own = pixels is None
+        replayed = pixels is None
         x = self.normalise(self._augmented(examples.images) if pixels is None else pixels)
         if self.memory_format == "channels last":
             x = x.contiguous(memory_format=torch.channels_last)
         active = self.active_in_training(examples.tasks)
         batch = Batch(x, examples.labels, examples.tasks, active, examples, epoch)
         if self.augmenter.mixes():
-            self._mix(batch, own)
+            self._mix(batch, replayed)
         return batch
 
     def _augmented(self, images: Images) -> Tensor:
@@ -225,10 +225,10 @@ class Method:
             return images.to(self.device).decode(seed_for(self.seed, "decode", self.task.id, self._decoded))
         return self.augmenter.old(images)
 
-    def _mix(self, batch: Batch, own: bool) -> None:
+    def _mix(self, batch: Batch, replayed: bool) -> None:
         """Mixes images in pairs and gives the batch soft targets; all columns of either partner compete."""
         hard = F.one_hot(batch.y, self.layout.width(self.task.id)).to(batch.x.dtype)
-        mixed = self.augmenter.mix(batch.x, hard, own)
+        mixed = self.augmenter.mix(batch.x, hard, replayed)
         if mixed is None:
             return
         batch.x, targets = mixed

@@ -12,11 +12,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, nn
 
-from methods.core.augmentation import PRESETS, MixupSettings, Operations, preset
+from methods.core.augmentation import PRESETS, Operations, preset
 from methods.core.batch import Batch
 from methods.core.hyperparameters import explain
 from methods.core.schedule import Schedule, lr_factor
 from scenarios import Examples
+from scenarios.mixup import Mixup
 from scenarios.nearest import nearest
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -113,7 +114,7 @@ class Recipe(BaseModel):
     augmentation: Operations = Field(
         (), description=f"operations in order, e.g. [{{op: crop, padding: 4}}], or one of {', '.join(PRESETS)}"
     )
-    mixup: MixupSettings | None = Field(None, description="{alpha: 0.8}: images of a batch mixed in pairs")
+    mixup: Mixup | None = Field(None, description="{alpha: 0.8}: images of a batch mixed in pairs")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="spread over the classes that compete")
     precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
         "fp32", description='of forward passes; "auto": bf16 where the hardware multiplies it, else fp32'

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from methods import DyTox
-from methods.core.augmentation import Flip, MixupSettings
 from methods.parts import sam
 from scenarios import layout_for
+from scenarios.augment import Flip
+from scenarios.mixup import Mixup
 from tests.methods.growing import RECIPE, SCENARIO, learn, stages, started, values
 
 torch.set_num_threads(1)
@@ -122,7 +123,7 @@ def test_mixed_images_have_mixed_targets_in_every_part():
 
 
 def test_dytox_plus_runs_on_mixed_images():
-    recipe = RECIPE.model_copy(update={"label_smoothing": 0.1, "mixup": MixupSettings(alpha=0.8)})
+    recipe = RECIPE.model_copy(update={"label_smoothing": 0.1, "mixup": Mixup(alpha=0.8)})
     method = started(DyTox, recipe, sam=3.0)
     for task in (0, 1):
         learn(method, task)
@@ -164,7 +165,7 @@ def test_every_encoder(encoder):
 
 
 def test_exemplars_are_herded_on_embeddings_of_augmented_images_or_of_plain_ones():
-    recipe = RECIPE.model_copy(update={"augmentation": (Flip(op="flip"),)})
+    recipe = RECIPE.model_copy(update={"augmentation": (Flip(),)})
     kept = {}
     for herding in ("augmented", "plain"):
         method = started(DyTox, recipe, herding=herding)
