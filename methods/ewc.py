@@ -62,8 +62,7 @@ class EWC(Method):
         if self.fisher_samples is not None:
             rows = torch.randperm(len(examples), generator=self.generator("fisher subset", task.id))
             examples = examples[rows[: self.fisher_samples]]
-        active = self.layout.active_in_training(task.id, self.seen)
-        columns = active if isinstance(active, slice) else slice(0, self.layout.width(task.id))
+        columns = self.layout.active_in_training(task.id, self.seen).columns
         batches = ((self.normalise(e.images), e.labels - columns.start) for e in _pieces(examples, 512))
 
         def logits(x):

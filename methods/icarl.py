@@ -80,11 +80,11 @@ class ICaRL(Method):
         return new + self.distill * old
 
     def _binary(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Of the task's own columns; rows that may not compete there (exemplars of another head) are left out."""
-        own = self.task.outputs
-        wanted = F.one_hot(batch.y, logits.shape[1])[:, own].to(logits.dtype)
-        weight = batch.active[:, own].to(logits.dtype) if isinstance(batch.active, Tensor) else None
-        return self._bce(logits[:, own], wanted, weight)
+        """Of the task's columns; rows of which they are not active (exemplars of another head) are left out."""
+        columns = self.task.outputs
+        wanted = F.one_hot(batch.y, logits.shape[1])[:, columns].to(logits.dtype)
+        weight = batch.active.mask_of(logits)[:, columns].to(logits.dtype)
+        return self._bce(logits[:, columns], wanted, weight)
 
     def _bce(self, logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
         total = F.binary_cross_entropy_with_logits(logits, targets, weight, reduction="sum") / len(logits)

@@ -8,6 +8,7 @@ from pydantic import Field
 from methods.core.losses import distillation
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts.teacher import module_bytes
+from scenarios.active import ActiveClasses
 
 
 class LwF(Method):
@@ -51,7 +52,7 @@ class LwF(Method):
     added_later = frozenset({"class_mean", "compete", "squared"})
 
     def active_in_training(self, tasks):
-        return self.task.outputs if self.compete == "new" else super().active_in_training(tasks)
+        return ActiveClasses(self.task.outputs) if self.compete == "new" else super().active_in_training(tasks)
 
     def begin_task(self, task: TaskView) -> None:
         self._groups = self.layout.past_groups(task.id)
@@ -66,8 +67,7 @@ class LwF(Method):
         scores = self.network.classify(features)
         over = self._groups
         if self.columns == "all":
-            active = [self.layout.active_in_training(past, self.seen) for past in range(len(over))]
-            over = [columns if isinstance(columns, slice) else slice(None) for columns in active]
+            over = [self.layout.active_in_training(past, self.seen).columns for past in range(len(over))]
         terms = []
         for columns, group in zip(over, self._groups, strict=True):
             student = scores[:, columns]

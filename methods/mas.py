@@ -15,7 +15,7 @@ class MAS(Method):
     """Loss + strength * sum Omega (theta - theta*)^2 (eq. 4), theta* the solution of the latest task.
 
     Omega, summed over tasks, is how much the outputs react to a parameter: the mean over examples of
-    |d ||f(x)||^2 / d theta| (eq. 2 and 3), f over the columns that competed in training. No labels are needed.
+    |d ||f(x)||^2 / d theta| (eq. 2 and 3), f over the classes active in training. No labels are needed.
     """
 
     about = "quadratic penalty weighted by how much the outputs react to each parameter"
@@ -71,10 +71,9 @@ class MAS(Method):
         return self.normalise(task.train[rows].images)
 
     def _outputs(self, x: Tensor) -> Tensor:
-        """The columns [N, K] that competed in the task's training."""
+        """The scores [N, K] of the classes active in the task's training."""
         active = self.layout.active_in_training(self.task.id, self.seen)
-        columns = active if isinstance(active, slice) else slice(0, self.layout.width(self.task.id))
-        return self.network(x, self.task.id)[:, columns]
+        return active.select(self.network(x, self.task.id))
 
     def footprint(self) -> dict[str, int]:
         return {"penalty": self._penalty.nbytes}

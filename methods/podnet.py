@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.core.losses import restrict, turned
+from methods.core.losses import turned
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts.cosine import column_scales, fix_old_rows, imprint_new
 from methods.parts.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
@@ -17,7 +17,7 @@ from methods.parts.exemplars import Policy, Select
 from methods.parts.features import head_logits, head_phase
 from methods.parts.teacher import module_bytes
 from models.cosine_heads import MultiProxyHead
-from scenarios.setting import Active
+from scenarios.active import ALL, ActiveClasses
 
 
 class PODNet(Method):
@@ -144,12 +144,12 @@ def pod_spatial(maps: list[Tensor], old: list[Tensor]) -> Tensor:
     return torch.stack(distances).mean()
 
 
-def nca(logits: Tensor, labels: Tensor, margins: Tensor, active: Active = None, form: str = "paper") -> Tensor:
+def nca(logits: Tensor, labels: Tensor, margins: Tensor, active: ActiveClasses = ALL, form: str = "paper") -> Tensor:
     """The NCA loss with a margin (eq. 7), mean over the batch; see the setting `nca`.
 
     logits [N, C] = eta y_hat; labels int64 [N]; margins [C] = eta * margin.
     """
-    logits = restrict(logits, active)
+    logits = active.fill(logits)
     own = F.one_hot(labels, logits.shape[1]).bool()
     if form == "release":
         logits = logits - logits.max(1, keepdim=True).values

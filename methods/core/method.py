@@ -4,7 +4,7 @@ A method is a set of hyperparameters and a few hooks around one minibatch loop, 
 
     begin_task -> for each phase: (loss -> backward -> adjust_gradients -> step -> after_step)* -> end_task
 
-and `predict`. It never asks which setting it is in: `self.layout` says which output columns exist and compete.
+and `predict`. It never asks which setting it is in: `self.layout` says which output columns exist and which are active.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from methods.core.recipe import Phase, Recipe
 from models import HeadLayer, ModelSettings, Network, build_network, ranks
 from models.memory_format import why_contiguous
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
+from scenarios.active import ActiveClasses
 from scenarios.image_files import Images
 from scenarios.nearest import closest
 from scenarios.seeding import generator_for, seed_for
-from scenarios.setting import Active
 
 NOT_KEPT = ("task",)
 """What a checkpoint between tasks leaves out."""
@@ -226,14 +226,13 @@ class Method:
         return self.augmenter.old(images)
 
     def _mix(self, batch: Batch, replayed: bool) -> None:
-        """Mixes images in pairs and gives the batch soft targets; all columns of either partner compete."""
+        """Mixes images in pairs and gives the batch soft targets; the classes of either partner are active."""
         hard = F.one_hot(batch.y, self.layout.width(self.task.id)).to(batch.x.dtype)
         mixed = self.augmenter.mix(batch.x, hard, replayed)
         if mixed is None:
             return
         batch.x, targets = mixed
-        if isinstance(batch.active, Tensor):
-            batch.active = batch.active[:, : targets.shape[1]] | (targets > 0)
+        batch.active = batch.active.joined_by(targets > 0)
         batch.targets = losses.smoothed(targets, batch.active, self.recipe.label_smoothing)
 
     def join(self, *batches: Batch) -> Batch:
@@ -252,8 +251,8 @@ class Method:
         hard = F.one_hot(batch.y, self.layout.width(self.task.id)).to(batch.x.dtype)
         return losses.smoothed(hard, batch.active, self.recipe.label_smoothing)
 
-    def active_in_training(self, tasks: int | Tensor) -> Active:
-        """The classes that compete in the loss of examples from `tasks` (one id, or int64 [N]): the setting's."""
+    def active_in_training(self, tasks: int | Tensor) -> ActiveClasses:
+        """The classes that are active in the loss of examples from `tasks` (one id, or int64 [N]): the setting's."""
         return self.layout.active_in_training(tasks, self.seen)
 
     def logits(self, batch: Batch) -> Tensor:
@@ -261,7 +260,7 @@ class Method:
         return self.network(batch.x, batch.tasks)
 
     def cross_entropy(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy over the columns that compete; against soft targets where images are mixed."""
+        """Mean cross-entropy over the active classes; against soft targets where images are mixed."""
         if batch.targets is not None:
             return losses.soft_cross_entropy(logits, batch.targets, batch.active)
         return losses.cross_entropy(logits, batch.y, batch.active, label_smoothing=self.recipe.label_smoothing)
