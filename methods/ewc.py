@@ -49,13 +49,13 @@ class EWC(Method):
             raise ValueError(f"fisher_of: mean goes with fisher_labels: true, not {self.fisher_labels}")
 
     def build(self, scenario, model):
-        self._penalty = QuadraticPenalty()
+        self.penalty = QuadraticPenalty()
         return super().build(scenario, model)
 
     def adjust_gradients(self, batch: Batch) -> None:
         # The penalty's gradient is known in closed form; autograd would spend a third of a step on it.
-        if self._penalty:
-            self._penalty.add_gradient(self._parameters(), self.strength * (0.5 if self.half else 1.0))
+        if self.penalty:
+            self.penalty.add_gradient(self._parameters(), self.strength * (0.5 if self.half else 1.0))
 
     def end_task(self, task: TaskView) -> None:
         examples = task.train
@@ -77,15 +77,12 @@ class EWC(Method):
         self.network.train()
         parameters = self._parameters()
         if self.variant == "offline":
-            self._penalty.add(fisher, parameters)
+            self.penalty.add(fisher, parameters)
         else:
-            if self._penalty:
-                old = [self.gamma * grown(f, new) for f, new in zip(self._penalty.importance, fisher, strict=True)]
+            if self.penalty:
+                old = [self.gamma * grown(f, new) for f, new in zip(self.penalty.importance, fisher, strict=True)]
                 fisher = [f + new for f, new in zip(old, fisher, strict=True)]
-            self._penalty.replace(fisher, parameters)
-
-    def footprint(self) -> dict[str, int]:
-        return {"penalty": self._penalty.nbytes}
+            self.penalty.replace(fisher, parameters)
 
     def _parameters(self):
         return list(self.network.parameters())

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from methods.core.losses import distillation
 from methods.core.method import Batch, Method, TaskView, hyper
-from methods.parts.teacher import module_bytes
+from methods.parts.teacher import Teacher
 from scenarios.active import ActiveClasses
 
 
@@ -62,9 +62,7 @@ class LwF(Method):
             return super().loss(batch)
         features = self.network.backbone(batch.x)
         new = self.cross_entropy(self.network.classify(features, batch.tasks), batch)
-        with torch.no_grad():
-            answers = self._teacher(batch.x)
-        scores = self.network.classify(features)
+        answers, scores = self.teacher(batch.x), self.network.classify(features)
         over = self._groups
         if self.columns == "all":
             over = [self.layout.active_in_training(past, self.seen).columns for past in range(len(over))]
@@ -81,9 +79,4 @@ class LwF(Method):
         return new + (k - 1) * old if self.weighting == "tasks" else new / k + (1 - 1 / k) * old
 
     def end_task(self, task: TaskView) -> None:
-        self._teacher = self.frozen_copy()
-
-    def footprint(self) -> dict[str, int]:
-        if self.seen == 0:
-            return {}
-        return {"teacher": module_bytes(self._teacher)}
+        self.teacher = Teacher(self.frozen_copy())

@@ -32,20 +32,20 @@ class MAS(Method):
     )
 
     def build(self, scenario, model):
-        self._penalty = QuadraticPenalty()
+        self.penalty = QuadraticPenalty()
         return super().build(scenario, model)
 
     def adjust_gradients(self, batch: Batch) -> None:
-        if self._penalty:
-            self._penalty.add_gradient(self._parameters(), self.strength)
+        if self.penalty:
+            self.penalty.add_gradient(self._parameters(), self.strength)
 
     def end_task(self, task: TaskView) -> None:
         self.network.eval()
         omega = self._by_example(task) if self.importance_per == "example" else self._by_batch(task)
         self.network.train()
-        if self._penalty:
-            omega = [grown(old, new) + new for old, new in zip(self._penalty.importance, omega, strict=True)]
-        self._penalty.replace(omega, self._parameters())
+        if self.penalty:
+            omega = [grown(old, new) + new for old, new in zip(self.penalty.importance, omega, strict=True)]
+        self.penalty.replace(omega, self._parameters())
 
     def _by_example(self, task: TaskView) -> list[Tensor]:
         total = [torch.zeros_like(p) for p in self._parameters()]
@@ -74,9 +74,6 @@ class MAS(Method):
         """The scores [N, K] of the classes active in the task's training."""
         active = self.layout.active_in_training(self.task.id, self.seen)
         return active.select(self.network(x, self.task.id))
-
-    def footprint(self) -> dict[str, int]:
-        return {"penalty": self._penalty.nbytes}
 
     def _parameters(self):
         return list(self.network.parameters())

@@ -1,6 +1,5 @@
 """PODNet, pooled outputs distillation (Douillard et al. 2020)."""
 
-import copy
 from functools import partial
 from typing import Annotated, Literal
 
@@ -15,7 +14,7 @@ from methods.parts.cosine import column_scales, fix_old_rows, imprint_new
 from methods.parts.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
 from methods.parts.exemplars import Policy, Select
 from methods.parts.features import head_logits, head_phase
-from methods.parts.teacher import module_bytes
+from methods.parts.teacher import Teacher
 from models.cosine_heads import MultiProxyHead
 from scenarios.active import ALL, ActiveClasses
 
@@ -69,8 +68,8 @@ class PODNet(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
-        self._old_backbone: nn.Module | None = None
+        self.buffer = exemplar_memory(self)
+        self.teacher: Teacher | None = None
         if model.backbone.partition(":")[0] != "timm":
             model = model.model_copy(update={"last_relu": False})
         return self.backbone_and_head(
@@ -84,19 +83,19 @@ class PODNet(Method):
             self._fixed = fix_old_rows(self)
 
     def phases(self, task: TaskView):
-        yield self.phase(with_exemplars(task.train, self.memory))
-        keep_exemplars(self, self.memory, task.train)
+        yield self.phase(with_exemplars(task.train, self.buffer))
+        keep_exemplars(self, self.buffer, task.train)
         self._fixed = None
         if task.id and self.finetune_epochs:
-            yield head_phase(self, self.memory.examples(), self.finetune_epochs, self.finetune_lr, self._head_loss)
+            yield head_phase(self, self.buffer.examples(), self.finetune_epochs, self.finetune_lr, self._head_loss)
 
     def loss(self, batch: Batch):
         features, maps = stages(self.network.backbone, batch.x)
         loss = self._nca(self.network.classify(features), batch)
-        if self._old_backbone is None:
+        if self.teacher is None:
             return loss
         with torch.no_grad():
-            old_features, old_maps = stages(self._old_backbone, batch.x)
+            old_features, old_maps = stages(self.teacher.network, batch.x)
         kept = self.flat * turned(features, old_features)
         if maps:
             kept = kept + self.spatial * pod_spatial(maps, old_maps)
@@ -118,11 +117,7 @@ class PODNet(Method):
             self._fixed.restore()
 
     def end_task(self, task: TaskView) -> None:
-        self._old_backbone = copy.deepcopy(self.network.backbone).eval().requires_grad_(False)
-
-    def footprint(self) -> dict[str, int]:
-        teacher = {"teacher": module_bytes(self._old_backbone)} if self._old_backbone is not None else {}
-        return {"buffer": self.memory.nbytes, **teacher}
+        self.teacher = Teacher(self.frozen_copy(self.network.backbone))
 
 
 def stages(backbone: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:

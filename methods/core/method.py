@@ -151,8 +151,9 @@ class Method:
         return task_id < self.seen or self.predicts_unseen
 
     def footprint(self) -> dict[str, int]:
-        """Bytes kept between tasks besides the network, by part, e.g. {"buffer": ...}."""
-        return {}
+        """Bytes kept between tasks besides the network, by part: of every attribute without an underscore that has
+        `nbytes`, as `self.buffer`, `self.teacher` and `self.penalty` do."""
+        return {n: v.nbytes for n, v in vars(self).items() if not n.startswith("_") and hasattr(v, "nbytes")}
 
     def diagnostics(self) -> dict[str, float]:
         """What else the record should say after each task, by name, e.g. {"exemplars": 2000}."""
@@ -269,10 +270,9 @@ class Method:
         """A generator of this cell's seed for one purpose, e.g. "buffer"."""
         return generator_for(self.seed, *purpose)
 
-    def frozen_copy(self) -> nn.Module:
-        """The network as it is now, in eval mode and without gradients: a teacher."""
-        teacher = copy.deepcopy(self.network).eval()
-        return teacher.requires_grad_(False)
+    def frozen_copy(self, part: nn.Module | None = None) -> nn.Module:
+        """The network, or a part of it, as it is now, in eval mode and without gradients: a teacher."""
+        return copy.deepcopy(self.network if part is None else part).eval().requires_grad_(False)
 
     # ---- life cycle, called by the runner ------------------------------------------------------------------
 

@@ -115,7 +115,7 @@ def test_sees_past_data_only_where_declared_and_never_test_data(name):
 def test_stays_within_its_buffer(name, setting):
     scenario = small_split(setting)
     method, _, _ = run(name, scenario)
-    stored = getattr(method, "buffer", getattr(method, "memory", None))
+    stored = getattr(method, "buffer", None)
     if stored is None:
         assert "buffer" not in method.footprint()
         return
