@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
+from methods.core.evaluation import evaluation_mode
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts.fisher import Labels, fisher_diagonal, squared_mean_gradient
 from methods.parts.quadratic import QuadraticPenalty, grown
@@ -63,18 +64,18 @@ class EWC(Method):
             rows = torch.randperm(len(examples), generator=self.generator("fisher subset", task.id))
             examples = examples[rows[: self.fisher_samples]]
         columns = self.layout.active_in_training(task.id, self.seen).columns
-        batches = ((self.normalise(e.images), e.labels - columns.start) for e in _pieces(examples, 512))
+        looked_at = self.batches(examples, mixed_precision=False)  # squares of gradients underflow in fp16
+        batches = ((batch.x, batch.y - columns.start) for batch in looked_at)
 
         def logits(x):
             return self.network(x, task.id)[:, columns]
 
-        self.network.eval()
-        if self.fisher_of == "mean":
-            fisher = squared_mean_gradient(self.network, logits, batches)
-        else:
-            generator = self.generator("fisher", task.id)
-            fisher = fisher_diagonal(self.network, logits, batches, self.fisher_labels, generator)
-        self.network.train()
+        with evaluation_mode(self.network):
+            if self.fisher_of == "mean":
+                fisher = squared_mean_gradient(self.network, logits, batches)
+            else:
+                generator = self.generator("fisher", task.id)
+                fisher = fisher_diagonal(self.network, logits, batches, self.fisher_labels, generator)
         parameters = self._parameters()
         if self.variant == "offline":
             self.penalty.add(fisher, parameters)
@@ -86,8 +87,3 @@ class EWC(Method):
 
     def _parameters(self):
         return list(self.network.parameters())
-
-
-def _pieces(examples, size: int):
-    for rows in torch.arange(len(examples)).split(size):
-        yield examples[rows]

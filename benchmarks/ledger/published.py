@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from benchmarks.request.suite import SettingsError, Suite, nearest, read_yaml
-from methods.core.method import explain
+from methods.core.hyperparameters import explain
 from metrics import SCORES, Estimate, standard_error
 from scenarios import SETTINGS
 

@@ -20,7 +20,8 @@ from benchmarks.request.suite_yaml import SettingsError, merge, read_suite, writ
 from benchmarks.request.suite_yaml import read_yaml as read_yaml
 from benchmarks.request.suite_yaml import suite_names as suite_names
 from methods import METHODS, Recipe, method_class
-from methods.core.method import Method, explain
+from methods.core.hyperparameters import explain
+from methods.core.method import Method
 from models import ModelSettings
 from scenarios import DATASETS, SCENARIOS, SETTINGS, Stream, layout_for, resolve_head
 from scenarios.datasets import FOLDER, in_files
@@ -335,7 +336,7 @@ def resolve(suite: Suite) -> list[CellSettings]:
 
 def misfit(suite: Suite, scenario: str, method: str, stream: Stream, pair: dict[str, Any]) -> str | None:
     """Why this pair has no cell, whose method is `pair["method"]`; None or empty where it has."""
-    return METHODS[pair["method"].name].misfit(_layout(stream)) or suite.left_out(scenario, method)
+    return METHODS[pair["method"].name].incompatibility(_layout(stream)) or suite.left_out(scenario, method)
 
 
 def _layout(stream: Stream):

@@ -35,7 +35,7 @@ def make(name: str, **settings) -> Method:
 
 
 def possible(name: str, setting: str) -> bool:
-    return METHODS[name].misfit(small_split(setting).layout) is None
+    return METHODS[name].incompatibility(small_split(setting).layout) is None
 
 
 def run(name: str, scenario, recipe=SHORT, seed: int = 0):
@@ -52,7 +52,7 @@ def run(name: str, scenario, recipe=SHORT, seed: int = 0):
 def test_runs_through_all_tasks(name, setting):
     scenario = small_split(setting)
     if not possible(name, setting):
-        with pytest.raises(ValueError, match=re.escape(str(METHODS[name].misfit(scenario.layout)))):
+        with pytest.raises(ValueError, match=re.escape(str(METHODS[name].incompatibility(scenario.layout)))):
             make(name).start(scenario, SMALL_MODEL, SHORT)
         return
     method, rows, trainer = run(name, scenario, ADAMW if name in TRANSFORMERS else SHORT)

@@ -187,5 +187,5 @@ def test_the_learning_rate_grows_with_the_batch_where_the_recipe_says_so():
 
 
 def test_tasks_that_share_their_labels_are_refused_with_the_reason():
-    assert "share" in str(DyTox.misfit(layout_for("domain", [2, 2])))
-    assert DyTox.misfit(layout_for("class", [2, 2])) is None
+    assert "share" in str(DyTox.incompatibility(layout_for("domain", [2, 2])))
+    assert DyTox.incompatibility(layout_for("class", [2, 2])) is None
