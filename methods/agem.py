@@ -37,14 +37,14 @@ class AGEM(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = EpisodicMemory(
+        self.buffer = EpisodicMemory(
             self.buffer_size, self.layout.n_tasks, self.select, self.generator("buffer"), self.share
         )
         self._draws = self.generator("replay")
         return super().build(scenario, model)
 
     def begin_task(self, task: TaskView) -> None:
-        self._past: Examples | None = self.memory.all() if len(self.memory) else None
+        self._past: Examples | None = self.buffer.all() if len(self.buffer) else None
 
     def adjust_gradients(self, batch: Batch) -> None:
         if self._past is None:
@@ -59,13 +59,10 @@ class AGEM(Method):
             set_gradient(parameters, gradient - along / square * reference)
 
     def end_task(self, task: TaskView) -> None:
-        self.memory.store(task.train)
+        self.buffer.store(task.train)
 
     def step_shape(self, batch: Batch):
-        return len(batch), min(len(self.memory), self._referenced(batch))
+        return len(batch), min(len(self.buffer), self._referenced(batch))
 
     def _referenced(self, batch: Batch) -> int:
         return max(1, round(self.reference_ratio * len(batch)))
-
-    def footprint(self) -> dict[str, int]:
-        return {"buffer": self.memory.nbytes}

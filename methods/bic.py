@@ -62,17 +62,17 @@ class BiC(Method):
     correction_lr: Annotated[float, Field(gt=0)] = hyper(0.1, "learning rate of stage 2", "PyCIL")
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
-        self._teacher: Teacher | None = None
+        self.buffer = exemplar_memory(self)
+        self.teacher: Teacher | None = None
         network = self.backbone_and_head(scenario, model)
         new = [self.layout.new_columns(t) for t in range(self.layout.n_tasks)]
         return CorrectedNetwork(network.backbone, network.head, [c.stop - c.start for c in new])
 
     def phases(self, task: TaskView):
         learned = [p for name, p in self.network.named_parameters() if not name.startswith("corrections")]
-        everything = with_exemplars(task.train, self.memory)
+        everything = with_exemplars(task.train, self.buffer)
         old = self.layout.rivals(task.id)
-        if old.start == old.stop or not len(self.memory):
+        if old.start == old.stop or not len(self.buffer):
             yield self.phase(everything, parameters=learned)
             return
         seen, unseen = self.hold_out(everything)
@@ -95,7 +95,7 @@ class BiC(Method):
         """
         classes = torch.stack([examples.task_ids, examples.labels], dim=1)
         _, group, sizes = classes.unique(dim=0, return_inverse=True, return_counts=True)
-        n = max(1, int(self.held_out * len(self.memory) / len(self.memory.classes)))
+        n = max(1, int(self.held_out * len(self.buffer) / len(self.buffer.classes)))
         n = min(n, int(sizes.min()))
         rows = even_draw(examples, n, self.generator("held out", self.task.id))
         stays = torch.ones(len(examples), dtype=torch.bool, device=rows.device)
@@ -103,11 +103,11 @@ class BiC(Method):
         return examples[stays.nonzero().flatten()], examples[rows]
 
     def loss(self, batch: Batch):
-        if self._teacher is None:
+        if self.teacher is None:
             return super().loss(batch)
         scores = self.network(batch.x)
         share = self.layout.share_of_old(self.task.id)
-        old = self._teacher.loss(scores, batch.x, self.temperature)
+        old = self.teacher.loss(scores, batch.x, self.temperature)
         return (1 - share) * self.cross_entropy(scores, batch) + share * old
 
     def _correction_loss(self, batch: Batch) -> Tensor:
@@ -116,9 +116,5 @@ class BiC(Method):
         return self.cross_entropy(self.network.correct(logits), batch)
 
     def end_task(self, task: TaskView) -> None:
-        keep_exemplars(self, self.memory, task.train)
-        self._teacher = Teacher(self.frozen_copy(), self.layout.past_groups(task.id + 1))
-
-    def footprint(self) -> dict[str, int]:
-        teacher = {"teacher": self._teacher.nbytes} if self._teacher else {}
-        return {"buffer": self.memory.nbytes, **teacher}
+        keep_exemplars(self, self.buffer, task.train)
+        self.teacher = Teacher(self.frozen_copy(), self.layout.past_groups(task.id + 1))

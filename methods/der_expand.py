@@ -52,7 +52,7 @@ class DERExpand(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
+        self.buffer = exemplar_memory(self)
         self._auxiliary: nn.Linear | None = None
         network = self.backbone_and_head(scenario, model, partial(LinearHead, bias=self.bias, init=model.head_init))
         return Network(ParallelBackbones([network.backbone]), network.head)
@@ -67,7 +67,7 @@ class DERExpand(Method):
         self._auxiliary = nn.Linear(self.network.backbone.newest, classes + 1).to(self.device)
 
     def phases(self, task: TaskView):
-        everything = with_exemplars(task.train, self.memory)
+        everything = with_exemplars(task.train, self.buffer)
         learned = [p for p in self.network.parameters() if p.requires_grad]
         extra = list(self._auxiliary.parameters()) if self._auxiliary is not None else []
         yield self.phase(everything, parameters=[*learned, *extra])
@@ -100,7 +100,4 @@ class DERExpand(Method):
         return self.cross_entropy(head_logits(self, batch) / self.finetune_temperature, batch)
 
     def end_task(self, task: TaskView) -> None:
-        keep_exemplars(self, self.memory, task.train)
-
-    def footprint(self) -> dict[str, int]:
-        return {"buffer": self.memory.nbytes}
+        keep_exemplars(self, self.buffer, task.train)

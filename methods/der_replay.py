@@ -22,7 +22,7 @@ class DERReplay(Method):
 
     buffer_size: Annotated[int, Field(ge=1)] = hyper(1000, "examples stored in all")
     replay_ratio: Annotated[float, Field(gt=0)] = hyper(
-        1.0, "replayed examples for each new one", "mammoth: minibatch_size = batch_size on MNIST"
+        1.0, "replayed examples for each new one, in each draw", "mammoth: minibatch_size = batch_size on MNIST"
     )
     alpha: Annotated[float, Field(ge=0)] = hyper(
         1.0, "weight of the distance to stored logits", "Buzzega et al. 2020, Permuted MNIST with 200 and 500 stored"
@@ -57,4 +57,4 @@ class DERReplay(Method):
         return max(1, round(self.replay_ratio * len(batch)))
 
     def footprint(self) -> dict[str, int]:
-        return self.buffer.footprint()
+        return super().footprint() | {"logits": self.buffer.logits_nbytes}

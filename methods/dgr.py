@@ -90,10 +90,9 @@ class DGR(Method):
         losses = []
         for past, group in enumerate(self._groups):
             own = answers[:, group]
-            # columns that compete with the group's own but are newer are rivals with probability 0
+            # active classes newer than the group's own are rivals with probability 0
             active = self.layout.active_in_training(past, self.seen)
-            rivals = scores[:, active] if isinstance(active, slice) else scores
-            start = group.start - (active.start if isinstance(active, slice) else 0)
+            rivals, start = active.select(scores), group.start - active.start
             if self.targets == "hard":
                 losses.append(F.cross_entropy(rivals, own.argmax(1) + start))
             else:

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from methods.core.evaluation import evaluation_mode
 from methods.core.method import Batch, TaskView, hyper
 from methods.parts.task_transformer import TaskTransformer
 
@@ -37,10 +38,11 @@ class DNE(TaskTransformer):
     @torch.no_grad()
     def end_task(self, task: TaskView) -> None:
         super().end_task(task)
-        self.network.eval()
-        x = self.normalise(task.train.images[:64].to(self.device))
-        self._shares = self.network.attention_shares(x)
-        self.network.train()
+        few = task.train[torch.arange(min(64, len(task.train)))]
+        with evaluation_mode(self.network):
+            (self._shares,) = [
+                self.network.attention_shares(batch.x) for batch in self.batches(few, mixed_precision=False)
+            ]
 
     def diagnostics(self) -> dict[str, float]:
         """Figure 4: shares of the newest expert's spatial attention by same or different patch, and head."""

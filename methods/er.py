@@ -65,6 +65,3 @@ class ER(Method):
 
     def _replayed(self, batch: Batch) -> int:
         return max(1, round(self.replay_ratio * len(batch)))
-
-    def footprint(self) -> dict[str, int]:
-        return {"buffer": self.buffer.nbytes}

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
+from methods.core.evaluation import evaluation_mode
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts.fisher import Labels, fisher_diagonal, squared_mean_gradient
 from methods.parts.quadratic import QuadraticPenalty, grown
@@ -49,49 +50,40 @@ class EWC(Method):
             raise ValueError(f"fisher_of: mean goes with fisher_labels: true, not {self.fisher_labels}")
 
     def build(self, scenario, model):
-        self._penalty = QuadraticPenalty()
+        self.penalty = QuadraticPenalty()
         return super().build(scenario, model)
 
     def adjust_gradients(self, batch: Batch) -> None:
         # The penalty's gradient is known in closed form; autograd would spend a third of a step on it.
-        if self._penalty:
-            self._penalty.add_gradient(self._parameters(), self.strength * (0.5 if self.half else 1.0))
+        if self.penalty:
+            self.penalty.add_gradient(self._parameters(), self.strength * (0.5 if self.half else 1.0))
 
     def end_task(self, task: TaskView) -> None:
         examples = task.train
         if self.fisher_samples is not None:
             rows = torch.randperm(len(examples), generator=self.generator("fisher subset", task.id))
             examples = examples[rows[: self.fisher_samples]]
-        active = self.layout.active_in_training(task.id, self.seen)
-        columns = active if isinstance(active, slice) else slice(0, self.layout.width(task.id))
-        batches = ((self.normalise(e.images), e.labels - columns.start) for e in _pieces(examples, 512))
+        columns = self.layout.active_in_training(task.id, self.seen).columns
+        looked_at = self.batches(examples, mixed_precision=False)  # squares of gradients underflow in fp16
+        batches = ((batch.x, batch.y - columns.start) for batch in looked_at)
 
         def logits(x):
             return self.network(x, task.id)[:, columns]
 
-        self.network.eval()
-        if self.fisher_of == "mean":
-            fisher = squared_mean_gradient(self.network, logits, batches)
-        else:
-            generator = self.generator("fisher", task.id)
-            fisher = fisher_diagonal(self.network, logits, batches, self.fisher_labels, generator)
-        self.network.train()
+        with evaluation_mode(self.network):
+            if self.fisher_of == "mean":
+                fisher = squared_mean_gradient(self.network, logits, batches)
+            else:
+                generator = self.generator("fisher", task.id)
+                fisher = fisher_diagonal(self.network, logits, batches, self.fisher_labels, generator)
         parameters = self._parameters()
         if self.variant == "offline":
-            self._penalty.add(fisher, parameters)
+            self.penalty.add(fisher, parameters)
         else:
-            if self._penalty:
-                old = [self.gamma * grown(f, new) for f, new in zip(self._penalty.importance, fisher, strict=True)]
+            if self.penalty:
+                old = [self.gamma * grown(f, new) for f, new in zip(self.penalty.importance, fisher, strict=True)]
                 fisher = [f + new for f, new in zip(old, fisher, strict=True)]
-            self._penalty.replace(fisher, parameters)
-
-    def footprint(self) -> dict[str, int]:
-        return {"penalty": self._penalty.nbytes}
+            self.penalty.replace(fisher, parameters)
 
     def _parameters(self):
         return list(self.network.parameters())
-
-
-def _pieces(examples, size: int):
-    for rows in torch.arange(len(examples)).split(size):
-        yield examples[rows]

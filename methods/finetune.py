@@ -3,6 +3,7 @@
 from typing import Literal
 
 from methods.core.method import Method, hyper
+from scenarios.active import ActiveClasses
 
 
 class Finetune(Method):
@@ -19,4 +20,4 @@ class Finetune(Method):
     added_later = frozenset({"compete"})
 
     def active_in_training(self, tasks):
-        return self.task.outputs if self.compete == "new" else super().active_in_training(tasks)
+        return ActiveClasses(self.task.outputs) if self.compete == "new" else super().active_in_training(tasks)

@@ -12,7 +12,7 @@ from methods.core.losses import distillation
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
 from methods.parts.exemplars import Policy, Select
-from methods.parts.teacher import module_bytes
+from methods.parts.teacher import Teacher
 from models import Network
 from models.parallel import ParallelBackbones, fresh_head, widened_head
 
@@ -66,14 +66,14 @@ class FOSTER(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
-        self._teacher: Any = None
+        self.buffer = exemplar_memory(self)
+        self.teacher: Teacher | None = None
         self._old_head: Any = None
         self._new_head: Any = None
         return super().build(scenario, model)
 
     def phases(self, task: TaskView):
-        data = with_exemplars(task.train, self.memory)
+        data = with_exemplars(task.train, self.buffer)
         if task.id == 0:
             yield self.phase(data)
             return
@@ -84,7 +84,7 @@ class FOSTER(Method):
         yield self.phase(
             data, name="boost", parameters=[*boosted, *self._new_head.parameters()], loss=self._boosting_loss
         )
-        self._teacher, self.network = self.frozen_copy(), student
+        self.teacher, self.network = Teacher(self.frozen_copy()), student
         self._old_head = self._new_head = None
         self._weights = effective_weights(counts, self.compression_beta).to(self.device)
         yield self.phase(
@@ -115,23 +115,21 @@ class FOSTER(Method):
         return balanced + self.cross_entropy(new, batch) + self.distill * kept
 
     def _compression_loss(self, batch: Batch) -> Tensor:
-        with torch.no_grad():
-            answers = self._teacher(batch.x)
+        assert self.teacher is not None, "set between the two phases"
+        answers = self.teacher(batch.x)
         scores, groups = self.network(batch.x), self.layout.past_groups(self.task.id + 1)
         terms = [balanced_distillation(scores[:, g], answers[:, g], self._weights[g], self.temperature) for g in groups]
         return torch.stack(terms).sum()
 
     def end_task(self, task: TaskView) -> None:
-        keep_exemplars(self, self.memory, task.train, self._teacher if self.herd_by == "teacher" else None)
+        keep_exemplars(
+            self, self.buffer, task.train, self.teacher.network if self.teacher and self.herd_by == "teacher" else None
+        )
         if self.keep == "student":
-            self._teacher = None
+            self.teacher = None
 
     def predict(self, x: Tensor, task_id: int | None = None) -> Tensor:
-        return self.network(x) if self._teacher is None else self._teacher(x)
-
-    def footprint(self) -> dict[str, int]:
-        teacher = {"teacher": module_bytes(self._teacher)} if self._teacher is not None else {}
-        return {"buffer": self.memory.nbytes, **teacher}
+        return self.network(x) if self.teacher is None else self.teacher(x)
 
 
 def class_counts(labels: Tensor, columns: int) -> Tensor:

@@ -34,13 +34,13 @@ class GDumb(Method):
     clip: Annotated[float, Field(gt=0)] | None = hyper(10.0, "largest norm of the gradient", "Prabhu et al. 2020")
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
+        self.buffer = exemplar_memory(self)
         network = super().build(scenario, model)
         self._initial = copy.deepcopy(network)
         return network
 
     def begin_task(self, task: TaskView) -> None:
-        self.memory.update(task.train)
+        self.buffer.update(task.train)
         if task.id > 0:
             self.network = copy.deepcopy(self._initial)
             self.network.expand(self.layout.width(task.id))
@@ -48,7 +48,7 @@ class GDumb(Method):
 
     def phases(self, task: TaskView):
         yield self.phase(
-            self.memory.examples(),
+            self.buffer.examples(),
             epochs=self.epochs,
             steps=None,
             batch_size=self.batch_size,
@@ -61,6 +61,3 @@ class GDumb(Method):
     def adjust_gradients(self, batch: Batch) -> None:
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
-
-    def footprint(self) -> dict[str, int]:
-        return {"buffer": self.memory.nbytes}

@@ -57,16 +57,16 @@ class GEM(Method):
     def build(self, scenario, model):
         self._selections = 2 if self.rehearse else 1
         n_tasks = self._selections * self.layout.n_tasks
-        self.memory = EpisodicMemory(self.buffer_size, n_tasks, self.select, self.generator("buffer"), self.share)
+        self.buffer = EpisodicMemory(self.buffer_size, n_tasks, self.select, self.generator("buffer"), self.share)
         self._flops = 0
         return super().build(scenario, model)
 
     def phases(self, task: TaskView):
-        yield self.phase(self.memory.mixed_with(task.train) if self.rehearse else task.train)
+        yield self.phase(self.buffer.mixed_with(task.train) if self.rehearse else task.train)
 
     def begin_task(self, task: TaskView) -> None:
         # normalised once a task: every step passes over the whole memory
-        self._past = [self.batch(examples) for examples in self.memory.tasks]
+        self._past = [self.batch(examples) for examples in self.buffer.tasks]
         size = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
         self._constraints = torch.empty(len(self._past), size, device=self.device)
 
@@ -85,14 +85,11 @@ class GEM(Method):
     def end_task(self, task: TaskView) -> None:
         del self._constraints
         for _ in range(self._selections):
-            self.memory.store(task.train)
+            self.buffer.store(task.train)
 
     def extra_flops(self) -> int:
         flops, self._flops = self._flops, 0
         return flops
-
-    def footprint(self) -> dict[str, int]:
-        return {"buffer": self.memory.nbytes}
 
 
 def project(gradient: Tensor, constraints: Tensor, margin: float = 0.0, ridge: float = 0.0) -> Tensor:

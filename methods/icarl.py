@@ -14,6 +14,7 @@ from methods.parts.exemplar_training import exemplar_memory, with_exemplars
 from methods.parts.exemplars import Policy, Select
 from methods.parts.features import features_of
 from methods.parts.nearest_mean import NearestMean
+from methods.parts.teacher import Teacher
 
 
 class ICaRL(Method):
@@ -56,23 +57,22 @@ class ICaRL(Method):
     added_later = frozenset({"squared"})
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
-        self._classifier: NearestMean | None = None
+        self.buffer = exemplar_memory(self)
+        self.means: NearestMean | None = None
         return super().build(scenario, model)
 
     def begin_task(self, task: TaskView) -> None:
         self._groups = self.layout.past_groups(task.id)
 
     def phases(self, task: TaskView):
-        yield self.phase(with_exemplars(task.train, self.memory))
+        yield self.phase(with_exemplars(task.train, self.buffer))
 
     def loss(self, batch: Batch):
         logits = self.network(batch.x)  # of all columns: those of old heads are distilled
         new = self.cross_entropy(logits, batch) if self.objective == "ce" else self._binary(logits, batch)
         if not self._groups:
             return new
-        with torch.no_grad():
-            answers = self._teacher(batch.x)
+        answers = self.teacher(batch.x)
         if self.objective == "ce":
             old = sum(distillation(logits[:, g], answers[:, g], self.temperature, self.squared) for g in self._groups)
         else:
@@ -80,28 +80,22 @@ class ICaRL(Method):
         return new + self.distill * old
 
     def _binary(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Of the task's own columns; rows that may not compete there (exemplars of another head) are left out."""
-        own = self.task.outputs
-        wanted = F.one_hot(batch.y, logits.shape[1])[:, own].to(logits.dtype)
-        weight = batch.active[:, own].to(logits.dtype) if isinstance(batch.active, Tensor) else None
-        return self._bce(logits[:, own], wanted, weight)
+        """Of the task's columns; rows of which they are not active (exemplars of another head) are left out."""
+        columns = self.task.outputs
+        wanted = F.one_hot(batch.y, logits.shape[1])[:, columns].to(logits.dtype)
+        weight = batch.active.mask_of(logits)[:, columns].to(logits.dtype)
+        return self._bce(logits[:, columns], wanted, weight)
 
     def _bce(self, logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
         total = F.binary_cross_entropy_with_logits(logits, targets, weight, reduction="sum") / len(logits)
         return total if self.columns == "sum" else total / self.layout.width(self.task.id)
 
     def end_task(self, task: TaskView) -> None:
-        self.memory.update(task.train, partial(features_of, self))
-        self._classifier = NearestMean(self, self.memory, self.flip_means)
-        self._teacher = self.frozen_copy()
+        self.buffer.update(task.train, partial(features_of, self))
+        self.means = NearestMean(self, self.buffer, self.flip_means)
+        self.teacher = Teacher(self.frozen_copy())
 
     def predict(self, x: Tensor, task_id: int | None = None) -> Tensor:
-        if self._classifier is None:
+        if self.means is None:
             return self.network(x)
-        return self._classifier.scores(self.network.backbone(x), self.layout.width(self.seen - 1))
-
-    def footprint(self) -> dict[str, int]:
-        if self._classifier is None:
-            return {"buffer": self.memory.nbytes}
-        teacher = sum(p.numel() * p.element_size() for p in self._teacher.parameters())
-        return {"buffer": self.memory.nbytes, "means": self._classifier.nbytes, "teacher": teacher}
+        return self.means.scores(self.network.backbone(x), self.layout.width(self.seen - 1))

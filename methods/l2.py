@@ -27,16 +27,13 @@ class L2(Method):
     )
 
     def build(self, scenario, model):
-        self._penalty = QuadraticPenalty()
+        self.penalty = QuadraticPenalty()
         return super().build(scenario, model)
 
     def adjust_gradients(self, batch: Batch) -> None:
-        if self._penalty:
-            self._penalty.add_gradient(list(self.network.parameters()), self.strength)
+        if self.penalty:
+            self.penalty.add_gradient(list(self.network.parameters()), self.strength)
 
     def end_task(self, task: TaskView) -> None:
         parameters = list(self.network.parameters())
-        self._penalty.replace([torch.ones_like(p) for p in parameters], parameters)
-
-    def footprint(self) -> dict[str, int]:
-        return {"penalty": self._penalty.nbytes}
+        self.penalty.replace([torch.ones_like(p) for p in parameters], parameters)

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from methods.core.losses import distillation
 from methods.core.method import Batch, Method, TaskView, hyper
-from methods.parts.teacher import module_bytes
+from methods.parts.teacher import Teacher
+from scenarios.active import ActiveClasses
 
 
 class LwF(Method):
@@ -51,7 +52,7 @@ class LwF(Method):
     added_later = frozenset({"class_mean", "compete", "squared"})
 
     def active_in_training(self, tasks):
-        return self.task.outputs if self.compete == "new" else super().active_in_training(tasks)
+        return ActiveClasses(self.task.outputs) if self.compete == "new" else super().active_in_training(tasks)
 
     def begin_task(self, task: TaskView) -> None:
         self._groups = self.layout.past_groups(task.id)
@@ -61,13 +62,10 @@ class LwF(Method):
             return super().loss(batch)
         features = self.network.backbone(batch.x)
         new = self.cross_entropy(self.network.classify(features, batch.tasks), batch)
-        with torch.no_grad():
-            answers = self._teacher(batch.x)
-        scores = self.network.classify(features)
+        answers, scores = self.teacher(batch.x), self.network.classify(features)
         over = self._groups
         if self.columns == "all":
-            active = [self.layout.active_in_training(past, self.seen) for past in range(len(over))]
-            over = [columns if isinstance(columns, slice) else slice(None) for columns in active]
+            over = [self.layout.active_in_training(past, self.seen).columns for past in range(len(over))]
         terms = []
         for columns, group in zip(over, self._groups, strict=True):
             student = scores[:, columns]
@@ -81,9 +79,4 @@ class LwF(Method):
         return new + (k - 1) * old if self.weighting == "tasks" else new / k + (1 - 1 / k) * old
 
     def end_task(self, task: TaskView) -> None:
-        self._teacher = self.frozen_copy()
-
-    def footprint(self) -> dict[str, int]:
-        if self.seen == 0:
-            return {}
-        return {"teacher": module_bytes(self._teacher)}
+        self.teacher = Teacher(self.frozen_copy())

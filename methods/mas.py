@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from methods.core.evaluation import evaluation_mode
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts.per_example import summed_gradients
 from methods.parts.quadratic import QuadraticPenalty, grown
@@ -15,7 +16,7 @@ class MAS(Method):
     """Loss + strength * sum Omega (theta - theta*)^2 (eq. 4), theta* the solution of the latest task.
 
     Omega, summed over tasks, is how much the outputs react to a parameter: the mean over examples of
-    |d ||f(x)||^2 / d theta| (eq. 2 and 3), f over the columns that competed in training. No labels are needed.
+    |d ||f(x)||^2 / d theta| (eq. 2 and 3), f over the classes active in training. No labels are needed.
     """
 
     about = "quadratic penalty weighted by how much the outputs react to each parameter"
@@ -32,26 +33,24 @@ class MAS(Method):
     )
 
     def build(self, scenario, model):
-        self._penalty = QuadraticPenalty()
+        self.penalty = QuadraticPenalty()
         return super().build(scenario, model)
 
     def adjust_gradients(self, batch: Batch) -> None:
-        if self._penalty:
-            self._penalty.add_gradient(self._parameters(), self.strength)
+        if self.penalty:
+            self.penalty.add_gradient(self._parameters(), self.strength)
 
     def end_task(self, task: TaskView) -> None:
-        self.network.eval()
-        omega = self._by_example(task) if self.importance_per == "example" else self._by_batch(task)
-        self.network.train()
-        if self._penalty:
-            omega = [grown(old, new) + new for old, new in zip(self._penalty.importance, omega, strict=True)]
-        self._penalty.replace(omega, self._parameters())
+        with evaluation_mode(self.network):
+            omega = self._by_example(task) if self.importance_per == "example" else self._by_batch(task)
+        if self.penalty:
+            omega = [grown(old, new) + new for old, new in zip(self.penalty.importance, omega, strict=True)]
+        self.penalty.replace(omega, self._parameters())
 
     def _by_example(self, task: TaskView) -> list[Tensor]:
         total = [torch.zeros_like(p) for p in self._parameters()]
-        for rows in torch.arange(len(task.train)).split(512):
-            x = self._inputs(task, rows)
-            sums = summed_gradients(self.network, self._outputs, x, lambda scores: [()], _squared_norm, power=1)
+        for batch in self.batches(task.train, mixed_precision=False):
+            sums = summed_gradients(self.network, self._outputs, batch.x, lambda scores: [()], _squared_norm, power=1)
             torch._foreach_add_(total, sums)
         return [t / len(task.train) for t in total]
 
@@ -59,25 +58,19 @@ class MAS(Method):
         parameters = self._parameters()
         total = [torch.zeros_like(p) for p in parameters]
         order = torch.randperm(len(task.train), generator=self.generator("importance", task.id))
-        batches = order.split(self.recipe.batch_size)
-        for rows in batches:
-            mean_square = self._outputs(self._inputs(task, rows)).square().mean()
+        batches = 0
+        for batch in self.batches(task.train[order], self.recipe.batch_size, mixed_precision=False):
+            batches += 1
+            mean_square = self._outputs(batch.x).square().mean()
             for t, g in zip(total, torch.autograd.grad(mean_square, parameters, allow_unused=True), strict=True):
                 if g is not None:  # another task's output layer
                     t += g.abs()
-        return [t / len(batches) for t in total]
-
-    def _inputs(self, task: TaskView, rows: Tensor) -> Tensor:
-        return self.normalise(task.train[rows].images)
+        return [t / batches for t in total]
 
     def _outputs(self, x: Tensor) -> Tensor:
-        """The columns [N, K] that competed in the task's training."""
+        """The scores [N, K] of the classes active in the task's training."""
         active = self.layout.active_in_training(self.task.id, self.seen)
-        columns = active if isinstance(active, slice) else slice(0, self.layout.width(self.task.id))
-        return self.network(x, self.task.id)[:, columns]
-
-    def footprint(self) -> dict[str, int]:
-        return {"penalty": self._penalty.nbytes}
+        return active.select(self.network(x, self.task.id))
 
     def _parameters(self):
         return list(self.network.parameters())

@@ -1,6 +1,5 @@
 """PODNet, pooled outputs distillation (Douillard et al. 2020)."""
 
-import copy
 from functools import partial
 from typing import Annotated, Literal
 
@@ -9,15 +8,15 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.core.losses import restrict, turned
+from methods.core.losses import turned
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts.cosine import column_scales, fix_old_rows, imprint_new
 from methods.parts.exemplar_training import exemplar_memory, keep_exemplars, with_exemplars
 from methods.parts.exemplars import Policy, Select
 from methods.parts.features import head_logits, head_phase
-from methods.parts.teacher import module_bytes
+from methods.parts.teacher import Teacher
 from models.cosine_heads import MultiProxyHead
-from scenarios.setting import Active
+from scenarios.active import ALL, ActiveClasses
 
 
 class PODNet(Method):
@@ -69,8 +68,8 @@ class PODNet(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
-        self._old_backbone: nn.Module | None = None
+        self.buffer = exemplar_memory(self)
+        self.teacher: Teacher | None = None
         if hasattr(model, "last_relu"):
             model = model.model_copy(update={"last_relu": False})
         return self.backbone_and_head(
@@ -84,19 +83,19 @@ class PODNet(Method):
             self._fixed = fix_old_rows(self)
 
     def phases(self, task: TaskView):
-        yield self.phase(with_exemplars(task.train, self.memory))
-        keep_exemplars(self, self.memory, task.train)
+        yield self.phase(with_exemplars(task.train, self.buffer))
+        keep_exemplars(self, self.buffer, task.train)
         self._fixed = None
         if task.id and self.finetune_epochs:
-            yield head_phase(self, self.memory.examples(), self.finetune_epochs, self.finetune_lr, self._head_loss)
+            yield head_phase(self, self.buffer.examples(), self.finetune_epochs, self.finetune_lr, self._head_loss)
 
     def loss(self, batch: Batch):
         features, maps = stages(self.network.backbone, batch.x)
         loss = self._nca(self.network.classify(features), batch)
-        if self._old_backbone is None:
+        if self.teacher is None:
             return loss
         with torch.no_grad():
-            old_features, old_maps = stages(self._old_backbone, batch.x)
+            old_features, old_maps = stages(self.teacher.network, batch.x)
         kept = self.flat * turned(features, old_features)
         if maps:
             kept = kept + self.spatial * pod_spatial(maps, old_maps)
@@ -118,11 +117,7 @@ class PODNet(Method):
             self._fixed.restore()
 
     def end_task(self, task: TaskView) -> None:
-        self._old_backbone = copy.deepcopy(self.network.backbone).eval().requires_grad_(False)
-
-    def footprint(self) -> dict[str, int]:
-        teacher = {"teacher": module_bytes(self._old_backbone)} if self._old_backbone is not None else {}
-        return {"buffer": self.memory.nbytes, **teacher}
+        self.teacher = Teacher(self.frozen_copy(self.network.backbone))
 
 
 def stages(backbone: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -144,12 +139,12 @@ def pod_spatial(maps: list[Tensor], old: list[Tensor]) -> Tensor:
     return torch.stack(distances).mean()
 
 
-def nca(logits: Tensor, labels: Tensor, margins: Tensor, active: Active = None, form: str = "paper") -> Tensor:
+def nca(logits: Tensor, labels: Tensor, margins: Tensor, active: ActiveClasses = ALL, form: str = "paper") -> Tensor:
     """The NCA loss with a margin (eq. 7), mean over the batch; see the setting `nca`.
 
     logits [N, C] = eta y_hat; labels int64 [N]; margins [C] = eta * margin.
     """
-    logits = restrict(logits, active)
+    logits = active.fill(logits)
     own = F.one_hot(labels, logits.shape[1]).bool()
     if form == "release":
         logits = logits - logits.max(1, keepdim=True).values

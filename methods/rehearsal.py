@@ -24,16 +24,13 @@ class Rehearsal(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = EpisodicMemory(
+        self.buffer = EpisodicMemory(
             self.buffer_size, self.layout.n_tasks, "random", self.generator("buffer"), share="seen"
         )
         return super().build(scenario, model)
 
     def phases(self, task: TaskView):
-        yield self.phase(self.memory.mixed_with(task.train))
+        yield self.phase(self.buffer.mixed_with(task.train))
 
     def end_task(self, task: TaskView) -> None:
-        self.memory.store(task.train)
-
-    def footprint(self) -> dict[str, int]:
-        return {"buffer": self.memory.nbytes}
+        self.buffer.store(task.train)

@@ -25,14 +25,11 @@ class Replay(Method):
     select: Select = hyper("herding", "which examples become exemplars", "PyCIL")
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
+        self.buffer = exemplar_memory(self)
         return super().build(scenario, model)
 
     def phases(self, task: TaskView):
-        yield self.phase(with_exemplars(task.train, self.memory))
+        yield self.phase(with_exemplars(task.train, self.buffer))
 
     def end_task(self, task: TaskView) -> None:
-        self.memory.update(task.train, partial(features_of, self))
-
-    def footprint(self) -> dict[str, int]:
-        return {"buffer": self.memory.nbytes}
+        self.buffer.update(task.train, partial(features_of, self))

@@ -32,7 +32,7 @@ class SI(Method):
     )
 
     def build(self, scenario, model):
-        self._penalty = QuadraticPenalty()
+        self.penalty = QuadraticPenalty()
         return super().build(scenario, model)
 
     def begin_task(self, task: TaskView) -> None:
@@ -43,8 +43,8 @@ class SI(Method):
         parameters = self._parameters()
         if self.path_gradient == "task":
             self._remember(parameters)
-        if self._penalty:
-            self._penalty.add_gradient(parameters, self.strength)
+        if self.penalty:
+            self.penalty.add_gradient(parameters, self.strength)
         if self.path_gradient == "total":
             self._remember(parameters)
 
@@ -69,12 +69,9 @@ class SI(Method):
             w / ((p.detach() - start).square() + self.damping)
             for w, p, start in zip(self._path, parameters, self._start, strict=True)
         ]
-        if self._penalty:
-            omega = [grown(old, new) + new for old, new in zip(self._penalty.importance, omega, strict=True)]
-        self._penalty.replace(omega, parameters)
-
-    def footprint(self) -> dict[str, int]:
-        return {"penalty": self._penalty.nbytes}
+        if self.penalty:
+            omega = [grown(old, new) + new for old, new in zip(self.penalty.importance, omega, strict=True)]
+        self.penalty.replace(omega, parameters)
 
     def _parameters(self):
         return list(self.network.parameters())

@@ -1,10 +1,8 @@
 """UCIR, a unified classifier learned by rebalancing (Hou et al. 2019)."""
 
-import copy
 from functools import partial
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -15,7 +13,7 @@ from methods.parts.exemplar_training import exemplar_memory, keep_exemplars, wit
 from methods.parts.exemplars import Policy, Select
 from methods.parts.features import head_logits, head_phase
 from methods.parts.nearest_mean import NearestMean
-from methods.parts.teacher import module_bytes
+from methods.parts.teacher import Teacher
 from models.cosine_heads import CosineHead
 
 
@@ -73,9 +71,9 @@ class UCIR(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
-        self._old_backbone: torch.nn.Module | None = None
-        self._nearest: NearestMean | None = None
+        self.buffer = exemplar_memory(self)
+        self.teacher: Teacher | None = None
+        self.means: NearestMean | None = None
         if hasattr(model, "last_relu"):
             model = model.model_copy(update={"last_relu": False})
         return self.backbone_and_head(scenario, model, partial(CosineHead, proxies=1))
@@ -88,19 +86,17 @@ class UCIR(Method):
                 self._fixed = fix_old_rows(self)
 
     def phases(self, task: TaskView):
-        yield self.phase(with_exemplars(task.train, self.memory))
-        keep_exemplars(self, self.memory, task.train)
+        yield self.phase(with_exemplars(task.train, self.buffer))
+        keep_exemplars(self, self.buffer, task.train)
         self._fixed = None
         if task.id and self.finetune_epochs:
-            yield head_phase(self, self.memory.examples(), self.finetune_epochs, self.finetune_lr, self._head_loss)
+            yield head_phase(self, self.buffer.examples(), self.finetune_epochs, self.finetune_lr, self._head_loss)
 
     def loss(self, batch: Batch):
-        if self._old_backbone is None:
+        if self.teacher is None:
             return super().loss(batch)
         features = self.network.backbone(batch.x)
-        with torch.no_grad():
-            before = self._old_backbone(batch.x)
-        logits = self.network.classify(features)
+        before, logits = self.teacher(batch.x), self.network.classify(features)
         return self.cross_entropy(logits, batch) + self._weight() * turned(features, before) + self._rank(logits, batch)
 
     def _weight(self) -> float:
@@ -128,17 +124,11 @@ class UCIR(Method):
             self._fixed.restore()
 
     def end_task(self, task: TaskView) -> None:
-        self._old_backbone = copy.deepcopy(self.network.backbone).eval().requires_grad_(False)
+        self.teacher = Teacher(self.frozen_copy(self.network.backbone))
         if self.classify == "nme":
-            self._nearest = NearestMean(self, self.memory)
+            self.means = NearestMean(self, self.buffer)
 
     def predict(self, x: Tensor, task_id: int | None = None) -> Tensor:
-        if self._nearest is None:
+        if self.means is None:
             return self.network(x)
-        return self._nearest.scores(self.network.backbone(x), self.layout.width(self.seen - 1))
-
-    def footprint(self) -> dict[str, int]:
-        parts = {"buffer": self.memory.nbytes}
-        if self._old_backbone is not None:
-            parts["teacher"] = module_bytes(self._old_backbone)
-        return parts | ({"means": self._nearest.nbytes} if self._nearest else {})
+        return self.means.scores(self.network.backbone(x), self.layout.width(self.seen - 1))

@@ -44,22 +44,22 @@ class WA(Method):
     )
 
     def build(self, scenario, model):
-        self.memory = exemplar_memory(self)
-        self._teacher: Teacher | None = None
+        self.buffer = exemplar_memory(self)
+        self.teacher: Teacher | None = None
         return super().build(scenario, model)
 
     def phases(self, task: TaskView):
-        yield self.phase(with_exemplars(task.train, self.memory))
+        yield self.phase(with_exemplars(task.train, self.buffer))
         old = self.layout.rivals(task.id)
         self._gamma = float("nan")
         if old.start < old.stop:
             self._gamma = align(self.network.head.linear.weight, old, self.layout.new_columns(task.id))
 
     def loss(self, batch: Batch):
-        if self._teacher is None:
+        if self.teacher is None:
             return super().loss(batch)
         scores = self.network(batch.x)
-        new, old = self.cross_entropy(scores, batch), self._teacher.loss(scores, batch.x, self.temperature)
+        new, old = self.cross_entropy(scores, batch), self.teacher.loss(scores, batch.x, self.temperature)
         if self.weighting == "sum":
             return new + self.strength * old
         share = self.layout.share_of_old(self.task.id)
@@ -72,16 +72,12 @@ class WA(Method):
                     layer.weight.clamp_(min=0)
 
     def end_task(self, task: TaskView) -> None:
-        keep_exemplars(self, self.memory, task.train)
-        self._teacher = Teacher(self.frozen_copy(), self.layout.past_groups(task.id + 1))
+        keep_exemplars(self, self.buffer, task.train)
+        self.teacher = Teacher(self.frozen_copy(), self.layout.past_groups(task.id + 1))
 
     def diagnostics(self) -> dict[str, float]:
         """gamma: what the new rows were multiplied by; none where there was nothing to align."""
         return {} if math.isnan(self._gamma) else {"gamma": self._gamma}
-
-    def footprint(self) -> dict[str, int]:
-        teacher = {"teacher": self._teacher.nbytes} if self._teacher else {}
-        return {"buffer": self.memory.nbytes, **teacher}
 
 
 @torch.no_grad()

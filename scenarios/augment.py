@@ -5,25 +5,24 @@ the same seed gives the same augmentation on every device, and no step waits for
 GPU a small batch costs launches, not arithmetic: augment a few thousand images a call and cut batches from
 them.
 
-Each operation is a frozen dataclass with `draw(images, generator)`, the random part, and
-`apply(images, *draws)`, the rest. Pixel arithmetic, rounding and edges are Pillow's, which torchvision and
-timm use image by image; colours are 0 to 255.
+Each operation is its own settings, as a recipe names them (`{op: crop, padding: 4}`), with `draw(images, generator)`,
+the random part, and `apply(images, *draws)`, the rest. A new one is a class here and its name in AnyOperation. Pixel
+arithmetic, rounding and edges are Pillow's, which torchvision and timm use image by image; colours are 0 to 255.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Generator, Tensor
 
 from scenarios.pixel_operations import (
-    Fill,
     Interpolation,
     PixelOperation,
     affine,
@@ -43,6 +42,11 @@ from scenarios.pixel_operations import (
     solarize,
     solarize_add,
 )
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Strength = Annotated[float, Field(ge=0)]
+Value = Annotated[int, Field(ge=0, le=255)]
+Colour = Value | tuple[Value, Value, Value]
 
 
 class Augment:
@@ -64,8 +68,13 @@ class Augment:
         return images if self.normalise is None else self.normalise(images)
 
 
-class Operation:
-    """One augmentation: a call draws and applies. The input is never changed."""
+class Operation(BaseModel):
+    """One augmentation, with its settings: a call draws and applies. The input is never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    geometric: ClassVar[bool] = False
+    """Moves pixels as they are; what does not needs colours from 0 to 255."""
+    op: str
 
     def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """The random parameters, the first axis over images, on the generator's device."""
@@ -91,11 +100,12 @@ def _integers(shape: Sequence[int], count: int, generator: Generator) -> Tensor:
 # Where things are in the image
 
 
-@dataclass(frozen=True)
 class RandomCrop(Operation):
     """A window of the original size out of the image with a black border of `padding` pixels."""
 
-    padding: int = 4
+    geometric = True
+    op: Literal["crop"] = "crop"
+    padding: int = Field(4, ge=1)
 
     def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """top, left: int64 [N], 0 to 2 padding, uniform."""
@@ -115,11 +125,12 @@ class RandomCrop(Operation):
         return runs.index_select(0, (row * padded_width + left).flatten()).view(images.shape)
 
 
-@dataclass(frozen=True)
 class Flip(Operation):
     """Left and right swapped with this probability."""
 
-    probability: float = 0.5
+    geometric = True
+    op: Literal["flip"] = "flip"
+    probability: Probability = 0.5
 
     def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """flipped: bool [N]."""
@@ -129,15 +140,15 @@ class Flip(Operation):
         return torch.where(each(on_device_of(draws[0], images)), images.flip(-1), images)
 
 
-@dataclass(frozen=True)
 class Cutout(Operation):
     """A square of side `size` around a random pixel, clipped at the edges, set to `fill`.
 
     DeVries & Taylor 2017. Here it comes before normalising: zeros after it are the mean colour before it.
     """
 
-    size: int = 16
-    fill: Fill = 0
+    op: Literal["cutout"] = "cutout"
+    size: int = Field(16, ge=1)
+    fill: Colour = 0
 
     def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """row, column of the centre: int64 [N]."""
@@ -149,24 +160,24 @@ class Cutout(Operation):
         return erase(images, (top, left, top + self.size, left + self.size), self.fill)
 
 
-@dataclass(frozen=True)
 class RandomErasing(Operation):
     """With this probability, a rectangle of random area and aspect ratio set to `fill` (Zhong et al. 2020).
 
-    Area uniform, as a part of the image; aspect ratio log-uniform from min_aspect to 1 / min_aspect; of ten
+    Area uniform, as a part of the image; aspect ratio log-uniform from MIN_ASPECT to 1 / MIN_ASPECT; of ten
     rectangles drawn the first that is smaller than the image is used, as in timm. `fill` as in Cutout.
     """
 
-    probability: float = 0.25
-    area: tuple[float, float] = (0.02, 1 / 3)
-    min_aspect: float = 0.3
-    fill: Fill = 0
+    op: Literal["erase"] = "erase"
+    probability: Probability = 0.25
+    fill: Colour = 0
+    AREA: ClassVar[tuple[float, float]] = (0.02, 1 / 3)
+    MIN_ASPECT: ClassVar[float] = 0.3
 
     def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """top, left, bottom, right: int64 [N], exclusive at the end; all 0 where nothing is erased."""
         n, _, height, width = images.shape
-        area = _uniform((n, 10), *self.area, generator) * (height * width)
-        aspect = _uniform((n, 10), math.log(self.min_aspect), -math.log(self.min_aspect), generator).exp()
+        area = _uniform((n, 10), *self.AREA, generator) * (height * width)
+        aspect = _uniform((n, 10), math.log(self.MIN_ASPECT), -math.log(self.MIN_ASPECT), generator).exp()
         boxes = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()]).round().long()
         fits = (boxes[0] < height) & (boxes[1] < width)
         first = fits.int().argmax(dim=1)
@@ -180,7 +191,6 @@ class RandomErasing(Operation):
         return erase(images, draws, self.fill)
 
 
-@dataclass(frozen=True)
 class ColorJitter(Operation):
     """Brightness, contrast, saturation and hue changed at random, in an order drawn for each image.
 
@@ -188,14 +198,11 @@ class ColorJitter(Operation):
     ColorJitter). Class-incremental work uses brightness=63/255 alone.
     """
 
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.hue <= 0.5:
-            raise ValueError(f"hue={self.hue}: a shift of the colour circle is at most 0.5 either way")
+    op: Literal["jitter"] = "jitter"
+    brightness: Strength = 0.0
+    contrast: Strength = 0.0
+    saturation: Strength = 0.0
+    hue: float = Field(0.0, ge=0, le=0.5)
 
     def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """values [N, 4] of brightness, contrast, saturation, hue; order int64 [N, 4], which of them when."""
@@ -240,12 +247,12 @@ POLICY_OPERATIONS = (*PIXEL_OPERATIONS, *GEOMETRIC_OPERATIONS)
 _ID = {name: i for i, name in enumerate(POLICY_OPERATIONS)}
 
 
-def _values(operation: Tensor, strength: Tensor, sign: Tensor, own: dict[str, Tensor]) -> Tensor:
-    """Each operation's argument (degrees, shear, factor ...) at a strength of 0 to 1; `own`: the policy's."""
+def _values(operation: Tensor, strength: Tensor, sign: Tensor, special: dict[str, Tensor]) -> Tensor:
+    """Each operation's argument (degrees, shear, factor ...) at a strength of 0 to 1; `special`: the policy's own."""
     signed = strength * sign
     values = torch.zeros_like(strength)
     amounts = dict.fromkeys(("Color", "Contrast", "Brightness", "Sharpness"), 1 + 0.9 * signed)
-    amounts |= {"Rotate": 30 * signed, "ShearX": 0.3 * signed, "ShearY": 0.3 * signed, **own}
+    amounts |= {"Rotate": 30 * signed, "ShearX": 0.3 * signed, "ShearY": 0.3 * signed, **special}
     for name, amount in amounts.items():
         values = torch.where(operation == _ID[name], amount, values)
     return values
@@ -262,7 +269,7 @@ def _matrices(operation: Tensor, value: Tensor, height: int, width: int) -> Tens
     return torch.stack([cos, sin + shear_x, shift_x, shear_y - sin, cos, shift_y], 1)
 
 
-def _policy(images: Tensor, draws: Sequence[Tensor], interpolation: Interpolation, fill: Fill) -> Tensor:
+def _policy(images: Tensor, draws: Sequence[Tensor], interpolation: Interpolation, fill: Colour) -> Tensor:
     """draws: operations int64 [N, K], indices of POLICY_OPERATIONS or -1 for none; their values [N, K]."""
     images = images.clone()
     # One call an operation for all images that drew it, one call for all the geometric ones.
@@ -275,7 +282,6 @@ def _policy(images: Tensor, draws: Sequence[Tensor], interpolation: Interpolatio
     return images
 
 
-@dataclass(frozen=True)
 class RandAugment(Operation):
     """Cubuk et al. 2020 as in timm's "rand-m9-mstd0.5-inc1", which DeiT and DyTox train with.
 
@@ -284,12 +290,13 @@ class RandAugment(Operation):
     fills with the mean colour (ImageNet's: 124, 116, 104), its bare operations with grey 128.
     """
 
-    magnitude: float = 9.0
-    magnitude_std: float = 0.5
-    n_operations: int = 2
-    probability: float = 0.5
+    op: Literal["randaugment"] = "randaugment"
+    magnitude: float = Field(9.0, ge=0, le=10)
+    magnitude_std: Strength = 0.5
+    n_operations: int = Field(2, ge=1)
+    probability: Probability = 0.5
     interpolation: Interpolation = "bicubic"
-    fill: Fill = 128
+    fill: Colour = 128
 
     def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """operations int64 [N, n_operations], -1 where none is done, and their values [N, n_operations]."""
@@ -300,9 +307,9 @@ class RandAugment(Operation):
         strength = (self.magnitude + self.magnitude_std * noise).clamp(0, 10) / 10
         sign = 1.0 - 2 * _integers(shape, 2, generator)
         shift = 0.45 * strength * sign
-        own = {"TranslateX": shift, "TranslateY": shift, "SolarizeAdd": (110 * strength).floor()}
-        own |= {"Posterize": 4 - (4 * strength).floor(), "Solarize": 256 - (256 * strength).floor()}
-        return operation.where(done, -1), _values(operation, strength, sign, own)
+        special = {"TranslateX": shift, "TranslateY": shift, "SolarizeAdd": (110 * strength).floor()}
+        special |= {"Posterize": 4 - (4 * strength).floor(), "Solarize": 256 - (256 * strength).floor()}
+        return operation.where(done, -1), _values(operation, strength, sign, special)
 
     def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
         return _policy(images, draws, self.interpolation, self.fill)
@@ -338,15 +345,15 @@ CIFAR10_POLICY = (
 """Cubuk et al. 2019, appendix, table 7: (operation, probability, level 0 to 9), two after each other."""
 
 
-@dataclass(frozen=True)
 class AutoAugment(Operation):
     """Cubuk et al. 2019, the policy found on CIFAR-10: one of CIFAR10_POLICY's pairs an image.
 
     Strengths are torchvision's, geometry is interpolated (torchvision's default takes the nearest pixel).
     """
 
+    op: Literal["autoaugment"] = "autoaugment"
     interpolation: Interpolation = "bicubic"
-    fill: Fill = 128
+    fill: Colour = 128
 
     def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
         """operations int64 [N, 2], -1 where none is done, and their values [N, 2]."""
@@ -357,37 +364,15 @@ class AutoAugment(Operation):
         done = _uniform(operation.shape, 0, 1, generator) < probability
         sign = 1.0 - 2 * _integers(operation.shape, 2, generator)
         shift = 150 / 331 * strength * sign
-        own = {"TranslateX": shift, "TranslateY": shift}
-        own |= {"Posterize": 8 - (4 * strength).round(), "Solarize": 255 * (1 - strength)}
-        return operation.where(done, -1), _values(operation, strength, sign, own)
+        special = {"TranslateX": shift, "TranslateY": shift}
+        special |= {"Posterize": 8 - (4 * strength).round(), "Solarize": 255 * (1 - strength)}
+        return operation.where(done, -1), _values(operation, strength, sign, special)
 
     def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
         return _policy(images, draws, self.interpolation, self.fill)
 
 
-# Images and targets
-
-
-@dataclass(frozen=True)
-class Mixup:
-    """Zhang et al. 2018: each image mixed with another of the batch, and the targets with them.
-
-    The part kept is Beta(alpha, alpha), each image's own, or with per_image=False one for the batch (timm's
-    default, and DyTox+'s, with alpha 0.8 and smoothing 0.1). Mix after normalising.
-    """
-
-    alpha: float = 0.8
-    label_smoothing: float = 0.0
-    per_image: bool = True
-
-    def __call__(self, images: Tensor, targets: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """images float [N, C, H, W], targets float [N, classes], one-hot or soft -> both, mixed alike."""
-        n = len(images)
-        # torch draws no Beta from a given generator; numpy does, from a seed that the generator gives.
-        seed = int(_integers((1,), 2**63 - 1, generator))
-        parts = np.random.default_rng(seed).beta(self.alpha, self.alpha, n if self.per_image else 1)
-        kept = on_device_of(torch.from_numpy(parts.astype(np.float32)), images).expand(n)
-        partner = on_device_of(torch.randperm(n, generator=generator, device=generator.device), images)
-        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / targets.shape[1]
-        images = images[partner].lerp(images, each(kept).to(images.dtype))
-        return images, targets[partner].lerp(targets, kept.view(-1, 1).to(targets.dtype))
+AnyOperation = Annotated[
+    RandomCrop | Flip | ColorJitter | Cutout | RandomErasing | RandAugment | AutoAugment, Field(discriminator="op")
+]
+"""An operation as a recipe may name it, by its `op`."""

@@ -1,6 +1,6 @@
 """Task-, domain- and class-incremental: the only code that tells the three settings apart.
 
-A setting decides which output column a label gets, how many columns there are, and which of them compete in
+A setting decides which output column a label gets, how many columns there are, and which classes are active in
 training and at test. Everything else asks an `OutputLayout` and never the setting's name
 (van de Ven, Tuytelaars & Tolias 2022, "Three types of incremental learning").
 """
@@ -13,10 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from scenarios.active import ALL, ActiveClasses
 from scenarios.nearest import nearest
-
-Active = slice | Tensor | None
-"""Columns that compete: a slice, a bool mask [N, columns] (a row an example), or None for all that exist."""
 
 ActiveOutputs = Literal["seen", "all", "task"]
 
@@ -57,9 +55,9 @@ class OutputLayout:
     """The output columns of a scenario and which of them are active when.
 
     columns[t] is the slice of task t; n_outputs the number of all columns. `active_outputs` says, for the
-    class-incremental setting, what competes in training: the columns "seen" so far, "all" from the start, or
+    class-incremental setting, which classes are active in training: those "seen" so far, "all" from the start, or
     only those of an example's own "task" (the labels trick). `whole`: every column exists from the start, so that
-    optimizers and penalties reach those of tasks to come, whichever compete.
+    optimizers and penalties reach those of tasks to come, active or not.
     """
 
     setting: Setting
@@ -68,7 +66,8 @@ class OutputLayout:
     whole: bool = False
 
     def with_head(self, head: str) -> OutputLayout:
-        """This layout under an output layer of that name ("auto": the setting's own). Raises ValueError for a misfit."""
+        """This layout under an output layer of that name ("auto": the setting's own). Raises ValueError where they do not go
+        together."""
         return replace(self, whole=resolve_head(self, head) == "masked")
 
     @property
@@ -85,30 +84,33 @@ class OutputLayout:
             return self.n_outputs
         return self.columns[task].stop if task >= 0 else 0
 
-    def active_in_training(self, tasks: int | Tensor, seen: int) -> Active:
-        """Columns over which the loss of examples from `tasks` (one id, or int64 [N]) is taken, `seen` tasks begun."""
+    def active_in_training(self, tasks: int | Tensor, seen: int) -> ActiveClasses:
+        """Classes over which the loss of examples from `tasks` (one id, or int64 [N]) is taken, `seen` tasks begun.
+
+        Of one task they are the same for all examples.
+        """
         if self.setting.shared_labels:
-            return None
+            return ALL
         if not self.setting.task_id_at_test and self.active_outputs != "task":
             if self.whole and self.active_outputs == "seen":
-                return slice(0, self.columns[seen - 1].stop)
-            return None  # every column that exists: the head has grown to what is seen, or is whole from the start
+                return ActiveClasses(slice(0, self.columns[seen - 1].stop))
+            return ALL  # every column that exists: the head has grown to what is seen, or is whole from the start
         if isinstance(tasks, int):
-            return self.columns[tasks]
-        return self._table(tasks.device)[tasks]
+            return ActiveClasses(self.columns[tasks])
+        return ActiveClasses(mask=self._table(tasks.device)[tasks])
 
-    def active_at_test(self, task: int, seen: int) -> slice:
-        """Columns that compete for test examples of `task` after `seen` tasks."""
+    def active_at_test(self, task: int, seen: int) -> ActiveClasses:
+        """Classes among which test examples of `task` are answered after `seen` tasks."""
         if self.setting.shared_labels or self.setting.task_id_at_test:
-            return self.columns[task]
-        return slice(0, self.columns[seen - 1].stop)
+            return ActiveClasses(self.columns[task])
+        return ActiveClasses(slice(0, self.columns[seen - 1].stop))
 
     def can_evaluate(self, task: int, seen: int) -> bool:
         """Whether a correct answer exists for `task` after `seen` tasks: its classes have columns."""
         return self.setting.shared_labels or self.setting.task_id_at_test or task < seen
 
-    def other_view(self, task: int, seen: int) -> slice | None:
-        """The columns of the other reading of the same logits, None where there is no other.
+    def other_view(self, task: int, seen: int) -> ActiveClasses | None:
+        """The active classes of the other reading of the same logits, None where there is no other.
 
         Class-incremental logits masked to the task's own columns are one meaning of "task-incremental";
         multi-head logits left unmasked over the tasks seen are the other way round.
@@ -116,8 +118,8 @@ class OutputLayout:
         if self.setting.shared_labels or task >= seen:
             return None
         if self.setting.task_id_at_test:
-            return slice(0, self.columns[seen - 1].stop)
-        return self.columns[task]
+            return ActiveClasses(slice(0, self.columns[seen - 1].stop))
+        return ActiveClasses(self.columns[task])
 
     @property
     def other_view_name(self) -> Literal["masked", "unmasked"] | None:
@@ -128,7 +130,7 @@ class OutputLayout:
     def past_groups(self, task: int) -> list[slice]:
         """Groups of columns, each a probability distribution, that tasks before `task` have trained.
 
-        Group k competes in training with `active_in_training(k, seen)`.
+        Group k is trained among `active_in_training(k, seen)`.
         """
         if task == 0:
             return []
@@ -142,15 +144,14 @@ class OutputLayout:
 
     def new_columns(self, task: int) -> slice:
         """The columns that task `task` is the first to have; empty where earlier tasks have them all."""
-        own = self.columns[task]
-        return slice(own.stop, own.stop) if self.setting.shared_labels and task > 0 else own
+        columns = self.columns[task]
+        return slice(columns.stop, columns.stop) if self.setting.shared_labels and task > 0 else columns
 
     def rivals(self, task: int) -> slice:
-        """Columns of earlier tasks that compete at test with the new ones of `task`; empty where none do."""
+        """Columns of earlier tasks that are active at test beside the new ones of `task`; empty where none are."""
         if self.new_columns(task) == slice(self.columns[task].stop, self.columns[task].stop):
             return slice(0, 0)
-        competing = self.active_at_test(task, task + 1)
-        return slice(competing.start, self.columns[task].start)
+        return slice(self.active_at_test(task, task + 1).start, self.columns[task].start)
 
     def share_of_old(self, task: int) -> float:
         """Classes learned before `task` as a part of those learned with it; shared ones count once a task."""

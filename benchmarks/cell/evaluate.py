@@ -18,7 +18,7 @@ FILES_AT_ONCE = 128
 def evaluate(method: Method, scenario: Scenario) -> list[Counts]:
     """Test counts of `method` on every task of `scenario`, as far as it has learned them.
 
-    Raises Diverged where a score that competes is NaN or infinite.
+    Raises Diverged where the score of an active class is NaN or infinite.
     """
     return evaluate_both(method, scenario)[0]
 
@@ -27,8 +27,8 @@ def evaluate(method: Method, scenario: Scenario) -> list[Counts]:
 def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) -> tuple[list[Counts], list[Counts]]:
     """The row under the scenario's setting, and the same answers under its other reading (`other_view`).
 
-    The method is told the task only where the setting grants it; which columns compete is the layout's business.
-    Raises Diverged where a score that competes is NaN or infinite: an argmax would answer all the same.
+    The method is told the task only where the setting grants it; which classes are active is the layout's business.
+    Raises Diverged where the score of an active class is NaN or infinite: an argmax would answer all the same.
     """
     layout, seen = scenario.layout, method.seen
     method.network.eval()
@@ -40,7 +40,7 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
             other_row.append(None)
             continue
         task_id = task.id if layout.setting.task_id_at_test else None
-        own = layout.active_at_test(task.id, seen)
+        active = layout.active_at_test(task.id, seen)
         # a method that answers only for the task it is told has no other reading
         other = None if method.needs_task_id else layout.other_view(task.id, seen)
         test = task.test.kept_on(method.device)
@@ -51,10 +51,10 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
             x, y = scenario.normalise(test.images[start : start + size]), test.labels[start : start + size]
             with method.precision():
                 scores = method.predict(x, task_id) if task_id is not None else method.predict(x)
-            counts[0] += _correct(scores, y, own)
-            counts[2] += (~scores[:, own].isfinite()).sum()
+            counts[0] += (active.answers(scores) == y).sum()
+            counts[2] += (~active.select(scores).isfinite()).sum()
             if other is not None:
-                counts[1] += _correct(scores, y, other)
+                counts[1] += (other.answers(scores) == y).sum()
         correct, other_correct, not_finite = counts.tolist()
         if not_finite:
             trained = f"after {seen} tasks" if seen else "before training"
@@ -63,9 +63,3 @@ def evaluate_both(method: Method, scenario: Scenario, batch_size: int = 1000) ->
         other_row.append((other_correct, len(test)) if other is not None else None)
     method.network.train()
     return row, other_row
-
-
-def _correct(scores: torch.Tensor, labels: torch.Tensor, active: slice) -> torch.Tensor:
-    """How many are right, int64 [], left on the device."""
-    answers = scores[:, active].argmax(1) + active.start
-    return (answers == labels).sum()

@@ -108,10 +108,10 @@ def _not_finite(network: nn.Module) -> str:
 
 def _optimizer(phase: Phase, trainer: Trainer) -> torch.optim.Optimizer:
     """A fresh optimizer, or the one of the last task's phase of this name where its state is to be kept."""
-    if phase.optimizer_state == "kept" and phase.name in trainer.optimizers:
+    if phase.recipe.optimizer_state == "kept" and phase.name in trainer.optimizers:
         optimizer = trainer.optimizers[phase.name]
         for group in optimizer.param_groups:  # where the schedule of the task before has left it
-            group["lr"] = group["initial_lr"] = phase.optimizer.lr
+            group["lr"] = group["initial_lr"] = phase.recipe.optimizer.lr
         held = [id(p) for group in optimizer.param_groups for p in group["params"]]
         if held != [id(p) for p in phase.parameters]:
             raise ValueError(
@@ -119,8 +119,8 @@ def _optimizer(phase: Phase, trainer: Trainer) -> torch.optim.Optimizer:
                 "use active_outputs: all (the output layer is whole from the start), or optimizer_state: fresh"
             )
         return optimizer
-    optimizer = phase.optimizer.build(phase.parameters)
-    if phase.optimizer_state == "kept":
+    optimizer = phase.recipe.optimizer.build(phase.parameters)
+    if phase.recipe.optimizer_state == "kept":
         trainer.optimizers[phase.name] = optimizer
     return optimizer
 
@@ -140,18 +140,18 @@ def _epoch(
         for rows in batches:
             yield method.batch(data[rows], epoch, None if decoded is None else next(decoded))
         return
-    ahead = max(1, AHEAD // phase.batch_size) if method.device.type == "cuda" else 1
+    ahead = max(1, AHEAD // phase.recipe.batch_size) if method.device.type == "cuda" else 1
     for first in range(0, len(batches), ahead):
         chunk = batches[first : first + ahead]
         images = method.augmenter.new(data.images.index_select(0, torch.cat(chunk)))
-        for rows, own in zip(chunk, images.split(phase.batch_size), strict=True):
+        for rows, own in zip(chunk, images.split(phase.recipe.batch_size), strict=True):
             yield method.batch(data[rows], epoch, own)
 
 
 def _rows(phase: Phase, data: Examples, order: torch.Generator, device: torch.device) -> tuple[Tensor, ...]:
     """Rows of one pass over the data in random order, a batch each; they go to the device together."""
     permutation = torch.randperm(len(data), generator=order).to(device)
-    return permutation.split(phase.batch_size)[: phase.steps_per_epoch]
+    return permutation.split(phase.recipe.batch_size)[: phase.steps_per_epoch]
 
 
 def _decoded_ahead(method: Method, phase: Phase, data: Examples, index: int, total: int) -> Iterator[Tensor] | None:

@@ -23,6 +23,7 @@ from benchmarks.records.record import Counts, Flops, Memory, RunRecord, Status
 from benchmarks.request.source import commits_of, source_of_cell
 from benchmarks.request.suite import CellSettings
 from methods import Method, Phase, TaskView, method_class
+from methods.core.evaluation import evaluation_mode
 from methods.core.precision import resolve_precision
 from metrics import AccuracyMatrix
 from metrics.flops import Flops as FlopCount
@@ -219,11 +220,8 @@ def inference_flops(method: Method, scenario: Scenario, task: Task) -> FlopCount
     """FLOPs of one prediction for one image, as the network stands now."""
     x = torch.zeros(1, *scenario.image_shape, device=method.device)
     told = (task.id,) if scenario.layout.setting.task_id_at_test else ()
-    method.network.eval()
-    with torch.no_grad(), method.precision():
-        flops = count_flops(lambda: method.predict(x, *told))
-    method.network.train()
-    return flops
+    with evaluation_mode(method.network), torch.no_grad(), method.precision():
+        return count_flops(lambda: method.predict(x, *told))
 
 
 def _reasons(cls: type[Method], scenario: Scenario, matrix: AccuracyMatrix | None) -> dict[str, str]:

@@ -311,7 +311,7 @@ def check_method(
     results: dict[str, list[tuple[str, str, str]]] = {claim: [] for claim in claims}
     trials, out = [], []
     for setting in settings:
-        reason = cls.misfit(small_scenario(setting).layout)
+        reason = cls.incompatibility(small_scenario(setting).layout)
         if reason:
             out.append(Proof("n/a", "runs through", (setting,), reason))
         else:

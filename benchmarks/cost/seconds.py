@@ -101,7 +101,7 @@ class StepTimer:
         size = part = counted.batch_size
         if self.device.type == "cpu" and counted.step_flops > ENOUGH_FLOPS:
             part = min(size, max(8, round(size * ENOUGH_FLOPS / counted.step_flops)))
-        optimizer = phase.optimizer.build(phase.parameters)
+        optimizer = phase.recipe.optimizer.build(phase.parameters)
         data = phase.data.to(self.device)
         rows = (torch.arange(part) % len(data)).to(self.device)
         times: list[float] = []

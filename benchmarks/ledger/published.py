@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import Suite
 from benchmarks.request.suite_yaml import read_yaml
-from methods.core.method import explain
+from methods.core.hyperparameters import explain
 from metrics import SCORES, Estimate, standard_error
 from scenarios import SETTINGS
 from scenarios.nearest import nearest

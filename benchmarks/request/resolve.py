@@ -76,7 +76,7 @@ def resolve(suite: Suite) -> list[CellSettings]:
 
 def misfit(suite: Suite, scenario: str, method: str, stream: Stream, pair: dict[str, Any]) -> str | None:
     """Why this pair has no cell, whose method is `pair["method"]`; None or empty where it has."""
-    return METHODS[pair["method"].name].misfit(_layout(stream)) or suite.left_out(scenario, method)
+    return METHODS[pair["method"].name].incompatibility(_layout(stream)) or suite.left_out(scenario, method)
 
 
 def _layout(stream: Stream):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from scenarios import Examples
-from scenarios.setting import Active
+from scenarios.active import ActiveClasses
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class TaskView:
 @dataclass(slots=True)
 class Batch:
     """A minibatch. x float32 [N, C, H, W], normalised; y int64 [N], output columns; tasks: one id or int64 [N];
-    active: the columns that compete for each example; examples: the same as stored (uint8); epoch from 0; targets
+    active: the classes that the loss of each example is taken over; examples: the same as stored (uint8); epoch from 0; targets
     float32 [N, columns so far]: what mixed images (mixup) are of, then in place of y, else None."""
 
     x: Tensor
     y: Tensor
     tasks: int | Tensor
-    active: Active
+    active: ActiveClasses
     examples: Examples
     epoch: int = 0
     targets: Tensor | None = None

@@ -2,78 +2,53 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scenarios.setting import Active
+from scenarios.active import ALL, ActiveClasses
 
 
 def cross_entropy(
-    logits: Tensor, labels: Tensor, active: Active = None, reduction: str = "mean", label_smoothing: float = 0.0
+    logits: Tensor,
+    labels: Tensor,
+    active: ActiveClasses = ALL,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Softmax cross-entropy over the active columns, in float32. logits [N, C], labels int64 [N] (columns of `logits`).
+    """Softmax cross-entropy over the active classes, in float32. logits [N, C], labels int64 [N] (columns of `logits`).
 
-    label_smoothing: part of the target spread evenly over the active columns (Szegedy et al. 2016).
+    label_smoothing: part of the target spread evenly over the active classes (Szegedy et al. 2016).
     """
     logits = logits.float()
-    if isinstance(active, slice):
-        logits, labels, active = logits[:, active], labels - active.start, None
-    if active is None or not label_smoothing:
-        return F.cross_entropy(restrict(logits, active), labels, reduction=reduction, label_smoothing=label_smoothing)
-    targets = F.one_hot(labels, logits.shape[1]).float()
-    return soft_cross_entropy(logits, smoothed(targets, active, label_smoothing), active, reduction)
+    if active.mask is not None and label_smoothing:
+        targets = smoothed(F.one_hot(labels, logits.shape[1]).float(), active, label_smoothing)
+        return soft_cross_entropy(logits, targets, active, reduction)
+    if active.start:
+        labels = labels - active.start
+    return F.cross_entropy(active.select(logits), labels, reduction=reduction, label_smoothing=label_smoothing)
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor, active: Active = None, reduction: str = "mean") -> Tensor:
-    """-sum targets log softmax(logits) over the active columns, in float32; both [N, C].
+def soft_cross_entropy(logits: Tensor, targets: Tensor, active: ActiveClasses = ALL, reduction: str = "mean") -> Tensor:
+    """-sum targets log softmax(logits) over the active classes, in float32; both [N, C].
 
-    What of a target lies in columns that are not active is left out.
+    What of a target is of other classes is left out.
     """
-    logits = logits.float()
-    if isinstance(active, slice):
-        logits, targets, active = logits[:, active], targets[:, active], None
-    if active is not None:
-        active = active[:, : logits.shape[1]]
-        targets = targets * active
-    losses = -(targets * F.log_softmax(restrict(logits, active), dim=1)).sum(1)
+    log_p = F.log_softmax(active.select(logits.float()), dim=1)
+    losses = -(active.select(targets, 0) * log_p).sum(1)
     return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
 
 
-def smoothed(targets: Tensor, active: Active, part: float) -> Tensor:
-    """Targets [N, C], of which `part` is spread evenly over each example's active columns."""
+def smoothed(targets: Tensor, active: ActiveClasses, part: float) -> Tensor:
+    """Targets [N, C], of which `part` is spread evenly over each example's active classes."""
     if not part:
         return targets
-    mask = torch.ones_like(targets, dtype=torch.bool)
-    if isinstance(active, slice):
-        mask = torch.zeros_like(mask)
-        mask[:, active] = True
-    elif active is not None:
-        mask = active[:, : targets.shape[1]]
+    mask = active.mask_of(targets)
     return targets * (1 - part) + part * mask / mask.sum(1, keepdim=True)
 
 
-def binary_cross_entropy(logits: Tensor, targets: Tensor, active: Active = None) -> Tensor:
-    """Sigmoid cross-entropy, the mean over images and active columns, in float32. logits and targets [N, C]."""
-    terms = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
-    if isinstance(active, slice):
-        return terms[:, active].mean()
-    if active is None:
-        return terms.mean()
-    mask = active[:, : logits.shape[1]]
-    return (terms * mask).sum() / mask.sum()
-
-
-def restrict(logits: Tensor, active: Active) -> Tensor:
-    """Logits [N, C] with the inactive columns pushed to the lowest finite value, so that softmax gives them 0."""
-    if active is None:
-        return logits
-    if isinstance(active, slice):
-        mask = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
-        mask[active] = True
-    else:
-        mask = active[:, : logits.shape[1]]
-    return logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
+def binary_cross_entropy(logits: Tensor, targets: Tensor, active: ActiveClasses = ALL) -> Tensor:
+    """Sigmoid cross-entropy, the mean over images and active classes, in float32. logits and targets [N, C]."""
+    return active.mean(F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none"))
 
 
 def distillation(student: Tensor, teacher: Tensor, temperature: float, squared: bool = True) -> Tensor:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, nn
 
-from methods.core.augmentation import PRESETS, MixupSettings, Operations, preset
+from methods.core.augmentation import PRESETS, Operations, preset
 from methods.core.batch import Batch
 from methods.core.hyperparameters import explain
 from methods.core.schedule import Schedule, lr_factor
 from scenarios import Examples
+from scenarios.mixup import Mixup
 from scenarios.nearest import nearest
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -113,7 +114,7 @@ class Recipe(BaseModel):
     augmentation: Operations = Field(
         (), description=f"operations in order, e.g. [{{op: crop, padding: 4}}], or one of {', '.join(PRESETS)}"
     )
-    mixup: MixupSettings | None = Field(None, description="{alpha: 0.8}: images of a batch mixed in pairs")
+    mixup: Mixup | None = Field(None, description="{alpha: 0.8}: images of a batch mixed in pairs")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="spread over the classes that compete")
     precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
         "fp32", description='of forward passes; "auto": bf16 where the hardware multiplies it, else fp32'
@@ -155,7 +156,7 @@ class Recipe(BaseModel):
         return self
 
     def _problems_of_first(self) -> list[str]:
-        allowed = list(Recipe.model_fields)[: list(Recipe.model_fields).index("first")]
+        allowed = settings_of_a_phase()
         problems = []
         for name in self.first:
             if name not in allowed:
@@ -170,94 +171,109 @@ class Recipe(BaseModel):
 
     def at(self, task: int) -> Recipe:
         """The recipe of `task`: this one, for the first task with what `first` changes."""
-        return self._of_first_task if self.first and task == 0 else self
-
-    @property
-    def _of_first_task(self) -> Recipe:
+        if not self.first or task:
+            return self
         document = self.model_dump(mode="json", exclude={"first"})
-        for one, other in (("epochs", "steps"), ("steps", "epochs")):
-            if self.first.get(one) is not None:
-                document[other] = None
-        if self.first.get("schedule") is not None:  # a schedule is named whole
-            document |= {name: Recipe.model_fields[name].default for name in SCHEDULE_PARTS}
         optimizer = document["optimizer"] | self.first.get("optimizer", {})
-        return Recipe.model_validate_json(json.dumps(document | self.first | {"optimizer": optimizer}))
+        return Recipe.model_validate_json(json.dumps(_changed(document, self.first | {"optimizer": optimizer})))
+
+    def changed(self, **changes: Any) -> Recipe:
+        """The recipe of a phase that differs from its task's in `changes`, e.g. epochs=2, schedule="constant".
+
+        epochs take the place of steps, and the other way round; `schedule` is named whole, so that milestones and
+        warm-up start from their defaults. Raises TypeError for what a phase cannot have of its own, ValueError for
+        what does not fit together.
+        """
+        allowed = settings_of_a_phase()
+        for name in changes:
+            if name not in allowed:
+                raise TypeError(f"{name}: no setting that a phase can have of its own{nearest(name, allowed)}")
+        document = {name: getattr(self, name) for name in Recipe.model_fields if name != "first"}
+        return Recipe.model_validate(_changed(document, changes))
+
+    def scaled(self) -> Recipe:
+        """As it is run: lengths times `schedule_scale` (never less than an epoch or a step), milestones and warm-up
+        alike, and the learning rate that of this batch size (`lr_batch`)."""
+        update: dict[str, Any] = {"lr_batch": None, "schedule_scale": 1.0}
+        if self.lr_batch is not None:
+            lr = self.optimizer.lr * self.batch_size / self.lr_batch
+            update["optimizer"] = self.optimizer.model_copy(update={"lr": lr})
+        if self.schedule_scale != 1:
+            scale = self.schedule_scale
+            update |= {
+                "epochs": None if self.epochs is None else max(1, rounded(self.epochs * scale)),
+                "steps": None if self.steps is None else max(1, rounded(self.steps * scale)),
+                "milestones": tuple(max(1, rounded(m * scale)) for m in self.milestones),
+                "warmup_epochs": rounded(self.warmup_epochs * scale),
+            }
+        return self.model_copy(update=update)
 
 
 SCHEDULE_PARTS = ("milestones", "gamma", "warmup_epochs", "warmup_start", "min_lr")
 """What belongs to a schedule: who names another schedule starts from their defaults."""
 
 
+def settings_of_a_phase() -> list[str]:
+    """Names of what a task or a phase can have of its own: the settings above `first`."""
+    return list(Recipe.model_fields)[: list(Recipe.model_fields).index("first")]
+
+
+def _changed(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    for one, other in (("epochs", "steps"), ("steps", "epochs")):
+        if changes.get(one) is not None:
+            document[other] = None
+    if changes.get("schedule") is not None:
+        document |= {name: Recipe.model_fields[name].default for name in SCHEDULE_PARTS}
+    return document | changes
+
+
 @dataclass
 class Phase:
     """One training stage inside a task: what `fit` needs to know.
 
-    loss: in place of the method's own; optimizer_state "kept" continues the optimizer of the phase of the same
-    name in the task before, which needs the same parameters; milestones and warm-up in epochs; augment: whether its
-    images are augmented as the recipe says.
+    recipe: as it is run (`Recipe.scaled`); loss: in place of the method's own; augment: whether its images are augmented
+    as the recipe says. optimizer_state "kept" continues the optimizer of the phase of the same name in the task before,
+    which needs the same parameters.
     """
 
     data: Examples
+    recipe: Recipe
     parameters: list[nn.Parameter]
-    epochs: int | None
-    steps: int | None
-    batch_size: int
-    drop_last: bool
-    optimizer: OptimizerSettings
-    optimizer_state: Literal["fresh", "kept"] = "fresh"
-    schedule: Schedule = "constant"
-    name: str = "train"
     loss: Callable[[Batch], Tensor] | None = None
-    milestones: tuple[int, ...] = ()
-    gamma: float = 0.1
-    warmup_epochs: int = 0
-    warmup_start: float = 0.0
-    min_lr: float = 0.0
-    clip_gradient: ClipGradient | None = None
+    name: str = "train"
     augment: bool = True
-
-    def scaled(self, scale: float) -> Phase:
-        """The phase at `scale` of its length, milestones and warm-up alike; never less than an epoch or a step."""
-        if scale == 1:
-            return self
-        return replace(
-            self,
-            epochs=None if self.epochs is None else max(1, rounded(self.epochs * scale)),
-            steps=None if self.steps is None else max(1, rounded(self.steps * scale)),
-            milestones=tuple(max(1, rounded(m * scale)) for m in self.milestones),
-            warmup_epochs=rounded(self.warmup_epochs * scale),
-        )
 
     @property
     def lr_factor(self) -> Callable[[int], float]:
         """What the learning rate is multiplied with at each step from 0."""
-        per_epoch, lr = self.steps_per_epoch, self.optimizer.lr
+        r, per_epoch = self.recipe, self.steps_per_epoch
         return lr_factor(
-            self.schedule,
+            r.schedule,
             self.total_steps,
-            [m * per_epoch for m in self.milestones],
-            self.gamma,
-            self.warmup_epochs * per_epoch,
-            self.warmup_start / lr,
-            self.min_lr / lr,
+            [m * per_epoch for m in r.milestones],
+            r.gamma,
+            r.warmup_epochs * per_epoch,
+            r.warmup_start / r.optimizer.lr,
+            r.min_lr / r.optimizer.lr,
         )
 
     @property
     def constant_lr(self) -> bool:
-        return self.schedule == "constant" and self.warmup_epochs == 0
+        return self.recipe.schedule == "constant" and self.recipe.warmup_epochs == 0
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in a pass over the data. Raises ValueError where there is none."""
-        n, b = len(self.data), self.batch_size
-        batches = n // b if self.drop_last else -(-n // b)
+        n, b, drop_last = len(self.data), self.recipe.batch_size, self.recipe.drop_last
+        batches = n // b if drop_last else -(-n // b)
         if batches == 0:
-            raise ValueError(f"phase {self.name!r}: {n} examples make no batch of {b} (drop_last={self.drop_last})")
+            raise ValueError(f"phase {self.name!r}: {n} examples make no batch of {b} (drop_last={drop_last})")
         return batches
 
     @property
     def total_steps(self) -> int:
-        return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_per_epoch
+        r = self.recipe
+        return r.steps if r.steps is not None else (r.epochs or 0) * self.steps_per_epoch
 
 
 def rounded(x: float) -> int:

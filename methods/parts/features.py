@@ -8,56 +8,39 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from methods.core.evaluation import evaluation_mode
 from methods.core.method import Batch, Method
 from methods.core.recipe import Phase
 from scenarios import Examples
 
-IMAGES_AT_ONCE = 512
-"""Images whose features are taken together: without gradients there is room for more than a training step's."""
-
 
 @torch.no_grad()
-def features_of(
-    method: Method,
-    examples: Examples,
-    flipped: bool = False,
-    batch_size: int = IMAGES_AT_ONCE,
-    network: Any = None,
-) -> Tensor:
+def features_of(method: Method, examples: Examples, flipped: bool = False, network: Any = None) -> Tensor:
     """The backbone's features [n, d] of `examples`, float32, in eval mode, in batches; `flipped`: of mirrored images.
 
     network: another one than the method's present one, e.g. a teacher.
     """
     network = network or method.network
-    training = network.training
-    network.eval()
-    features = []
-    for rows in torch.arange(len(examples), device=examples.labels.device).split(batch_size):
-        images = examples[rows].to(method.device).images
-        with method.precision():
-            x = method.normalise(images.flip(-1) if flipped else images)
-            features.append(network.backbone(x).float())
-    network.train(training)
+    with evaluation_mode(network):
+        features = [
+            network.backbone(batch.x.flip(-1) if flipped else batch.x).float() for batch in method.batches(examples)
+        ]
     return torch.cat(features)
 
 
-def still_features(method: Method, x: Tensor) -> Tensor:
+def frozen_features(method: Method, x: Tensor) -> Tensor:
     """Features [N, d] of x with the backbone as at test and without gradients: nothing in it changes.
 
     A phase that trains only the head uses it, so that running statistics stay as bit-identical as weights do.
     """
     backbone = method.network.backbone
-    learning = backbone.training
-    backbone.eval()
-    with torch.no_grad():
-        features = backbone(x)
-    backbone.train(learning)
-    return features
+    with evaluation_mode(backbone), torch.no_grad():
+        return backbone(x)
 
 
 def head_logits(method: Method, batch: Batch) -> Tensor:
-    """Logits of a phase that trains only the head: the backbone stays as it is, running statistics included."""
-    return method.network.classify(still_features(method, batch.x))
+    """Logits of a phase that trains only the head, the features being frozen."""
+    return method.network.classify(frozen_features(method, batch.x))
 
 
 def head_phase(

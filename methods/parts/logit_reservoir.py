@@ -34,9 +34,10 @@ class LogitReservoir(Reservoir):
         widths = logit_widths(self.layout, stored.examples.task_ids)
         return logit_distance(method.network(stored.x), self.beside["logits"][rows], widths)
 
-    def footprint(self) -> dict[str, int]:
-        """Bytes of the examples, and of their logits."""
-        return {"buffer": self.nbytes, "logits": 4 * len(self) * self.layout.n_outputs}
+    @property
+    def logits_nbytes(self) -> int:
+        """Bytes of the logits; `nbytes` are those of the examples."""
+        return 4 * len(self) * self.layout.n_outputs
 
 
 def to_width(logits: Tensor, n: int) -> Tensor:

@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from methods.core import losses
+from methods.core.evaluation import evaluation_mode
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts import sam
 from methods.parts.distributed_memory import DistributedMemory, Sharing
 from methods.parts.exemplar_training import classes_of_tasks
-from methods.parts.features import IMAGES_AT_ONCE
 from models import ModelSettings, ranks
 from scenarios import Examples, OutputLayout, Scenario
 
@@ -93,12 +93,12 @@ class TaskTransformer(Method):
     # ---- life cycle -----------------------------------------------------------------------------------------
 
     @classmethod
-    def misfit(cls, layout: OutputLayout) -> str | None:
+    def incompatibility(cls, layout: OutputLayout) -> str | None:
         if layout.n_tasks > 1 and layout.columns[0] == layout.columns[1]:
             return (
                 f"{cls.__name__} gives each task a token and a head for its own classes, and these tasks share theirs"
             )
-        return super().misfit(layout)
+        return super().incompatibility(layout)
 
     def build(self, scenario: Scenario, model: ModelSettings) -> nn.Module:
         self.buffer = DistributedMemory(
@@ -203,14 +203,8 @@ class TaskTransformer(Method):
     @torch.no_grad()
     def _embeddings(self, examples: Examples) -> Tensor:
         """[N, d]: the concatenated task embeddings, by which exemplars are herded."""
-        self.network.eval()
-        parts = []
-        for rows in torch.arange(len(examples), device=examples.labels.device).split(IMAGES_AT_ONCE):
-            with self.precision():
-                images = self.augmenter.old(examples.images[rows].to(self.device))
-                parts.append(self.network.embed(self.normalise(images)).float())
-        self.network.train()
-        return torch.cat(parts)
+        with evaluation_mode(self.network):
+            return torch.cat([self.network.embed(batch.x).float() for batch in self.batches(examples)])
 
     def footprint(self) -> dict[str, int]:
         return {"buffer": self.buffer.nbytes} if len(self.buffer) else {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,27 +11,23 @@ from methods.core.losses import distillation
 
 
 class Teacher:
-    """A frozen network and the groups of output columns that it was trained on."""
+    """A frozen network, or a part of one, and the groups of output columns that it was trained on."""
 
-    def __init__(self, network: nn.Module, groups: list[slice]):
+    def __init__(self, network: nn.Module, groups: Sequence[slice] = ()):
         self.network, self.groups = network, groups
 
-    def logits(self, x: Tensor) -> Tensor:
-        """[N, columns that it has], without gradients."""
+    def __call__(self, x: Tensor) -> Tensor:
+        """What it says to x, without gradients: of a network logits [N, columns that it has]."""
         with torch.no_grad():
             return self.network(x)
 
     def loss(self, scores: Tensor, x: Tensor, temperature: float) -> Tensor:
         """Distillation of its answers for x by `scores` [N, columns], without T^2, summed over its groups."""
-        answers = self.logits(x)
+        answers = self(x)
         terms = [distillation(scores[:, group], answers[:, group], temperature, squared=False) for group in self.groups]
         return torch.stack(terms).sum()
 
     @property
     def nbytes(self) -> int:
-        return module_bytes(self.network)
-
-
-def module_bytes(module: nn.Module) -> int:
-    """Bytes of parameters and buffers (running statistics)."""
-    return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
+        """Bytes of parameters and running statistics."""
+        return sum(t.nbytes for t in (*self.network.parameters(), *self.network.buffers()))

@@ -143,7 +143,7 @@ class _Forgetful(dict):
 def test_flops_counted_once_a_shape_are_exact_for_every_method(name):
     settings = {"tasks": 2, "class_order": (0, 1, 2, 3), "samples_per_task": 25}
     scenario = small_split("task", **settings)
-    if METHODS[name].misfit(scenario.layout):
+    if METHODS[name].incompatibility(scenario.layout):
         scenario = small_split("class", **settings)
     totals = []
     for always in (False, True):

@@ -189,7 +189,7 @@ def test_a_hook_on_a_gradient_is_not_lost_in_silence():
         "torch.nn.modules.module:torch.load",
         "methods.core.method:torch.load",
         "methods.core.method:copy.os.system",
-        "methods.core.method:inspect",
+        "methods.core.hyperparameters:inspect",
         "benchmarks.contract.load:load_methods",
         "benchmarks.cell.checkpoint:os.system",
         "timm.models._helpers:load_state_dict",

@@ -1,8 +1,12 @@
 """Hyperparameters and hooks."""
 
 import pytest
+import torch
 
-from methods import ER, METHODS, Method, hyper
+from benchmarks.cell.run import task_view, train_task
+from methods import ER, METHODS, Method, Recipe, hyper
+from scenarios.augment import Flip
+from scenarios.mixup import Mixup
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 
 
@@ -65,3 +69,41 @@ def test_a_hyperparameter_of_a_new_method_is_validated():
     assert Mine(rate=1).rate == 1.0
     with pytest.raises(ValueError, match="rate"):
         Mine(rate="fast")
+
+
+def test_examples_to_look_at_come_in_order_unmixed_and_in_mixed_precision_unless_refused():
+    scenario = small_split("class")
+    recipe = Recipe(precision="bf16", augmentation=(Flip(probability=1.0),), mixup=Mixup())
+    method = METHODS["finetune"]().start(scenario, SMALL_MODEL, recipe)
+    method.enter(task_view(scenario, scenario.tasks[0], False))
+    examples = method.task.train
+    formats = []
+    for wanted in (True, False):
+        seen = []
+        for batch in method.batches(examples, 7, mixed_precision=wanted):
+            seen.append(batch)
+            formats.append((wanted, torch.is_autocast_enabled("cpu")))
+        assert [len(batch) for batch in seen] == [7, 7, 7, 7, 7, 5]
+        assert torch.equal(torch.cat([batch.x for batch in seen]), method.normalise(examples.images))
+        assert torch.equal(torch.cat([batch.y for batch in seen]), examples.labels)
+    assert all(wanted == found for wanted, found in formats)
+    assert not torch.is_autocast_enabled("cpu")
+    method.augmenter.start(0, 0)
+    (batch,) = method.batches(examples)
+    assert batch.targets is None
+    assert torch.equal(batch.x, method.normalise(examples.images.flip(-1)))
+
+
+def test_a_footprint_is_what_public_attributes_store():
+    class Keeper(Method):
+        about = "keeps things"
+
+        def end_task(self, task):
+            self.hints = torch.zeros(3)
+            self._scratch = torch.zeros(100)
+
+    scenario = small_split("class")
+    method = Keeper().start(scenario, SMALL_MODEL, SHORT)
+    assert method.footprint() == {}
+    train_task(method, scenario, scenario.tasks[0])
+    assert method.footprint() == {"hints": 12}

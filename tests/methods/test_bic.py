@@ -61,7 +61,7 @@ def test_every_correction_applies_to_its_columns_in_prediction_and_teacher():
     expected = torch.cat([2 * raw[:, :2] + 1, 0.5 * raw[:, 2:] - 3], 1)
     torch.testing.assert_close(method.predict(x), expected)
     method.end_task(method.task)
-    torch.testing.assert_close(method._teacher.logits(x), expected)
+    torch.testing.assert_close(method.teacher(x), expected)
 
 
 def test_stage_2_is_cross_entropy_of_corrected_logits_not_of_their_softmax():

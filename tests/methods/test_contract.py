@@ -35,7 +35,7 @@ def make(name: str, **settings) -> Method:
 
 
 def possible(name: str, setting: str) -> bool:
-    return METHODS[name].misfit(small_split(setting).layout) is None
+    return METHODS[name].incompatibility(small_split(setting).layout) is None
 
 
 def run(name: str, scenario, recipe=SHORT, seed: int = 0):
@@ -52,7 +52,7 @@ def run(name: str, scenario, recipe=SHORT, seed: int = 0):
 def test_runs_through_all_tasks(name, setting):
     scenario = small_split(setting)
     if not possible(name, setting):
-        with pytest.raises(ValueError, match=re.escape(str(METHODS[name].misfit(scenario.layout)))):
+        with pytest.raises(ValueError, match=re.escape(str(METHODS[name].incompatibility(scenario.layout)))):
             make(name).start(scenario, small_model(name), SHORT)
         return
     method, rows, trainer = run(name, scenario, ADAMW if name in TRANSFORMERS else SHORT)
@@ -115,7 +115,7 @@ def test_sees_past_data_only_where_declared_and_never_test_data(name):
 def test_stays_within_its_buffer(name, setting):
     scenario = small_split(setting)
     method, _, _ = run(name, scenario)
-    stored = getattr(method, "buffer", getattr(method, "memory", None))
+    stored = getattr(method, "buffer", None)
     if stored is None:
         assert "buffer" not in method.footprint()
         return

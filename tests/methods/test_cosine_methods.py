@@ -88,8 +88,8 @@ def test_nearest_mean_answers_when_asked_to():
     method = learn(UCIR(buffer_size=12, classify="nme", finetune_epochs=0), scenario, 2, model=SMALL_MODEL)
     batch = method.batch(scenario.tasks[0].train.examples())
     features = F.normalize(method.network.backbone(batch.x), dim=1)
-    cosines = features @ method._nearest.means.T
-    torch.testing.assert_close(method.predict(batch.x)[:, method.memory.classes], cosines)
+    cosines = features @ method.means.means.T
+    torch.testing.assert_close(method.predict(batch.x)[:, method.buffer.classes], cosines)
 
 
 def test_column_scales_of_one_layer_and_of_one_a_task():

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from methods import DyTox
-from methods.core.augmentation import Flip, MixupSettings
 from methods.parts import sam
 from scenarios import layout_for
+from scenarios.augment import Flip
+from scenarios.mixup import Mixup
 from tests.methods.growing import RECIPE, SCENARIO, learn, stages, started, values
 
 torch.set_num_threads(1)
@@ -55,9 +56,9 @@ def test_fine_tuning_is_balanced_slow_and_without_a_schedule():
     learn(method, 0)
     phases = [phase for when, phase in stages(method, 1) if when == "before"]
     assert phases[1].data.labels.bincount().tolist() == [3, 3, 3, 3]
-    assert (phases[1].epochs, phases[1].schedule) == (3, "constant")
-    assert phases[1].optimizer.lr == pytest.approx(0.1 * phases[0].optimizer.lr)
-    assert phases[0].schedule == "cosine"
+    assert (phases[1].recipe.epochs, phases[1].recipe.schedule) == (3, "constant")
+    assert phases[1].recipe.optimizer.lr == pytest.approx(0.1 * phases[0].recipe.optimizer.lr)
+    assert phases[0].recipe.schedule == "cosine"
     # new data and what was kept of the old: 6 of each of its classes
     assert phases[0].data.labels.bincount().tolist()[:2] == [6, 6]
 
@@ -122,7 +123,7 @@ def test_mixed_images_have_mixed_targets_in_every_part():
 
 
 def test_dytox_plus_runs_on_mixed_images():
-    recipe = RECIPE.model_copy(update={"label_smoothing": 0.1, "mixup": MixupSettings(alpha=0.8)})
+    recipe = RECIPE.model_copy(update={"label_smoothing": 0.1, "mixup": Mixup(alpha=0.8)})
     method = started(DyTox, recipe, sam=3.0)
     for task in (0, 1):
         learn(method, task)
@@ -164,7 +165,7 @@ def test_every_encoder(encoder):
 
 
 def test_exemplars_are_herded_on_embeddings_of_augmented_images_or_of_plain_ones():
-    recipe = RECIPE.model_copy(update={"augmentation": (Flip(op="flip"),)})
+    recipe = RECIPE.model_copy(update={"augmentation": (Flip(),)})
     kept = {}
     for herding in ("augmented", "plain"):
         method = started(DyTox, recipe, herding=herding)
@@ -181,10 +182,10 @@ def test_the_learning_rate_grows_with_the_batch_where_the_recipe_says_so():
     method = started(DyTox, recipe)
     learn(method, 0)
     main, tuning = [phase for when, phase in stages(method, 1) if when == "before"]
-    assert main.optimizer.lr == pytest.approx(2e-3 / 4)
-    assert tuning.optimizer.lr == pytest.approx(2e-4 / 4)
+    assert main.recipe.optimizer.lr == pytest.approx(2e-3 / 4)
+    assert tuning.recipe.optimizer.lr == pytest.approx(2e-4 / 4)
 
 
 def test_tasks_that_share_their_labels_are_refused_with_the_reason():
-    assert "share" in str(DyTox.misfit(layout_for("domain", [2, 2])))
-    assert DyTox.misfit(layout_for("class", [2, 2])) is None
+    assert "share" in str(DyTox.incompatibility(layout_for("domain", [2, 2])))
+    assert DyTox.incompatibility(layout_for("class", [2, 2])) is None

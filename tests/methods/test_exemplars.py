@@ -195,7 +195,7 @@ def test_every_method_with_an_exemplar_memory_is_among_them():
     holders = {
         name
         for name in METHODS
-        if METHODS[name].misfit(scenario.layout) is None
+        if METHODS[name].incompatibility(scenario.layout) is None
         for value in vars(make(name).start(scenario, small_model(name))).values()
         if isinstance(value, ExemplarMemory | DistributedMemory)
     }

@@ -106,11 +106,11 @@ def test_foster_boosts_with_the_old_backbone_frozen_and_leaves_one():
     assert not same(new, first)
     compress = next(phases)
     assert same(method.network.backbone, first), "the student starts as the old network"
-    teacher = snapshot(method._teacher)
+    teacher = snapshot(method.teacher.network)
     fit(method, compress, index=1)
-    assert unchanged(method._teacher, teacher)
+    assert unchanged(method.teacher.network, teacher)
     assert sum(p.numel() for p in method.network.backbone.parameters()) == size
-    assert compress.optimizer.weight_decay == 0
+    assert compress.recipe.optimizer.weight_decay == 0
 
 
 @pytest.mark.parametrize(("keep", "backbones"), [("student", 1), ("teacher", 2)])

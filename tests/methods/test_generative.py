@@ -101,7 +101,7 @@ def test_copies_of_the_past_stay_as_they_were_while_both_networks_learn():
     method, batch, _ = in_second_task("class")
     before, learning = state(method._previous), state(method.network)
     phase = next(iter(method.phases(method.task)))
-    optimizer = phase.optimizer.build(phase.parameters)
+    optimizer = phase.recipe.optimizer.build(phase.parameters)
     for _ in range(3):
         method.observe(batch, optimizer, phase)
     assert same(before, state(method._previous))
@@ -195,7 +195,7 @@ def test_each_class_has_a_phase_of_its_own_data_parameters_and_share_of_steps():
     phases = list(method.phases(view))
     assert [set(phase.data.labels.tolist()) for phase in phases] == [{0}, {1}]
     assert sum(len(phase.data) for phase in phases) == len(view.train)
-    assert [phase.steps for phase in phases] == [15, 15]
+    assert [phase.recipe.steps for phase in phases] == [15, 15]
     for phase, model in zip(phases, method.network.models, strict=True):
         assert [id(p) for p in phase.parameters] == [id(p) for p in model.parameters()]
 

@@ -25,8 +25,8 @@ def test_means_are_normalised_means_of_normalised_features(flip):
     for task in scenario.tasks:
         train_task(method, scenario, task)
     method.network.eval()
-    for label, mean in zip(method.memory.classes, method._classifier.means, strict=True):
-        images = method.memory.of(label).images
+    for label, mean in zip(method.buffer.classes, method.means.means, strict=True):
+        images = method.buffer.of(label).images
         views = [images, images.flip(-1)] if flip else [images]
         with torch.no_grad():
             units = [F.normalize(method.network.backbone(scenario.normalise(v)), dim=1) for v in views]
@@ -44,9 +44,9 @@ def test_answers_with_the_nearest_mean_and_only_classes_that_have_one():
         scores = method.predict(x)
         units = F.normalize(method.network.backbone(x), dim=1)
     assert scores.shape == (len(x), 4)
-    distances = torch.cdist(units, method._classifier.means)
-    assert torch.equal(scores.argmax(1), torch.tensor(method.memory.classes)[distances.argmin(1)])
-    wider = method._classifier.scores(units, 7)
+    distances = torch.cdist(units, method.means.means)
+    assert torch.equal(scores.argmax(1), torch.tensor(method.buffer.classes)[distances.argmin(1)])
+    wider = method.means.scores(units, 7)
     assert wider.isfinite().all()
     assert (wider[:, 4:] < -1e30).all()
 
@@ -87,7 +87,7 @@ def test_exemplars_are_herded_by_the_features_of_the_network_as_trained():
     train_task(method, scenario, scenario.tasks[0])
     data = scenario.tasks[0].train.examples()
     own = data[(data.labels == 1).nonzero().flatten()]
-    assert torch.equal(method.memory.of(1).images, own[herd(features_of(method, own), 5)].images)
+    assert torch.equal(method.buffer.of(1).images, own[herd(features_of(method, own), 5)].images)
 
 
 def test_features_come_in_eval_mode_and_leave_the_mode_alone():
@@ -96,8 +96,9 @@ def test_features_come_in_eval_mode_and_leave_the_mode_alone():
     examples = scenario.tasks[0].train.examples()
     for training in (True, False):
         method.network.train(training)
-        first = features_of(method, examples, batch_size=7)
-        torch.testing.assert_close(first, features_of(method, examples))
+        first = features_of(method, examples)
+        few = [features_of(method, examples[rows]) for rows in torch.arange(len(examples)).split(7)]
+        torch.testing.assert_close(first, torch.cat(few))
         assert method.network.training == training
         assert not first.requires_grad
 
@@ -113,7 +114,7 @@ def test_replay_passes_over_new_data_and_all_exemplars(setting):
         sizes.append(len(phase.data))
         train_task(method, scenario, task)
     assert sizes == [40, 52]
-    per_task = torch.bincount(method.memory.examples().task_ids)
+    per_task = torch.bincount(method.buffer.examples().task_ids)
     assert per_task.tolist() == [6, 6]
 
 
@@ -123,7 +124,7 @@ def test_a_budget_per_class_grows_with_the_classes(name):
     stored = []
     for task in scenario.tasks:
         train_task(method, scenario, task)
-        stored.append(len(method.memory))
+        stored.append(len(method.buffer))
     assert stored == [10, 20]
 
 
@@ -137,7 +138,7 @@ def test_gdumb_learns_from_its_memory_alone_and_starts_anew(setting):
         assert all(torch.equal(a, b) for a, b in zip(method.network.backbone.parameters(), initial, strict=True))
         assert method.network.head.n_outputs == scenario.layout.width(task.id)
         (phase,) = method.phases(view)
-        assert len(phase.data) == len(method.memory) == 10
+        assert len(phase.data) == len(method.buffer) == 10
         assert set(map(id, phase.parameters)) == set(map(id, method.network.parameters()))
         groups = phase.data.task_ids * 4 + phase.data.labels
         counts = groups.unique(return_counts=True)[1]
@@ -150,7 +151,7 @@ def test_gdumb_learns_from_its_memory_alone_and_starts_anew(setting):
 def test_gdumb_keeps_no_gradient_longer_than_its_clip():
     scenario, method = started(GDumb, buffer_size=10, clip=0.01)
     method.enter(task_view(scenario, scenario.tasks[0], False))
-    batch = method.batch(method.memory.examples())
+    batch = method.batch(method.buffer.examples())
     method.loss(batch).backward()
     method.adjust_gradients(batch)
     norm = torch.cat([p.grad.flatten() for p in method.network.parameters()]).norm()
@@ -161,8 +162,8 @@ def test_nearest_mean_of_a_shared_label_is_over_all_its_tasks():
     scenario, method = started(ICaRL, "domain", buffer_size=12)
     for task in scenario.tasks:
         train_task(method, scenario, task)
-    assert method.memory.classes == [0, 1]
-    both = method.memory.of(0)
+    assert method.buffer.classes == [0, 1]
+    both = method.buffer.of(0)
     assert set(both.task_ids.tolist()) == {0, 1}
     expected = F.normalize(F.normalize(features_of(method, both), dim=1).mean(0), dim=0)
-    torch.testing.assert_close(NearestMean(method, method.memory).means[0], expected)
+    torch.testing.assert_close(NearestMean(method, method.buffer).means[0], expected)

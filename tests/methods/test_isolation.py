@@ -139,7 +139,7 @@ def test_pruning_halves_what_is_free_by_magnitude_and_freed_weights_are_zero():
     owner = method._owner["backbone.layers.0.weight"]
     assert weight[owner == 0].abs().min() >= weight[owner < 0].abs().max()
     assert not method.network.backbone.layers[0].weight[owner < 0].any()
-    assert (second.name, second.epochs) == ("retrain", round(SHORT.epochs * 0.5))
+    assert (second.name, second.recipe.epochs) == ("retrain", round(SHORT.epochs * 0.5))
     for task in stream.tasks:
         train_task(method := method if task.id else PackNet(prune=0.5).start(stream, MODEL, MOMENTUM), stream, task)
     owner, n = method._owner["backbone.layers.1.weight"], 200

@@ -42,8 +42,8 @@ def test_l2_pulls_every_parameter_to_the_latest_solution(setting):
 def test_l2_holds_output_rows_that_no_task_has_trained():
     """The heads of tasks to come exist in a multi-head network, and are held at their initial values."""
     _, method = trained(L2(), "task")
-    assert all((f == 1).all() for f in method._penalty.importance)
-    assert len(method._penalty.importance) == len(list(method.network.parameters()))
+    assert all((f == 1).all() for f in method.penalty.importance)
+    assert len(method.penalty.importance) == len(list(method.network.parameters()))
 
 
 @pytest.mark.parametrize("setting", ["task", "domain", "class"])
@@ -56,7 +56,7 @@ def test_mas_importance_is_the_mean_absolute_gradient_of_the_squared_norm(settin
         for e, g in zip(expected, gradients(method, x[n : n + 1], columns, lambda s: s.square().sum()), strict=True):
             if g is not None:
                 e += g.abs() / len(x)
-    for ours, e in zip(method._penalty.importance, expected, strict=True):
+    for ours, e in zip(method.penalty.importance, expected, strict=True):
         torch.testing.assert_close(ours, e, rtol=1e-4, atol=1e-6)
 
 
@@ -67,7 +67,7 @@ def test_mas_by_batch_is_the_mean_over_batches_of_the_gradient_of_the_mean_squar
     scenario, method = trained(MAS(importance_per="batch"), setting, recipe=recipe)
     x = scenario.normalise(scenario.tasks[0].train.examples().images)
     expected = gradients(method, x, slice(0, 2), lambda s: s.square().mean())
-    for ours, g in zip(method._penalty.importance, expected, strict=True):
+    for ours, g in zip(method.penalty.importance, expected, strict=True):
         torch.testing.assert_close(ours, torch.zeros_like(ours) if g is None else g.abs())
 
 
@@ -77,7 +77,7 @@ def test_mas_by_batch_weighs_each_batch_of_the_recipe_alike():
     x = scenario.normalise(scenario.tasks[0].train.examples().images)
     parts = [gradients(method, x[rows], slice(0, 2), lambda s: s.square().mean()) for rows in order.split(10)]
     assert [len(rows) for rows in order.split(10)] == [10, 10, 5]
-    for ours, *grads in zip(method._penalty.importance, *parts, strict=True):
+    for ours, *grads in zip(method.penalty.importance, *parts, strict=True):
         torch.testing.assert_close(ours, sum(g.abs() for g in grads) / 3)
 
 
@@ -85,16 +85,16 @@ def test_mas_by_batch_weighs_each_batch_of_the_recipe_alike():
 @pytest.mark.parametrize("setting", ["task", "class"])
 def test_mas_sums_importance_over_tasks_and_moves_its_anchor(importance_per, setting):
     scenario, method = trained(MAS(importance_per=importance_per), setting)
-    first = [f.clone() for f in method._penalty.importance]
+    first = [f.clone() for f in method.penalty.importance]
     train_task(method, scenario, scenario.tasks[1])
     fresh = MAS(importance_per=importance_per).start(scenario, SMALL_MODEL, SHORT)
     fresh.task, fresh.seen, fresh.network = method.task, method.seen, method.network
     fresh.end_task(task_view(scenario, scenario.tasks[1], False))
-    for total, old, new in zip(method._penalty.importance, first, fresh._penalty.importance, strict=True):
+    for total, old, new in zip(method.penalty.importance, first, fresh.penalty.importance, strict=True):
         expected = new.clone()
         expected[: len(old)] += old
         torch.testing.assert_close(total, expected)
-    for anchor, p in zip(method._penalty.anchor, method.network.parameters(), strict=True):
+    for anchor, p in zip(method.penalty.anchor, method.network.parameters(), strict=True):
         assert torch.equal(anchor, p)
 
 

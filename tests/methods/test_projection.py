@@ -101,7 +101,7 @@ def test_agem_projects_onto_the_reference_half_space():
     train_task(method, scenario, scenario.tasks[0])
     method.enter(task_view(scenario, scenario.tasks[1], False))
     parameters = list(method.network.parameters())
-    old = method.batch(method.memory.all())
+    old = method.batch(method.buffer.all())
     reference = gradient_of(method.cross_entropy(method.logits(old), old), parameters)
     for sign, unchanged in ((1.0, True), (-1.0, False)):
         torch.manual_seed(0)

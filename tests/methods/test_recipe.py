@@ -59,9 +59,13 @@ def test_the_first_task_may_differ():
         first={"epochs": 20, "milestones": [6, 12, 17], "optimizer": {"weight_decay": 5e-4}},
     )
     first, second = phases(r)
-    assert (first.epochs, first.milestones, first.optimizer.weight_decay) == (20, (6, 12, 17), 5e-4)
-    assert first.optimizer.lr == second.optimizer.lr == 0.1
-    assert (second.epochs, second.milestones, second.optimizer.weight_decay) == (17, (8, 12), 2e-4)
+    assert (first.recipe.epochs, first.recipe.milestones, first.recipe.optimizer.weight_decay) == (
+        20,
+        (6, 12, 17),
+        5e-4,
+    )
+    assert first.recipe.optimizer.lr == second.recipe.optimizer.lr == 0.1
+    assert (second.recipe.epochs, second.recipe.milestones, second.recipe.optimizer.weight_decay) == (17, (8, 12), 2e-4)
 
 
 @pytest.mark.parametrize("length", ["epochs", "steps"])
@@ -77,7 +81,7 @@ def test_every_method_trains_the_first_task_as_first_says(name, length):
         method = make(name).start(scenario, SMALL_MODEL, recipe(**settings))
         view = task_view(scenario, scenario.tasks[0], False)
         method.enter(view)
-        found.append([(p.name, p.total_steps, p.batch_size, p.optimizer) for p in method.phases(view)])
+        found.append([(p.name, p.total_steps, p.recipe.batch_size, p.recipe.optimizer) for p in method.phases(view)])
         assert method.recipe.batch_size == 5
         method.enter(task_view(scenario, scenario.tasks[1], method.sees_past_data))
         assert method.recipe.batch_size == settings["batch_size"]
@@ -100,19 +104,28 @@ def test_schedule_scale_scales_every_length_alike_and_keeps_an_epoch():
         epochs=170, schedule="multistep", milestones=[80, 120, 150], schedule_scale=0.1, first={"warmup_epochs": 10}
     )
     first, second = phases(r)
-    assert (second.epochs, second.milestones, second.warmup_epochs) == (17, (8, 12, 15), 0)
-    assert first.warmup_epochs == 1
+    assert (second.recipe.epochs, second.recipe.milestones, second.recipe.warmup_epochs) == (17, (8, 12, 15), 0)
+    assert first.recipe.warmup_epochs == 1
     own = phases(r, name="finetune", epochs=25, schedule="constant")[1]
-    assert (own.epochs, own.milestones) == (3, ())  # 2.5: halves up
-    assert phases(r, epochs=2)[1].epochs == 1
-    assert phases(recipe(epochs=None, steps=25, schedule_scale=0.1))[0].steps == 3
+    assert (own.recipe.epochs, own.recipe.milestones) == (3, ())  # 2.5: halves up
+    assert phases(r, epochs=2)[1].recipe.epochs == 1
+    assert phases(recipe(epochs=None, steps=25, schedule_scale=0.1))[0].recipe.steps == 3
 
 
 def test_a_phase_of_its_own_length_or_schedule_leaves_the_recipes():
     r = recipe(epochs=None, steps=7, schedule="multistep", milestones=[3], warmup_epochs=1)
     own = phases(r, epochs=2, schedule="cosine")[1]
-    assert (own.epochs, own.steps, own.milestones, own.warmup_epochs) == (2, None, (), 0)
-    assert phases(r)[1].warmup_epochs == 1
+    assert (own.recipe.epochs, own.recipe.steps, own.recipe.milestones, own.recipe.warmup_epochs) == (2, None, (), 0)
+    assert phases(r)[1].recipe.warmup_epochs == 1
+
+
+def test_a_phase_cannot_change_what_belongs_to_the_method_and_a_misspelt_setting_is_named():
+    with pytest.raises(TypeError, match="precision: no setting that a phase"):
+        phases(recipe(), precision="bf16")
+    with pytest.raises(TypeError, match="did you mean 'epochs'"):
+        phases(recipe(), epoch=3)
+    with pytest.raises(ValueError, match="milestones and schedule"):
+        phases(recipe(), milestones=(2,))
 
 
 def test_clipping():

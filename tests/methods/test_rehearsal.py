@@ -57,8 +57,8 @@ def test_memory_is_repeated_to_about_the_size_of_the_new_data(buffer_size, copie
     per_task = min(40, buffer_size // 2)
     counts = torch.bincount(phase.data.task_ids)
     assert counts.tolist() == [copies * per_task, copies * per_task, 40]
-    assert phase.epochs == SHORT.epochs
-    stored = method.memory.all()
+    assert phase.recipe.epochs == SHORT.epochs
+    stored = method.buffer.all()
     for label in stored.labels.unique():
         assert int((phase.data.labels == label).sum()) == copies * int((stored.labels == label).sum())
 
@@ -72,7 +72,7 @@ def test_projection_methods_take_either_share(cls):
         sizes[share] = []
         for task in scenario.tasks:
             train_task(method, scenario, task)
-            sizes[share].append([len(t) for t in method.memory.tasks])
+            sizes[share].append([len(t) for t in method.buffer.tasks])
     assert sizes == {"all": [[4], [4, 4], [4, 4, 4]], "seen": [[12], [6, 6], [4, 4, 4]]}
 
 
@@ -81,7 +81,7 @@ def test_a_gem_that_rehearses_trains_on_two_selections_a_task_within_one_budget(
     method = GEM(buffer_size=24, select="random", share="seen", rehearse=True).start(scenario, SMALL_MODEL, SHORT)
     for task in scenario.tasks[:2]:
         train_task(method, scenario, task)
-    assert [(t.labels.numel(), int(t.task_ids[0])) for t in method.memory.tasks] == [(6, 0), (6, 0), (6, 1), (6, 1)]
+    assert [(t.labels.numel(), int(t.task_ids[0])) for t in method.buffer.tasks] == [(6, 0), (6, 0), (6, 1), (6, 1)]
     view = task_view(scenario, scenario.tasks[2], False)
     method.enter(view)
     (phase,) = method.phases(view)

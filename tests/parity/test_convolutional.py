@@ -25,8 +25,7 @@ def table_of(inputs, method):
     method.network = TableNetwork(inputs["logits"]).double()
     if "teacher_logits" in inputs:
         teacher = Table(inputs["teacher_logits"]).double()
-        keeps_groups = isinstance(getattr(method, "_teacher", None), Teacher)
-        method._teacher = Teacher(teacher, method.layout.past_groups(method.task.id)) if keeps_groups else teacher
+        method.teacher = Teacher(teacher, method.layout.past_groups(method.task.id))
     return batch_of(method, numbered(inputs["labels"]), inputs["labels"], inputs["task_sizes"])
 
 
@@ -115,7 +114,7 @@ def bic_at(inputs):
     raw = Table(inputs["raw_logits"]).double()
     own.backbone, own.head = nn.Identity(), raw
     teacher = Table(inputs["teacher_logits_corrected"]).double()
-    method._teacher = Teacher(teacher, method.layout.past_groups(method.task.id))
+    method.teacher = Teacher(teacher, method.layout.past_groups(method.task.id))
     return method, raw, batch_of(method, numbered(inputs["labels"]), inputs["labels"], inputs["task_sizes"])
 
 
@@ -155,7 +154,7 @@ def ucir_at(inputs, **settings):
     head.rows[0].data = torch.tensor(inputs["weight"], dtype=torch.float64)
     head.scale.data = torch.tensor(inputs["sigma"], dtype=torch.float64)
     method.network.backbone, method.network.head = features, head
-    method._old_backbone = Table(inputs["old_features"]).double()
+    method.teacher = Teacher(Table(inputs["old_features"]).double())
     return method, features, head, batch_of(method, numbered(inputs["labels"]), inputs["labels"], inputs["task_sizes"])
 
 
@@ -271,7 +270,7 @@ def test_podnet_loss_and_gradients(inputs, outputs):
             return self(x), list(self.maps)
 
     new = Stages(inputs["features"], inputs["maps"]).double()
-    method._old_backbone = Stages(inputs["old_features"], inputs["old_maps"]).double()
+    method.teacher = Teacher(Stages(inputs["old_features"], inputs["old_maps"]).double())
     proxies = torch.tensor(inputs["proxies"], dtype=torch.float64)
     head = MultiProxyHead(
         proxies.shape[1],

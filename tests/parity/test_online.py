@@ -129,7 +129,7 @@ def test_step_of_gem_and_agem(inputs, outputs):
     new = given.examples(inputs["x"], inputs["labels"])
     tasks = inputs.get("buffer_tasks", [0] * len(inputs["buffer_x"]))
     old = given.examples(inputs["buffer_x"], inputs["buffer_labels"], tasks)
-    method.memory.tasks = [old[(old.task_ids == task).nonzero().flatten()] for task in sorted(set(tasks))]
+    method.buffer.tasks = [old[(old.task_ids == task).nonzero().flatten()] for task in sorted(set(tasks))]
     method.begin_task(method.task)
     if name == "gem":
         method._constraints = method._constraints.double()
@@ -154,11 +154,11 @@ def test_online_ewc():
         gamma=first["gamma"],
     )
     method = given.method
-    method._penalty = QuadraticPenalty()
+    method.penalty = QuadraticPenalty()
 
     def end(data: Examples):
         method.end_task(type(method.task)(method.task.id, method.task.outputs, data))
-        return flat(method._penalty.importance)
+        return flat(method.penalty.importance)
 
     assert_close(end(given.examples(first["x"], first["labels"])), expected["importance"], **CLOSE)
     for part in ("task2_two_steps", "task3_two_steps"):
@@ -170,7 +170,7 @@ def test_online_ewc():
             for name in {f"params_after_step{k + 1}", *(["params"] if k else [])} & expected.keys():
                 assert_close(given.parameters, expected[name], **CLOSE)
         penalty = expected.get("penalty", expected.get("penalty_after_step2"))
-        value = method._penalty.value(list(method.network.parameters()))
+        value = method.penalty.value(list(method.network.parameters()))
         assert_close(first["e_lambda"] * value, penalty, **CLOSE)
         if part == "task2_two_steps":
             assert_close(end(data), story["after_task2"][1]["importance"], **CLOSE)
@@ -182,16 +182,16 @@ def test_synaptic_intelligence():
     # mammoth's gradient is 2 c, as of a penalty of c times the squares; ours is written as that penalty
     given = Given("si", settings["lr"], clip=ClipGradient(value=1.0), strength=settings["c"], damping=settings["xi"])
     method = given.method
-    method._penalty = QuadraticPenalty()
+    method.penalty = QuadraticPenalty()
     for inputs, expected in story:
         data = given.examples(inputs["x"], inputs["labels"])
         method.begin_task(method.task)
         for k, (loss, penalty) in enumerate(expected["cross_entropy_and_sum_Omega_delta2_before_each_step"]):
-            if method._penalty:
-                assert_close(method._penalty.value(list(method.network.parameters())), penalty, **CLOSE)
+            if method.penalty:
+                assert_close(method.penalty.value(list(method.network.parameters())), penalty, **CLOSE)
             assert_close(given.step(data), loss, **CLOSE)
             assert_close(given.gradient, expected["gradients_used"][k], **CLOSE)
         assert_close(flat(method._path), expected["path_integral"], **CLOSE)
         assert_close(given.parameters, expected["params"], **CLOSE)
         method.end_task(method.task)
-        assert_close(flat(method._penalty.importance), expected["Omega_after"], **CLOSE)
+        assert_close(flat(method.penalty.importance), expected["Omega_after"], **CLOSE)

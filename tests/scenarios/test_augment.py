@@ -29,19 +29,19 @@ from scenarios.augment import (
     ColorJitter,
     Cutout,
     Flip,
-    Mixup,
     Operation,
     RandAugment,
     RandomCrop,
     RandomErasing,
 )
+from scenarios.mixup import Mixup
 
 OPERATIONS: list[Operation] = [
-    RandomCrop(4),
+    RandomCrop(padding=4),
     Flip(),
-    ColorJitter(0.4, 0.4, 0.4, 0.1),
-    Cutout(16),
-    RandomErasing(1.0),
+    ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+    Cutout(size=16),
+    RandomErasing(probability=1.0),
     RandAugment(probability=1.0),
     AutoAugment(),
 ]
@@ -149,9 +149,9 @@ def test_a_gpu_does_as_the_processor(operation: Operation) -> None:
 
 def test_augment_runs_in_order_and_normalises_last() -> None:
     images = pictures(4)
-    steps = Augment([Flip(1.0), Cutout(8, fill=7)], normalise=lambda x: x.float() / 255)
+    steps = Augment([Flip(probability=1.0), Cutout(size=8, fill=7)], normalise=lambda x: x.float() / 255)
     draws = seeded(3)
-    expected = Cutout(8, fill=7)(Flip(1.0)(images, draws), draws).float() / 255
+    expected = Cutout(size=8, fill=7)(Flip(probability=1.0)(images, draws), draws).float() / 255
     assert torch.equal(steps(images, seeded(3)), expected)
     assert torch.equal(Augment([])(images, seeded()), images)
 
@@ -189,13 +189,13 @@ def test_flip_is_torchvisions_and_its_probability_is_kept() -> None:
     (flipped,) = flip.draw(images, seeded())
     for image, got, done in zip(images, flip.apply(images, flipped), flipped):
         assert torch.equal(got, TF.hflip(image) if done else image)
-    (flipped,) = Flip(0.3).draw(torch.empty(20_000, 1, 1, 1), seeded())
+    (flipped,) = Flip(probability=0.3).draw(torch.empty(20_000, 1, 1, 1), seeded())
     assert flipped.float().mean() == pytest.approx(0.3, abs=4 * math.sqrt(0.3 * 0.7 / 20_000))
 
 
 def test_cutout_is_a_clipped_square_around_its_centre() -> None:
     images = pictures(64)
-    cutout = Cutout(16, fill=(1, 2, 3))
+    cutout = Cutout(size=16, fill=(1, 2, 3))
     rows, columns = cutout.draw(images, seeded())
     cut = cutout.apply(images, rows, columns)
     for image, got, row, column in zip(images, cut, rows.tolist(), columns.tolist()):
@@ -209,7 +209,7 @@ def test_cutout_is_a_clipped_square_around_its_centre() -> None:
 
 def test_erasing_fills_the_drawn_rectangles() -> None:
     images = pictures(64)
-    erasing = RandomErasing(0.7, fill=9)
+    erasing = RandomErasing(probability=0.7, fill=9)
     draws = erasing.draw(images, seeded())
     boxes = torch.stack(draws, 1).tolist()
     for image, got, (top, left, bottom, right) in zip(images, erasing.apply(images, *draws), boxes):
@@ -227,7 +227,7 @@ def test_erased_rectangles_have_the_distribution_of_timms() -> None:
     heights, widths = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
     attempts = np.stack([heights, widths], 2)
     reference = np.array([next(box for box in boxes if (box < side).all()) for boxes in attempts])
-    top, left, bottom, right = RandomErasing(0.25).draw(torch.empty(n, 3, side, side), seeded())
+    top, left, bottom, right = RandomErasing(probability=0.25).draw(torch.empty(n, 3, side, side), seeded())
     erased = bottom > top
     assert erased.float().mean() == pytest.approx(0.25, abs=4 * math.sqrt(0.25 * 0.75 / n))
     assert (top.min(), left.min()) == (0, 0)
@@ -242,8 +242,8 @@ def test_erased_rectangles_have_the_distribution_of_timms() -> None:
 
 
 def test_fill_needs_a_value_a_channel() -> None:
-    with pytest.raises(ValueError, match="2 values, the images have 3 channels"):
-        Cutout(4, fill=(1, 2))(pictures(2), seeded())
+    with pytest.raises(ValueError, match="3 values, the images have 1 channels"):
+        Cutout(size=4, fill=(1, 2, 3))(pictures(2, channels=1), seeded())
 
 
 # Colours
@@ -277,7 +277,7 @@ def test_hue_is_torchvisions_to_one_level() -> None:
 
 def test_jitter_changes_in_the_drawn_order() -> None:
     images = pictures(64)
-    jitter = ColorJitter(0.5, 0.5, 0.5)
+    jitter = ColorJitter(brightness=0.5, contrast=0.5, saturation=0.5)
     values, order = jitter.draw(images, seeded())
     changes = (TF.adjust_brightness, TF.adjust_contrast, TF.adjust_saturation, lambda image, _: image)
     for image, got, factors, sequence in zip(images, jitter.apply(images, values, order), values, order):
@@ -295,7 +295,7 @@ def test_one_change_alone_is_the_same_by_either_path() -> None:
 
 
 def test_jitter_draws_are_torchvisions() -> None:
-    values, order = ColorJitter(63 / 255, 1.5, 0, 0.1).draw(torch.empty(24_000, 1, 1, 1), seeded())
+    values, order = ColorJitter(brightness=63 / 255, contrast=1.5, hue=0.1).draw(torch.empty(24_000, 1, 1, 1), seeded())
     ranges = [(1 - 63 / 255, 1 + 63 / 255), (0.0, 2.5), (1.0, 1.0), (-0.1, 0.1)]
     for column, (low, high) in zip(values.unbind(1), ranges):
         if low == high:
@@ -308,7 +308,7 @@ def test_jitter_draws_are_torchvisions() -> None:
 
 
 def test_jitter_rejects_an_impossible_hue() -> None:
-    with pytest.raises(ValueError, match=r"at most 0\.5"):
+    with pytest.raises(ValueError, match=r"less than or equal to 0\.5"):
         ColorJitter(hue=0.6)
 
 
@@ -322,7 +322,9 @@ def test_each_operation_is_timms(name: str, interpolation: str) -> None:
 
     images = pictures(80)
     # Magnitudes of 9 for one half; all others, weak ones too, for the other.
-    values = torch.cat([_values_of(name, RandAugment(), 40), _values_of(name, RandAugment(5, 5), 40)])
+    values = torch.cat(
+        [_values_of(name, RandAugment(), 40), _values_of(name, RandAugment(magnitude=5, magnitude_std=5), 40)]
+    )
     draws = (torch.full((80, 1), POLICY_OPERATIONS.index(name)), values.view(-1, 1))
     got = RandAugment(interpolation=interpolation, fill=(124, 116, 104)).apply(images, *draws)
 
@@ -360,7 +362,7 @@ def test_values_are_timms_increasing_levels(magnitude: float) -> None:
         if level is None:
             continue
         expected = {round(float(level(magnitude, {})[0]), 5) for _ in range(64)}  # both signs among 64 tries
-        drawn = _values_of(name, RandAugment(magnitude, magnitude_std=0), 40)
+        drawn = _values_of(name, RandAugment(magnitude=magnitude, magnitude_std=0), 40)
         assert {round(value, 5) for value in drawn.tolist()} == expected, name
 
 
@@ -428,7 +430,7 @@ def test_flat_areas_keep_their_level_when_turned() -> None:
     # Without care float32 turns 255 into 254: a bias, as results are cut off.
     levels = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 32, 32)
     for name in augment.GEOMETRIC_OPERATIONS:
-        values = _values_of(name, RandAugment(5, 5), 256).view(-1, 1)
+        values = _values_of(name, RandAugment(magnitude=5, magnitude_std=5), 256).view(-1, 1)
         draws = (torch.full((256, 1), POLICY_OPERATIONS.index(name)), values)
         got = RandAugment(fill=0).apply(levels, *draws)
         assert ((got == levels) | (got == 0)).all()
@@ -453,16 +455,13 @@ def test_mixup_mixes_images_as_their_targets(per_image: bool) -> None:
 
 def test_the_part_kept_is_beta_distributed() -> None:
     n = 2000
-    _, targets = Mixup(alpha=0.8)(torch.zeros(n, 1, 1, 1), torch.eye(n), seeded())
+    _, targets = Mixup(alpha=0.8, per_image=True)(torch.zeros(n, 1, 1, 1), torch.eye(n), seeded())
     kept = targets.diagonal()[targets.diagonal() < 1]  # 1 where an image met itself
     assert len(kept) > n - 10
     assert stats.kstest(kept.numpy(), stats.beta(0.8, 0.8).cdf).pvalue > 1e-3
 
 
-def test_smoothing_is_timms() -> None:
-    from timm.data.mixup import mixup_target
-
-    images, labels = torch.zeros(4, 1, 1, 1), torch.eye(5)[[0, 3, 1, 2]]
-    _, plain = Mixup()(images, labels, seeded())
-    _, smoothed = Mixup(label_smoothing=0.1)(images, labels, seeded())
-    assert torch.allclose(smoothed, plain @ mixup_target(torch.arange(5), 5, smoothing=0.1))
+def test_a_batch_is_mixed_as_often_as_asked() -> None:
+    images, targets, generator = torch.zeros(4, 1, 1, 1), torch.eye(4), seeded()
+    mixed = sum(Mixup(probability=0.25)(images, targets, generator) is not None for _ in range(2000))
+    assert mixed == pytest.approx(500, abs=4 * math.sqrt(2000 * 0.25 * 0.75))
