@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from numpy.typing import NDArray
+
 from metrics import formulas
 from metrics.accuracy_matrix import AccuracyMatrix
 from scenarios.nearest import nearest
@@ -41,7 +43,7 @@ class Score:
     name: str
     formula: str
     direction: Literal["higher", "lower"]
-    function: Callable[..., float]
+    function: Callable[..., NDArray[np.float64]]
     source: str
     kind: Literal["fraction", "difference"] = "fraction"
     needs: tuple[Need, ...] = ()
@@ -58,12 +60,12 @@ def score(id: str, matrix: AccuracyMatrix, joint: AccuracyMatrix | None = None) 
         raise ValueError(f"unknown score {id!r}{nearest(id, SCORES, 'known: ' + ', '.join(SCORES))}")
     wanted = SCORES[id]
     if "joint" not in wanted.needs:
-        return wanted.function(matrix)
+        return float(wanted.function(matrix))
     if joint is None:
         return float("nan")
     if joint.n_tasks != matrix.n_tasks:
         raise ValueError(f"{id}: the joint matrix has {joint.n_tasks} tasks, the method's has {matrix.n_tasks}")
-    return wanted.function(matrix, joint)
+    return float(wanted.function(matrix, joint))
 
 
 _GEM = "Lopez-Paz & Ranzato 2017"
