@@ -632,9 +632,9 @@ def _verify(suite: str, results_dir: Path, n: int, devices: list[str], data_root
     from benchmarks.records.provenance import traced
     from benchmarks.records.published import PublishedStore
     from benchmarks.records.verified import FILE
+    from benchmarks.records.verify import text_of, verify_suite
     from benchmarks.report import write_report
     from benchmarks.report.overview import write_index
-    from benchmarks.report.verify import text_of, verify_suite
 
     grid, _ = _grid(suite, None, None, None, None, results_dir)
     published = results_dir / "published"

@@ -56,8 +56,6 @@ class AccuracyMatrix:
         if len(correct) < 2:
             raise ValueError(f"an accuracy matrix has T + 1 rows, at least 2, not {len(correct)}")
         matrix = cls(len(correct) - 1)
-        if matrix._take(correct, total):
-            return matrix
         for i, (correct_row, total_row) in enumerate(zip(correct, total, strict=True)):
             if len(correct_row) != matrix.n_tasks or len(total_row) != matrix.n_tasks:
                 raise ValueError(
@@ -75,25 +73,6 @@ class AccuracyMatrix:
             if any(cell is not None for cell in cells):
                 matrix.record_row(i, cells)
         return matrix
-
-    def _take(self, correct: Sequence[Sequence[int | None]], total: Sequence[Sequence[int | None]]) -> bool:
-        """Stores whole tables of ints where nothing is wrong with them; else nothing, and False: `record_row` finds
-        what and where it is."""
-        shape = self._total.shape
-        if {type(n) for table in (correct, total) for row in table for n in row} - {int, type(None)}:
-            return False
-        try:
-            right, seen = (np.array(table, dtype=float) for table in (correct, total))
-        except (ValueError, OverflowError):  # rows of several lengths, a number beyond any float
-            return False
-        missing = np.isnan(seen)
-        sound = (right >= 0) & (right <= seen) & (seen >= 1) & (seen < LARGEST_TOTAL)
-        if right.shape != shape or seen.shape != shape or not (sound | (missing & np.isnan(right))).all():
-            return False
-        for store, counts in ((self._correct, right), (self._total, seen)):
-            store[~missing] = counts[~missing]
-        self._recorded = set(np.flatnonzero(~missing.all(axis=1)).tolist())
-        return True
 
     def record_row(self, i: int, cells: Sequence[Cell]) -> None:
         """Store the evaluation after i trained tasks (0 = untrained), in any order of rows, each row once.
@@ -183,24 +162,6 @@ class AccuracyMatrix:
             [int(count) if total > 0 else None for count, total in zip(row, totals, strict=True)]
             for row, totals in zip(counts, self._total, strict=True)
         ]
-
-
-class MatrixStack:
-    """Matrices of the same number of tasks, one behind the other: every formula takes it as it takes one matrix."""
-
-    def __init__(self, matrices: Sequence[AccuracyMatrix]) -> None:
-        """Raises ValueError for none, and where they have several numbers of tasks."""
-        if len({matrix.n_tasks for matrix in matrices}) != 1:
-            raise ValueError(f"a stack needs matrices of one number of tasks, not {[m.n_tasks for m in matrices]}")
-        self.n_tasks = matrices[0].n_tasks
-        correct, total = zip(*(matrix.counts() for matrix in matrices), strict=True)
-        self._counts = np.stack(correct), np.stack(total)
-        self.accuracy: NDArray[np.float64] = self._counts[0] / self._counts[1]
-        """As of each matrix, shape (n, T+1, T)."""
-
-    def counts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """As of each matrix, each of shape (n, T+1, T)."""
-        return self._counts
 
 
 def _checked(cell: Any, place: str) -> Cell:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.accuracy_matrix import AccuracyMatrix, MatrixStack
+from metrics.accuracy_matrix import AccuracyMatrix
+from metrics.matrix_stack import MatrixStack
 
 Array = NDArray[np.float64]
 Matrix = AccuracyMatrix | MatrixStack

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from numpy.typing import NDArray
-
 from metrics import formulas
 from metrics.accuracy_matrix import AccuracyMatrix
 from scenarios.nearest import nearest
@@ -43,7 +41,7 @@ class Score:
     name: str
     formula: str
     direction: Literal["higher", "lower"]
-    function: Callable[..., NDArray[np.float64]]
+    function: Callable[..., formulas.Array]
     source: str
     kind: Literal["fraction", "difference"] = "fraction"
     needs: tuple[Need, ...] = ()
