@@ -41,7 +41,7 @@ class Score:
     name: str
     formula: str
     direction: Literal["higher", "lower"]
-    function: Callable[..., float]
+    function: Callable[..., formulas.Array]
     source: str
     kind: Literal["fraction", "difference"] = "fraction"
     needs: tuple[Need, ...] = ()
@@ -58,12 +58,12 @@ def score(id: str, matrix: AccuracyMatrix, joint: AccuracyMatrix | None = None) 
         raise ValueError(f"unknown score {id!r}{nearest(id, SCORES, 'known: ' + ', '.join(SCORES))}")
     wanted = SCORES[id]
     if "joint" not in wanted.needs:
-        return wanted.function(matrix)
+        return float(wanted.function(matrix))
     if joint is None:
         return float("nan")
     if joint.n_tasks != matrix.n_tasks:
         raise ValueError(f"{id}: the joint matrix has {joint.n_tasks} tasks, the method's has {matrix.n_tasks}")
-    return wanted.function(matrix, joint)
+    return float(wanted.function(matrix, joint))
 
 
 _GEM = "Lopez-Paz & Ranzato 2017"

@@ -84,7 +84,8 @@ def verify_suite(asked: Asked, n: int, devices: list[str], data_root: str | None
     from benchmarks.records.provenance import traced
     from benchmarks.records.published import PublishedStore
     from benchmarks.records.verified import FILE
-    from benchmarks.report import verify, write_report
+    from benchmarks.records import verify
+    from benchmarks.report import write_report
     from benchmarks.report.overview import write_index
 
     published = asked.results_dir / "published"

@@ -13,12 +13,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
+
+import pandas as pd
 
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.matching import records_of
 from benchmarks.records.published import scan_folder
 from benchmarks.records.record import RecordError, RunRecord, read_json
+from benchmarks.records.results import frame_of
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
@@ -38,6 +42,11 @@ class Entrant:
     where: str
     suite: str | None
     records: dict[str, dict[int, RunRecord]]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The records as `frame_of` tells."""
+        return frame_of([record for own in self.records.values() for record in own.values()])
 
     @property
     def scenarios(self) -> dict[str, list[int]]:

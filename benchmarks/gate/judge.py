@@ -15,6 +15,7 @@ from benchmarks.gate.comparable import check_comparable
 from benchmarks.gate.remarks import provenance, remarks
 from benchmarks.gate.rules import Rule
 from benchmarks.gate.statistics import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, mean, overall
+from benchmarks.records.results import why_absent
 from benchmarks.request.errors import SettingsError
 
 VERDICT_VERSION = 1
@@ -177,13 +178,13 @@ class _Asked:
 
 def _ask(champion: Entrant, challenger: Entrant, scenario: str, rule: Rule) -> _Asked:
     """Puts `rule` in `scenario`; n/a where its measure does not exist there for either side."""
-    measure = rule.what
+    id = rule.measure
     values: list[dict[int, float]] = []
     reasons = []
     for side in (champion, challenger):
-        records = side.records[scenario]
-        values.append({seed: measure.value(record, None) for seed, record in records.items()})
-        reasons += [measure.absent(r, None) or "NaN" for s, r in records.items() if math.isnan(values[-1][s])]
+        rows = side.frame[side.frame["scenario"] == scenario]
+        values.append(dict(zip(rows["seed"].tolist(), rows[id].tolist())))
+        reasons += [why_absent(id, record) or "NaN" for record in rows["record"][rows[id].isna()]]
     finding = Finding(scenario, rule.measure, str(rule), "n/a", margin=rule.margin)
     if reasons:
         if len(reasons) < sum(map(len, values)):

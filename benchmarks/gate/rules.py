@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.report.measures import COSTS, Measure, score_measure
+from benchmarks.report.measures import COSTS, Measure, measure
 from benchmarks.request.errors import SettingsError
 from metrics import SCORES
 from scenarios.nearest import nearest
@@ -35,7 +35,7 @@ class Rule:
 
     @property
     def what(self) -> Measure:
-        return COSTS[self.measure] if self.measure in COSTS else score_measure(self.measure)
+        return measure(self.measure)
 
     def __str__(self) -> str:
         name, margin = self.what.label, f"{self.margin:g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +13,8 @@ from benchmarks.ledger.published import REFERENCES, Published, Reference, load_r
 from benchmarks.records.matching import matched_by_name
 from benchmarks.records.published import FILE, PublishedStore
 from benchmarks.records.record import RunRecord
+from benchmarks.records.results import Results, Runs, results_of
 from benchmarks.records.store import Scan, Store
-from benchmarks.report.runs import Runs, gather
 from benchmarks.report.wording import numbers
 from benchmarks.request.catalogue import suite_names
 from benchmarks.request.errors import SettingsError
@@ -86,6 +87,10 @@ class Entry:
     def name(self) -> str:
         return self.grid.suite.name
 
+    @cached_property
+    def results(self) -> Results:
+        return results_of(self.grid, self.scan)
+
 
 def protocol_names() -> list[str]:
     """The suites of kind protocol: those with published values first."""
@@ -146,7 +151,7 @@ def compare(entry: Entry) -> list[Row]:
     """A row for each published value, in the order of the .csv; none without published values."""
     if entry.reference is None:
         return []
-    runs = {one.scenario: one for one in gather(entry.grid, entry.scan)}
+    runs = {one.scenario: one for one in entry.results.runs}
     return [_row(row, entry.reference, entry.grid, runs) for row in entry.reference.rows]
 
 
@@ -162,7 +167,7 @@ def unmatched(entry: Entry, id: str = "acc") -> list[Ours]:
         }
     return [
         our_runs(runs, method, id)
-        for runs in gather(entry.grid, entry.scan)
+        for runs in entry.results.runs
         for method in runs.roles
         if (runs.scenario, method) not in matched and method not in runs.impossible
     ]
@@ -171,7 +176,7 @@ def unmatched(entry: Entry, id: str = "acc") -> list[Ours]:
 def our_runs(runs: Runs, method: str, id: str) -> Ours:
     """What the records say of `method` under the score `id`."""
     records: dict[int, RunRecord] = runs.records[method]
-    values = [100 * record.score(id, runs.joint(record)) for record in runs.done(method).values()]
+    values = [100 * value for value in runs.done_frame[id][runs.done_frame["method"] == method].tolist()]
     broken: dict[str, list[int]] = {}
     for seed, record in records.items():
         if record.status != "done":

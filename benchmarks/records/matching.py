@@ -27,8 +27,9 @@ def records_of(grid: Grid, scan: Scan) -> list[RunRecord]:
     for cell in grid.cells:
         record = scan.records.get(cell.identity)
         if record is not None:
-            names = {"scenario": cell.scenario_name, "method": cell.method_name}
-            found.append(record.model_copy(update=names))
+            if (record.scenario, record.method) != (cell.scenario_name, cell.method_name):
+                record = record.model_copy(update={"scenario": cell.scenario_name, "method": cell.method_name})
+            found.append(record)
     return found
 
 

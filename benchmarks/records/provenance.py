@@ -70,8 +70,8 @@ def made(grid: Grid, scan: Scan) -> Made:
 
 def changes_of(then: Source, now: Source) -> frozenset[Change]:
     """The files whose code differs."""
-    files = then.keys() | now.keys()
-    return frozenset((file, then.get(file), now.get(file)) for file in files if then.get(file) != now.get(file))
+    files = {file for file, _ in then.items() ^ now.items()}
+    return frozenset((file, then.get(file), now.get(file)) for file in files)
 
 
 def traced(scan: Scan, published: Path | None = None) -> Scan:

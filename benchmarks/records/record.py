@@ -24,8 +24,9 @@ from benchmarks.records.checks import (
 )
 from benchmarks.request.identity import identity_of
 from benchmarks.request.names import check_name, check_scenario_name
-from metrics import SCORES, AccuracyMatrix, score
+from metrics import AccuracyMatrix, score
 from metrics.accuracy_matrix import LARGEST_TOTAL
+from metrics.matrix_stack import Array, arrays_of
 
 SCHEMA = 1
 Status = Literal["done", "failed", "diverged"]
@@ -60,21 +61,16 @@ class Counts(_Part):
 
     def matrix(self) -> AccuracyMatrix:
         """The matrix of these counts, made once: read it, record nothing in it."""
-        return self._known[0]
-
-    def score(self, id: str, joint: Counts | None = None) -> float:
-        """`metrics.score` of the matrix, computed once for each `joint`, the joint method's counts."""
-        other = joint if "joint" in SCORES[id].needs else None
-        found = self._known[1].get((id, other and other._known[2]))
-        if found is None:
-            found = score(id, self.matrix(), other.matrix() if other else None)
-            self._known[1][id, other and other._known[2]] = found
-        return found
+        return self._matrix
 
     @cached_property
-    def _known(self) -> tuple[AccuracyMatrix, dict[tuple[str, object], float], object]:
-        """The matrix, the scores computed so far, and what tells these counts from all others."""
-        return AccuracyMatrix.from_counts(self.correct, self.total), {}, object()
+    def arrays(self) -> tuple[Array, Array]:
+        """Correct and total, (T+1) x T, NaN where a task was not evaluated. Raises ValueError for what is no matrix."""
+        return arrays_of(self.correct, self.total)
+
+    @cached_property
+    def _matrix(self) -> AccuracyMatrix:
+        return AccuracyMatrix.from_counts(self.correct, self.total)
 
     def __copy__(self) -> Counts:
         # A copy may be given other counts (model_copy), so it takes nothing along that was made of these.
@@ -174,7 +170,7 @@ class RunRecord(_Part):
 
     def score(self, id: str, joint: RunRecord | None = None) -> float:
         """The score `id` of this run; `joint`: the joint method's record, for scores that need one (NaN without)."""
-        return self.matrix.score(id, joint.matrix if joint else None)
+        return score(id, self.matrix.matrix(), joint.matrix.matrix() if joint else None)
 
     def to_json(self) -> str:
         """One top-level key a line: compact, and a diff still shows what changed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.records.atomic_write import write_whole
+from benchmarks.records.results import results_of
 from benchmarks.records.store import Scan
 from benchmarks.report.comparison import comparison
 from benchmarks.report.csv_ import csv_text
@@ -13,7 +14,6 @@ from benchmarks.report.latex import latex
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard, name_of, title_of
 from benchmarks.report.markdown import markdown
 from benchmarks.report.peers import as_tool
-from benchmarks.report.runs import gather
 from benchmarks.report.terminal import terminal
 from benchmarks.request.grid import Grid
 
@@ -38,12 +38,13 @@ def write_report(grid: Grid, scan: Scan, folder: Path, metrics: list[str] | None
     `metrics`: ids of scores (and costs) to show instead of the usual columns.
     Raises SettingsError that names every unknown id; nothing is written then.
     """
-    board = make_leaderboard(grid, scan, metrics)
+    results = results_of(grid, scan)
+    board = make_leaderboard(results, metrics)
     files = {
         ".md": markdown(board),
         ".csv": csv_text(board),
         ".tex": latex(board),
-        ".comparison.md": comparison(board.title, gather(grid, scan)),
+        ".comparison.md": comparison(board.title, results.runs),
     }
     paths = {ending: folder / f"{board.name}{ending}" for ending in files}
     for ending, text in files.items():
@@ -54,5 +55,5 @@ def write_report(grid: Grid, scan: Scan, folder: Path, metrics: list[str] | None
 def write_as_tool(grid: Grid, scan: Scan, folder: Path, tool: str) -> Path:
     """Writes <suite>.as-<tool>.md: the records under another tool's definitions. Raises SettingsError for an unknown one."""
     path = folder / f"{name_of(grid.suite)}.as-{tool}.md"
-    write_whole(path, as_tool(title_of(grid.suite), gather(grid, scan), tool))
+    write_whole(path, as_tool(title_of(grid.suite), results_of(grid, scan).runs, tool))
     return path

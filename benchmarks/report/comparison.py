@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from benchmarks.records.results import BySeed, Runs
 from benchmarks.report.markdown import escape
-from benchmarks.report.runs import BySeed, Runs
 from benchmarks.report.significance import ALPHA, family
 from metrics import (
     average_ranks,
@@ -44,8 +44,9 @@ def comparison(title: str, all_runs: Sequence[Runs]) -> str:
 
 def accuracies(runs: Runs) -> dict[str, BySeed]:
     """ACC by method and seed, of methods with at least two seeds, best mean first."""
-    values = {m: {s: r.score("acc") for s, r in runs.done(m).items()} for m in runs.roles}
-    usable = {m: own for m, own in values.items() if len(own) > 1 and not any(map(math.isnan, own.values()))}
+    usable = {
+        m: own for m, own in runs.values("acc").items() if len(own) > 1 and not any(map(math.isnan, own.values()))
+    }
     return dict(sorted(usable.items(), key=lambda item: -round(summarise(list(item[1].values())).mean, 12)))
 
 

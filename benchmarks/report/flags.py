@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.records.record import RunRecord
-from benchmarks.report.runs import BySeed, Runs
+from benchmarks.records.results import BySeed, Runs
 from benchmarks.report.wording import numbers
-from metrics import holm, paired_test
+from metrics import p_values_against, paired_test
 
 ALPHA = 0.05
 FAR_BELOW = 0.05
@@ -90,15 +90,13 @@ def far_below_finetune(runs: Runs) -> list[Flag]:
     flags = []
     for lower in runs.named("lower bound"):
         floor = _accuracies(runs, lower)
-        compared = {
-            method: paired_test(floor, values)
-            for method in runs.named("method")
-            if (values := _accuracies(runs, method)).keys() & floor.keys()
-        }
-        p_values = holm([difference.p_value for difference in compared.values()])
-        for (method, difference), p in zip(compared.items(), p_values, strict=True):
-            if difference.mean > FAR_BELOW and p <= ALPHA:
-                text = f"{_points(difference.mean)} below {lower}, which does nothing against forgetting"
+        values = {m: own for m in runs.named("method") if (own := _accuracies(runs, m)).keys() & floor.keys()}
+        p_values = p_values_against("", {"": floor} | values)
+        for method, own in values.items():
+            shared = own.keys() & floor.keys()
+            below = sum(floor[seed] - own[seed] for seed in shared) / len(shared)
+            if below > FAR_BELOW and p_values.get(method, math.nan) <= ALPHA:
+                text = f"{_points(below)} below {lower}, which does nothing against forgetting"
                 flags.append(Flag(method, "acc", text))
     return flags
 
@@ -125,11 +123,11 @@ def same_forward_transfer(runs: Runs) -> list[Flag]:
     same matrix, which `same_matrix` may doubt, have the same FWT too.
     """
 
+    values = runs.values("fwt")
+
     def forward_transfer(record: RunRecord) -> float | None:
-        if len(record.matrix.correct) < 4 or "unseen tasks" in record.not_evaluated:
-            return None
-        value = record.score("fwt")
-        return None if math.isnan(value) else round(value, 12)
+        value = values[record.method].get(record.seed, math.nan)
+        return None if len(record.matrix.correct) < 4 or math.isnan(value) else round(value, 12)
 
     found = _alike(runs, "fwt", "the same FWT", forward_transfer)
     equal = {flag.method for flag in _alike(runs, "acc", "", _counts)}
@@ -188,7 +186,7 @@ def _alike(runs: Runs, measure: str, what: str, value: Callable[[RunRecord], Any
 
 
 def _accuracies(runs: Runs, method: str) -> BySeed:
-    return {seed: record.score("acc") for seed, record in runs.done(method).items()}
+    return runs.values("acc")[method]
 
 
 def _counts(record: RunRecord) -> tuple:

@@ -12,10 +12,9 @@ from typing import Any
 from tabulate import tabulate
 
 from benchmarks.records.record import RunRecord
+from benchmarks.records.results import Runs
 from benchmarks.report.markdown import escape
-from benchmarks.report.measures import COSTS
-from benchmarks.report.runs import Runs
-from metrics import Summary, summarise
+from metrics import summarise
 
 BROKEN = 0.5
 USELESS = 0.1
@@ -42,7 +41,7 @@ class Standing:
     """One method in one scenario: means over seeds."""
 
     method: str
-    accuracy: Summary
+    accuracy: float
     training: float
     memory: float
     stores_data: bool
@@ -79,14 +78,12 @@ def standings(runs: Runs) -> list[Standing]:
         found.append(
             Standing(
                 method,
-                _accuracy(records),
-                _mean(COSTS["flops.training"].value(r, None) for r in records),
-                _mean(COSTS["memory"].value(r, None) for r in records),
+                *(_summary(runs, method, id) for id in ("acc", "flops.training", "memory")),
                 any("buffer" in r.memory.stored_bytes[-1] for r in records),
                 records,
             )
         )
-    return sorted(found, key=lambda s: -s.accuracy.mean)
+    return sorted(found, key=lambda s: -s.accuracy)
 
 
 def pareto(candidates: Sequence[Standing], cost: str) -> list[Standing]:
@@ -95,8 +92,8 @@ def pareto(candidates: Sequence[Standing], cost: str) -> list[Standing]:
         s
         for s in candidates
         if not any(
-            (o.accuracy.mean >= s.accuracy.mean and getattr(o, cost) < getattr(s, cost))
-            or (o.accuracy.mean > s.accuracy.mean and getattr(o, cost) <= getattr(s, cost))
+            (o.accuracy >= s.accuracy and getattr(o, cost) < getattr(s, cost))
+            or (o.accuracy > s.accuracy and getattr(o, cost) <= getattr(s, cost))
             for o in candidates
         )
     ]
@@ -107,7 +104,7 @@ def _fronts(scenarios: Sequence[tuple[Evidence, Runs]]) -> str:
     """Per scenario the fronts for training cost and memory, and the best without stored data."""
     rows = []
     for source, runs in scenarios:
-        all_methods = [s for s in standings(runs) if not _share(runs, s.accuracy.mean) < USELESS]
+        all_methods = [s for s in standings(runs) if not _share(runs, s.accuracy) < USELESS]
         without = [s for s in all_methods if not s.stores_data]
         front = pareto(all_methods, "training")
         rows.append(
@@ -192,10 +189,9 @@ def _buffer_table(source: Evidence, runs: Runs) -> str:
 
 
 def _share_cell(runs: Runs, method: str) -> str:
-    records = tuple(runs.done(method).values())
-    if not records:
+    if not runs.done(method):
         return "diverged ✗" if any(r.status == "diverged" for r in runs.records[method].values()) else "n/a"
-    accuracy = _accuracy(records).mean
+    accuracy = _summary(runs, method, "acc")
     share = _share(runs, accuracy)
     if math.isnan(share):
         return f"{100 * accuracy:.1f}"
@@ -214,20 +210,17 @@ def _bounds(runs: Runs) -> str:
 
 
 def _bound(runs: Runs, role: Any) -> float:
-    means = [_accuracy(records).mean for m in runs.named(role) if (records := tuple(runs.done(m).values()))]
+    means = [_summary(runs, m, "acc") for m in runs.named(role) if runs.done(m)]
     return means[0] if means else math.nan
 
 
-def _accuracy(records: Sequence[RunRecord]) -> Summary:
-    return summarise([r.score("acc") for r in records])
-
-
-def _mean(values: Any) -> float:
-    return summarise(list(values)).mean
+def _summary(runs: Runs, method: str, id: str) -> float:
+    """The mean over seeds."""
+    return summarise(list(runs.values(id)[method].values())).mean
 
 
 def _with_accuracy(standing: Standing) -> str:
-    return f"{escape(standing.method)} {100 * standing.accuracy.mean:.1f}"
+    return f"{escape(standing.method)} {100 * standing.accuracy:.1f}"
 
 
 def _links(source: Evidence, records: Sequence[RunRecord]) -> str:

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import SUBJECT, made, source_text
-from benchmarks.records.store import Scan
+from benchmarks.records.results import Results
 from benchmarks.report.measures import Measure, check_metrics
 from benchmarks.report.protocol import Protocol, hyperparameters, protocol, shared_part
-from benchmarks.report.runs import gather
 from benchmarks.report.table import Table, make_tables
-from benchmarks.request.grid import Grid
 from benchmarks.request.suite import Suite
 
 SMOKE = "smoke test, not a result"
@@ -47,14 +45,14 @@ def name_of(suite: Suite) -> str:
     return f"{suite.name}-selection" if suite.selection else suite.name
 
 
-def make_leaderboard(grid: Grid, scan: Scan, metrics: list[str] | None = None) -> Leaderboard:
-    """The leaderboard of `grid` from the records in `scan`. `metrics`: ids to show instead of the usual columns.
+def make_leaderboard(results: Results, metrics: list[str] | None = None) -> Leaderboard:
+    """The leaderboard of a suite. `metrics`: ids to show instead of the usual columns.
 
     Raises SettingsError that names every unknown id.
     """
     if metrics is not None:
         check_metrics(metrics)
-    all_runs = gather(grid, scan)
+    grid, scan, all_runs = results.grid, results.scan, results.runs
     protocols = [protocol(runs) for runs in all_runs]
     shared = shared_part(protocols)
     if (by := made(grid, scan)).total:

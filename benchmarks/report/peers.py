@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from benchmarks.records.results import Runs
 from benchmarks.report.markdown import escape
-from benchmarks.report.runs import Runs
 from benchmarks.request.errors import SettingsError
-from metrics import ROSETTA, SCORES, as_printed_by, summarise
+from metrics import ROSETTA, SCORES, summarise
 from scenarios.nearest import nearest
 
 
@@ -49,20 +49,19 @@ def _table(runs: Runs, tool: str) -> str:
     peer = ROSETTA[tool]
     rows = []
     for method in runs.roles:
-        records = list(runs.done(method).values())
-        if not records:
+        own = runs.done_frame[runs.done_frame["method"] == method]
+        if own.empty:
             why = "n/a" if method in runs.impossible else "not run"
             rows.append([escape(method), why, *["" for _ in peer.printed]])
             continue
-        printed = [as_printed_by(tool, record.matrix.matrix()) for record in records]
-        cells = [_number([p[name] for p in printed], 2 if peer.scale == 100 else 4) for name in peer.printed]
-        rows.append([escape(method), _number([100 * record.score("acc") for record in records], 2), *cells])
+        cells = [_number(peer.scale * own[id], 2 if peer.scale == 100 else 4) for id in peer.printed.values()]
+        rows.append([escape(method), _number(100 * own["acc"], 2), *cells])
     heads = ["method", "our ACC, %", *(f"{escape(name)} (`{id}`)" for name, id in peer.printed.items())]
     align = ["left", *["right"] * (len(heads) - 1)]
     return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
-def _number(values: list[float], decimals: int) -> str:
+def _number(values: Sequence[float], decimals: int) -> str:
     summary = summarise(values)
     if summary.mean != summary.mean:
         return "n/a"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from benchmarks.records.networks import model_text, network_of, said
 from benchmarks.records.record import RunRecord
-from benchmarks.report.networks import model_text, network_of, said
-from benchmarks.report.runs import Runs, Settings
+from benchmarks.records.results import Runs, Settings
 from benchmarks.report.wording import grouped, ranges, spread
 from methods import Recipe
 from scenarios import SETTINGS, layout_for, resolve_head

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from benchmarks.records.record import RunRecord
+from benchmarks.records.results import BySeed, Role, Runs
 from benchmarks.report.flags import Flag, not_a_number, suspicions
-from benchmarks.report.measures import Measure, measures_for
-from benchmarks.report.runs import BySeed, Role, Runs
-from benchmarks.report.significance import ALPHA, Family, family
+from benchmarks.report.measures import REMARKED, Measure, measures_for, remark
+from benchmarks.report.significance import ALPHA, family
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
 from benchmarks.report.wording import last_line, numbers, spread
 from metrics import Summary, summarise
@@ -156,34 +156,13 @@ class _Body:
 
     def __init__(self, runs: Runs, measures: list[Measure]):
         self.runs, self.measures, self.notes = runs, measures, Notes()
-        self.values: dict[tuple[str, str], BySeed] = {}
-        self.reasons: dict[tuple[str, str], dict[str, list[int]]] = {}
-        self.said: dict[tuple[str, str], list[str]] = {}
-        for method in runs.roles:
-            for measure in measures:
-                self._read(method, measure)
         self.flags: dict[tuple[str, str], list[Flag]] = {}
         for flag in suspicions(runs):
             shown = any(measure.id == flag.measure for measure in measures)
             self.flags.setdefault((flag.method, flag.measure if shown else ""), []).append(flag)
 
-    def _read(self, method: str, measure: Measure) -> None:
-        values: BySeed = {}
-        reasons: dict[str, list[int]] = {}
-        remarks: list[str | None] = []
-        for seed, record in self.runs.done(method).items():
-            joint = self.runs.joint(record)
-            reason = measure.absent(record, joint)
-            if reason is None:
-                values[seed] = measure.value(record, joint)
-                remarks.append(measure.remark(record, joint))
-            else:
-                reasons.setdefault(reason, []).append(seed)
-        self.values[method, measure.id], self.reasons[method, measure.id] = values, reasons
-        self.said[method, measure.id] = [text for text in dict.fromkeys(remarks) if text]
-
     def summaries(self, measure: Measure) -> list[Summary]:
-        return [summarise(list(v.values())) for (_, id), v in self.values.items() if id == measure.id and v]
+        return [summarise(list(own.values())) for own in self.runs.values(measure.id).values() if own]
 
     def table(self, means: Mapping[str, list[float]]) -> Table:
         marks = {measure.id: self._marks(measure) for measure in self.measures if measure.ranked}
@@ -196,10 +175,7 @@ class _Body:
 
     def _order(self) -> list[str]:
         """Bounds at both ends; inside, what has a number by falling ACC, the rest as the suite lists it."""
-        accuracy = {
-            method: summarise([r.score("acc") for r in self.runs.done(method).values()]).mean
-            for method in self.runs.roles
-        }
+        accuracy = {method: summarise(list(own.values())).mean for method, own in self.runs.values("acc").items()}
 
         def rank(method: str) -> float:
             return -round(accuracy[method], 12) if not math.isnan(accuracy[method]) else 1.0
@@ -210,7 +186,7 @@ class _Body:
     def _marks(self, measure: Measure) -> dict[str, Mark]:
         """The best competitor, any with the same mean, and those that a paired test cannot tell from it; nothing from
         a single seed."""
-        tests = self.family(measure)
+        tests = family(self.runs, self.runs.values(measure.id))
         best = tests.best(measure.direction)
         if best is None or len(tests.ranked) < 2 or len(tests.values[best]) < 2:
             return {}
@@ -218,9 +194,6 @@ class _Body:
         marks: dict[str, Mark] = {m: "tied" for m in tests.ranked if p_values.get(m, 0.0) > ALPHA}
         means = {method: round(summarise(list(tests.values[method].values())).mean, 12) for method in tests.ranked}
         return marks | {method: "best" for method, mean in means.items() if mean == means[best]}
-
-    def family(self, measure: Measure) -> Family:
-        return family(self.runs, {method: self.values[method, measure.id] for method in self.runs.roles})
 
     def _row(self, method: str, marks: Mapping[str, Mapping[str, Mark]]) -> Row:
         runs = self.runs
@@ -256,14 +229,18 @@ class _Body:
         return remarks
 
     def _cell(self, method: str, measure: Measure, mark: Mark) -> Cell:
-        values, reasons = self.values[method, measure.id], self.reasons[method, measure.id]
+        values = self.runs.values(measure.id)[method]
+        reasons = self.runs.reasons(measure.id)[method]
         if not values:
             return Cell("n/a", notes=tuple(self.notes.number(f"n/a: {reason}") for reason in reasons))
         notes = [
             self.notes.number(f"{measure.label} of {method} leaves out {numbers(seeds, 'seed')}: {reason}")
             for reason, seeds in reasons.items()
         ]
-        notes += [self.notes.number(text) for text in self.said[method, measure.id]]
+        if measure.id in REMARKED:
+            done, joints = self.runs.done(method).values(), self.runs.joint(method)
+            said = map(remark, [measure.id] * len(joints), done, joints)
+            notes += [self.notes.number(text) for text in dict.fromkeys(said) if text]
         if self.runs.roles[method] == "upper bound" and measure.id in _COSTS_OF_PAST_DATA:
             notes.append(self.notes.number(_COSTS_OF_PAST_DATA[measure.id]))
         doubts = [flag.text for flag in self.flags.get((method, measure.id), [])]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from benchmarks.records.results import results_of
 from benchmarks.report.guide import Evidence, Standing, guide, pareto
-from benchmarks.report.runs import gather
 from metrics import Summary
 from tests.benchmarks.test_report_fixtures import planted, recorded, shifted
 
@@ -25,7 +25,7 @@ def test_pareto_front_by_hand():
 
 def evidence(records, methods, **kwargs) -> Evidence:
     places = {r.identity: f"records.jsonl#L{line}" for line, r in enumerate(records, 1)}
-    return Evidence("planted", "planted", "planted", gather(*recorded(records, methods, **kwargs)), places)
+    return Evidence("planted", "planted", "planted", results_of(*recorded(records, methods, **kwargs)).runs, places)
 
 
 def test_fronts_and_links():

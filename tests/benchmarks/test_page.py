@@ -25,9 +25,9 @@ from benchmarks.report import page as page_package
 from benchmarks.report.markdown import markdown
 from benchmarks.report.overview import write_guide, write_index
 from benchmarks.report.page import PageSuite, page, write_page
-from benchmarks.report.page.pairs import pair_p_values
 from benchmarks.report.page.suite import seed_selection, selection
 from benchmarks.report.recorded import recorded_suites
+from benchmarks.report.significance import pair_p_values
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from benchmarks.request.selection import parse_seeds

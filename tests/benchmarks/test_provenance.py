@@ -9,15 +9,16 @@ from typer.testing import CliRunner
 
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app
-from benchmarks.records import provenance
+from benchmarks.records import provenance, verify
 from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import DERIVED, SUBJECT, alike, keep_derived, made, source_text, to_run, traced
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RunRecord
+from benchmarks.records.results import results_of
 from benchmarks.records.store import Scan, Store
 from benchmarks.records.verified import FILE, Verification, VerifiedCell, proved_equal, read_verified, write_verified
-from benchmarks.report import make_leaderboard, verify, write_report
-from benchmarks.report.verify import chosen, verify_suite
+from benchmarks.records.verify import chosen, verify_suite
+from benchmarks.report import make_leaderboard, write_report
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.load import load_suite
@@ -74,7 +75,7 @@ def test_records_of_todays_code_are_as_they_were(ran):
     whole, scan = ran
     assert to_run(whole, scan) == []
     assert text(whole, scan) == "not changed since these cells were run"
-    assert make_leaderboard(whole, scan).shared[SUBJECT] == text(whole, scan)
+    assert make_leaderboard(results_of(whole, scan)).shared[SUBJECT] == text(whole, scan)
 
 
 def test_records_of_other_code_stop_a_run_unless_it_is_told_what_to_do(ran):
@@ -240,7 +241,9 @@ def test_cells_run_again_are_compared_and_the_table_says_so(ran, published, monk
     assert read_verified(published / "digits") == (found,)
     scan = traced(PublishedStore(published / "digits").scan(), published / "digits")
     assert to_run(whole, scan) == []
-    assert "2 of the cells, run again at commit cccccccccccc" in make_leaderboard(whole, scan).shared[SUBJECT]
+    assert (
+        "2 of the cells, run again at commit cccccccccccc" in make_leaderboard(results_of(whole, scan)).shared[SUBJECT]
+    )
     # again, more: the same cells are not told twice
     more = verify_suite(whole, published, 3, run_here)
     assert read_verified(published / "digits") == (more,)

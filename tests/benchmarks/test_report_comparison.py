@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.records.results import results_of
 from benchmarks.report.comparison import comparison
 from benchmarks.report.peers import as_tool
-from benchmarks.report.runs import gather
 from benchmarks.request.errors import SettingsError
 from metrics import ROSETTA
 from tests.benchmarks.test_report_fixtures import PLAIN, SCENARIO, planted, recorded, shifted
@@ -17,7 +17,7 @@ JITTER = [0, 3, -2, 1, 2]
 def runs_of(**last_rows: list[int]):
     """Five seeds a method whose last row is shifted by the given amounts."""
     records = [planted(m, seed, shifted(by)) for m, shifts in last_rows.items() for seed, by in enumerate(shifts)]
-    return gather(*recorded(records, list(last_rows), seeds=range(5)))
+    return results_of(*recorded(records, list(last_rows), seeds=range(5))).runs
 
 
 def row(text: str, start: str) -> list[str]:
@@ -44,13 +44,13 @@ def test_pairing_by_seed_sees_what_unpaired_spread_hides():
 
 def test_one_seed_compares_nothing():
     records = [planted("er", 0), planted("gem", 0)]
-    text = comparison("t", gather(*recorded(records, ["er", "gem"], seeds=[0])))
+    text = comparison("t", results_of(*recorded(records, ["er", "gem"], seeds=[0])).runs)
     assert "Nothing to compare" in text
 
 
 def test_hand_worked_values_under_another_tools_definition():
     """PLAIN by hand: rows after 1, 2, 3 tasks (97 55 62), (80 90 66), (70 78 85); untrained (50 40 60)."""
-    runs = gather(*recorded([planted("er", 0, PLAIN)], ["er"], seeds=[0]))
+    runs = results_of(*recorded([planted("er", 0, PLAIN)], ["er"], seeds=[0])).runs
     text = as_tool("t", runs, "gem-repo")
     cells = row(text.split(SCENARIO)[1], "er")
     # its BWT divides by all three tasks: ((70-97) + (78-90) + 0) / 3 = -13; its FWT likewise: (0 + 15 + 6) / 3 = 7

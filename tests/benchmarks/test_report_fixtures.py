@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.records.record import Counts, Flops, Memory, RunRecord
+from benchmarks.records.results import Runs, results_of
 from benchmarks.records.store import Scan, Store
 from benchmarks.report import Leaderboard, make_leaderboard
-from benchmarks.report.runs import Runs, gather
 from benchmarks.report.table import Cell, Row, Table
 from benchmarks.request.grid import Grid
 from benchmarks.request.identity import identity_of
@@ -128,11 +128,11 @@ def recorded(
 
 
 def board_of(records: Iterable[RunRecord], metrics: list[str] | None = None, **grid: Any) -> Leaderboard:
-    return make_leaderboard(*recorded(records, **grid), metrics)
+    return make_leaderboard(results_of(*recorded(records, **grid)), metrics)
 
 
 def runs_of(records: Iterable[RunRecord], **grid: Any) -> Runs:
-    return gather(*recorded(records, **grid))[0]
+    return results_of(*recorded(records, **grid)).runs[0]
 
 
 def row_of(table: Table, method: str) -> Row:

@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.records.matching import matched_by_name
 from benchmarks.records.published import PublishedStore
+from benchmarks.records.results import results_of
 from benchmarks.report.comparison import comparison
 from benchmarks.report.leaderboard import make_leaderboard
 from benchmarks.report.page.data import page_data
 from benchmarks.report.page.suite import PageSuite
-from benchmarks.report.runs import gather
 from benchmarks.report.significance import family
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
@@ -92,7 +92,7 @@ def marks(methods):
     records = [planted(m, s, shifted(by)) for m in methods for s, by in enumerate(SHIFTS[m])]
     grid, scan = recorded(records, methods, seeds=range(5))
     assert assert_one_verdict_a_pair(grid, scan) == sum(m != "joint" for m in methods) - 1
-    (table,) = make_leaderboard(grid, scan).tables
+    (table,) = make_leaderboard(results_of(grid, scan)).tables
     return {row.method: row.cells[0].mark for row in table.rows if row.role == "method"}
 
 
@@ -108,7 +108,7 @@ def test_a_method_with_fewer_seeds_is_tested_but_never_what_others_are_compared_
     records += [planted("ewc", s, shifted(9)) for s in (0, 1)]
     grid, scan = recorded(records, ["er", "gem", "ewc"], seeds=range(5))
     assert_one_verdict_a_pair(grid, scan)
-    text = comparison("t", gather(grid, scan))
+    text = comparison("t", results_of(grid, scan).runs)
     assert "| against er" in text
     assert re.search(r"^\| ewc .*\| +2 \|$", text, re.M)
 
@@ -116,11 +116,14 @@ def test_a_method_with_fewer_seeds_is_tested_but_never_what_others_are_compared_
 def test_one_shared_seed_tests_nothing_and_says_so():
     records = [planted("er", s, shifted(s)) for s in (0, 1, 2)] + [planted("ewc", s, shifted(s)) for s in (2, 3)]
     grid, scan = recorded(records, ["er", "ewc"], seeds=range(4))
-    assert verdicts_compared(comparison("t", gather(grid, scan)))["split-digits/domain"]["ewc"] == ("er", "not tested")
+    assert verdicts_compared(comparison("t", results_of(grid, scan).runs))["split-digits/domain"]["ewc"] == (
+        "er",
+        "not tested",
+    )
 
 
 def test_who_lacks_a_value_that_others_have_is_not_the_best():
-    runs = gather(*recorded([planted(m, s) for m in ("er", "gem") for s in (0, 1, 2)], ["er", "gem"]))[0]
+    runs = results_of(*recorded([planted(m, s) for m in ("er", "gem") for s in (0, 1, 2)], ["er", "gem"])).runs[0]
     own = family(runs, {"er": {0: 0.9, 1: 0.9}, "gem": {0: 0.5, 1: 0.5, 2: 0.5}})
     assert own.ranked == ("gem",)
     assert own.best("higher") == "gem"

@@ -8,7 +8,7 @@ import torch
 from benchmarks.cell.fit import Diverged, Trainer, fit
 from benchmarks.cell.run import run_cell, task_view, train_task
 from benchmarks.contract.trial import make
-from benchmarks.report.measures import score_measure
+from benchmarks.records.results import frame_of, why_absent
 from methods import METHODS, Joint, Method, OptimizerSettings, Recipe
 from scenarios import Split
 from tests.benchmarks.helpers import cells
@@ -180,10 +180,12 @@ def test_joint_may_train_once_and_says_that_it_has_no_earlier_rows():
     assert last.steps < every.steps / 2
     assert "no answer before its last task" in last.not_evaluated["earlier rows"]
     assert "earlier rows" not in every.not_evaluated
-    assert score_measure("acc").absent(last, None) is None
-    assert score_measure("bwt").absent(last, None) == last.not_evaluated["earlier rows"]
-    assert "joint method" in score_measure("intransigence").absent(every, last)
-    assert score_measure("d").absent(run_cell(cells("finetune")[0]), last) is None
+    other = run_cell(cells("finetune")[0])
+    frame = frame_of([last, other], [None, last])
+    assert frame[["acc", "bwt"]].notna().loc[0].tolist() == [True, False]
+    assert why_absent("bwt", last) == last.not_evaluated["earlier rows"]
+    assert frame[["d", "intransigence"]].notna().loc[1].tolist() == [True, False]
+    assert "joint method" in why_absent("intransigence", other, last)
 
 
 def test_steps_instead_of_epochs_and_dropped_last_batches():

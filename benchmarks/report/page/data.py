@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.records.record import RunRecord
+from benchmarks.records.results import Runs
 from benchmarks.report.leaderboard import Leaderboard
 from benchmarks.report.measures import Measure
-from benchmarks.report.page.pairs import pair_p_values
 from benchmarks.report.page.suite import PageSuite, opening, seed_selection, selection
-from benchmarks.report.runs import Runs
-from benchmarks.report.significance import family
+from benchmarks.report.significance import family, pair_p_values
 from benchmarks.report.table import Row, Table
 from benchmarks.report.units import unit_for
-from metrics import mean_accuracy_curve, per_task_forgetting, summarise_each
+from metrics import summarise_each
 
 Json = dict[str, Any]
 SETTINGS = ("scenario", "method", "model", "training")
@@ -129,18 +127,18 @@ def _row(row: Row, runs: Runs, parts: _Parts) -> Json:
         found["settings"] = [parts.index(runs.settings[row.method][k]) for k in SETTINGS]
     environments = [{k: r.environment.get(k) for k in ENVIRONMENT} for r in records.values()]
     found["environments"] = list(dict.fromkeys(map(parts.index, environments)))
-    return found | _drawings(list(runs.done(row.method).values()))
+    return found | _drawings(runs, row.method)
 
 
-def _drawings(records: list[RunRecord]) -> Json:
+def _drawings(runs: Runs, method: str) -> Json:
     """The mean matrix row by row, and the curves: [means, half widths of their 95% intervals]."""
+    records = runs.done(method).values()
     if not records:
         return {}
-    matrices = [record.matrix.matrix() for record in records]
     return {
-        "matrix": _tenths(np.mean([m.accuracy for m in matrices], axis=0).ravel()),
-        "accuracy": _curve(np.array([mean_accuracy_curve(m) for m in matrices])),
-        "forgetting": _curve(np.array([per_task_forgetting(m)[:-1] for m in matrices])),
+        "matrix": _tenths(np.mean([np.divide(*r.matrix.arrays) for r in records], axis=0).ravel()),
+        "accuracy": _curve(runs.curve(method, "mean")),
+        "forgetting": _curve(runs.curve(method, "forgetting")[:, :-1]),
     }
 
 

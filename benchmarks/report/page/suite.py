@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.records.results import Runs, results_of
 from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
-from benchmarks.report.runs import Runs, gather
 from benchmarks.request.grid import Grid
 from methods import METHODS
 
@@ -33,7 +33,8 @@ class PageSuite:
         """The suite of `grid` with the records in `scan`; `metrics` as in make_leaderboard, `arguments` by default the
         suite's name."""
         words = (grid.suite.name,) if arguments is None else tuple(arguments)
-        return cls(make_leaderboard(grid, scan, metrics), tuple(gather(grid, scan)), words, grid.suite.kind)
+        results = results_of(grid, scan)
+        return cls(make_leaderboard(results, metrics), results.runs, words, grid.suite.kind)
 
     @property
     def size(self) -> int:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.records.record import RunRecord
+from benchmarks.records.results import Role, Runs, results_of
 from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import make_leaderboard
 from benchmarks.report.plots.styles import Style, style_of
-from benchmarks.report.runs import Role, Runs, gather
 from benchmarks.report.table import Row, Table
 from benchmarks.request.grid import Grid
 from metrics import AccuracyMatrix, Summary, summarise_each
@@ -87,10 +87,11 @@ class Scene:
 
 def make_scenes(grid: Grid, scan: Scan, counted: Counted | None = None) -> list[Scene]:
     """One Scene a scenario, in the suite's order, with the same doubts and notes as the leaderboard."""
-    board, counted = make_leaderboard(grid, scan, MEASURES), counted or {}
+    results, counted = results_of(grid, scan), counted or {}
+    board = make_leaderboard(results, MEASURES)
     return [
         _scene(runs, table, board.smoke, {m: flops for (s, m), flops in counted.items() if s == runs.scenario})
-        for runs, table in zip(gather(grid, scan), board.tables, strict=True)
+        for runs, table in zip(results.runs, board.tables, strict=True)
     ]
 
 

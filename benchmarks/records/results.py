@@ -1,0 +1,317 @@
+"""All that the records of a suite say, as two pandas frames: a row per record, and a row per record and task.
+
+Every table, plot and verdict is a view of these; none reads records for a number. Accuracies are fractions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.records.matching import records_of
+from benchmarks.records.networks import Settings, network_of, same_network
+from benchmarks.records.record import Counts, RunRecord
+from benchmarks.records.store import Scan
+from benchmarks.request.grid import Grid
+from methods import METHODS
+from metrics import SCORES, average_accuracy_curve, mean_accuracy_curve, per_task_forgetting
+from metrics.matrix_stack import MatrixStack
+
+Role = Literal["upper bound", "lower bound", "method"]
+# A number by seed. Any, because a mapping's key type is invariant and `metrics` pairs by anything hashable.
+BySeed = dict[Any, float]
+Array = NDArray[np.float64]
+
+BYTES_PER_PARAMETER = 4
+MODULES = "flops.inference_modules"
+
+
+def _last(values: Sequence[float]) -> float:
+    return float(values[-1]) if values else np.nan
+
+
+def _memory(record: RunRecord) -> float:
+    if not record.parameters or not record.memory.stored_bytes:
+        return np.nan
+    return float(BYTES_PER_PARAMETER * record.parameters[-1]["total"] + sum(record.memory.stored_bytes[-1].values()))
+
+
+COSTS: dict[str, Callable[[RunRecord], float]] = {
+    "flops.inference": lambda record: _last(record.flops.inference),
+    MODULES: lambda record: _last(record.flops.inference_modules),
+    "flops.training": lambda record: float(record.flops.training),
+    # Reading the data is left out: the first cell of a worker pays for it, the others find it in memory.
+    "seconds": lambda record: record.seconds.get("total", np.nan) - record.seconds.get("data", 0.0),
+    "memory": _memory,
+}
+"""Costs of a record by id, in FLOPs, seconds and bytes, in the order in which a table shows them."""
+OTHER_VIEWS = {view: f"acc.{view}" for view in ("masked", "unmasked")}
+"""Columns of ACC of the same logits under the other reading, see `RunRecord.matrix_other_view`."""
+AGAINST_JOINT = {id for id, entry in SCORES.items() if "joint" in entry.needs}
+UNSEEN = {id for id, entry in SCORES.items() if {"unseen tasks", "untrained row"} & set(entry.needs)}
+CURVES = {"mean": mean_accuracy_curve, "average": average_accuracy_curve, "forgetting": per_task_forgetting}
+COST_CURVES: dict[str, Callable[[RunRecord], Sequence[float]]] = {
+    "flops.inference": lambda record: record.flops.inference,
+    "parameters": lambda record: [own["total"] for own in record.parameters],
+}
+
+
+def frame_of(records: Sequence[RunRecord], joints: Sequence[RunRecord | None] | None = None) -> pd.DataFrame:
+    """A row per record: scenario, method, seed, status, every score and cost by its id, the record itself, and the joint
+    method's record that scores against it are taken from (`joints`, one per record).
+
+    NaN is what a record does not tell; `why_absent` says why.
+    """
+    joints = [None] * len(records) if joints is None else joints
+    columns: dict[str, Any] = {
+        name: [getattr(record, name) for record in records] for name in ("scenario", "method", "seed", "status")
+    }
+    columns |= {id: np.full(len(records), np.nan) for id in (*SCORES, *OTHER_VIEWS.values())}
+    for rows, stack in _stacks(dict(enumerate(record.matrix for record in records))):
+        for id in SCORES.keys() - AGAINST_JOINT:
+            columns[id][rows] = SCORES[id].function(stack)
+    for rows, stack in _stacks({k: r.matrix for k, r in enumerate(records) if _comparable(r, joints[k])}):
+        joint = MatrixStack([joints[k].matrix.arrays for k in rows])  # type: ignore[union-attr]
+        for id in AGAINST_JOINT:
+            columns[id][rows] = SCORES[id].function(stack, joint)
+    for view, column in OTHER_VIEWS.items():
+        shown = {k: r.matrix_other for k, r in enumerate(records) if r.matrix_other and r.matrix_other_view == view}
+        for rows, stack in _stacks(shown):
+            columns[column][rows] = SCORES["acc"].function(stack)
+    unseen = np.array(["unseen tasks" in record.not_evaluated for record in records], dtype=bool)
+    for id in UNSEEN:
+        columns[id][unseen] = np.nan
+    columns |= {id: np.array([cost(record) for record in records], dtype=float) for id, cost in COSTS.items()}
+    objects = {"record": pd.Series(records, dtype=object), "joint": pd.Series(joints, dtype=object)}
+    return pd.DataFrame(columns | objects)
+
+
+def _comparable(record: RunRecord, joint: RunRecord | None) -> bool:
+    return (
+        joint is not None
+        and joint.identity != record.identity
+        and len(joint.matrix.correct) == len(record.matrix.correct)
+        and same_network(joint.settings, record.settings)
+    )
+
+
+def _stacks(counts: Mapping[int, Counts]) -> Iterator[tuple[list[int], MatrixStack]]:
+    """The rows that have the same number of tasks, with their matrices."""
+    groups: dict[int, list[int]] = {}
+    for row, own in counts.items():
+        groups.setdefault(len(own.correct), []).append(row)
+    for rows in groups.values():
+        yield rows, MatrixStack([counts[row].arrays for row in rows])
+
+
+def curves_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """What the records of `frame` say after each task, a row per row of it and task (from 1): the mean accuracy on the
+    tasks so far, the accuracy on all their images, how much of each task is forgotten at the end, FLOPs of a prediction,
+    parameters. NaN where a record has no entry."""
+    parts = [pd.DataFrame(columns=["row", "task", *CURVES, *COST_CURVES]).set_index(["row", "task"])]
+    records = frame["record"]
+    for rows, stack in _stacks({row: record.matrix for row, record in records.items()}):
+        columns = {name: curve(stack) for name, curve in CURVES.items()}
+        for name, read in COST_CURVES.items():
+            lists = ([*read(records[row]), *[np.nan] * stack.n_tasks][: stack.n_tasks] for row in rows)
+            columns[name] = np.array(list(lists), dtype=float)
+        index = pd.MultiIndex.from_product([rows, range(1, stack.n_tasks + 1)], names=["row", "task"])
+        parts.append(pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index))
+    return pd.concat(parts[1:] or parts)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """One scenario. seeds: all that the suite asks for. frame: its rows of the suite's frame, whatever their status, as
+    the suite lists the methods and by seed. settings: of each method that can run, as resolved in its records or, before
+    there are any, in its cells. impossible: why the others cannot run."""
+
+    scenario: str
+    setting: str
+    seeds: tuple[int, ...]
+    roles: dict[str, Role]
+    frame: pd.DataFrame
+    settings: dict[str, Settings]
+    impossible: dict[str, str]
+
+    @cached_property
+    def records(self) -> dict[str, dict[int, RunRecord]]:
+        """By method, then seed."""
+        return self._by_seed(self.frame)
+
+    @cached_property
+    def done_frame(self) -> pd.DataFrame:
+        """The rows of successful records: the only ones that a mean is taken over."""
+        return self.frame[self.frame["status"] == "done"]
+
+    @cached_property
+    def _done(self) -> dict[str, dict[int, RunRecord]]:
+        return self._by_seed(self.done_frame)
+
+    def done(self, method: str) -> dict[int, RunRecord]:
+        """The successful records of `method` by seed."""
+        return self._done[method]
+
+    def joint(self, method: str) -> list[RunRecord | None]:
+        """The joint method's records that those of `done` are compared with."""
+        return [joint for own, _, _, joint in self._keys if own == method]
+
+    @cached_property
+    def _keys(self) -> list[tuple[str, int, RunRecord, RunRecord | None]]:
+        """Of each row of `done_frame`, read once: pandas takes long over single elements."""
+        columns = (self.done_frame[name].tolist() for name in ("method", "seed", "record", "joint"))
+        return list(zip(*columns, strict=True))
+
+    def values(self, id: str) -> dict[str, BySeed]:
+        """The score or cost `id` of successful records by method and seed, but of those that have none for a reason."""
+        return self._numbers(id)[0]
+
+    def reasons(self, id: str) -> dict[str, dict[str, list[int]]]:
+        """Why the other successful records have no number `id`: by method and reason the seeds."""
+        return self._numbers(id)[1]
+
+    def _numbers(self, id: str) -> tuple[dict[str, BySeed], dict[str, dict[str, list[int]]]]:
+        if id not in self._known:
+            values: dict[str, BySeed] = {method: {} for method in self.roles}
+            reasons: dict[str, dict[str, list[int]]] = {method: {} for method in self.roles}
+            for (method, seed, *pair), value in zip(self._keys, self.done_frame[id].tolist(), strict=True):
+                reason = why_absent(id, *pair) if math.isnan(value) else None
+                if reason is None:
+                    values[method][seed] = value
+                else:
+                    reasons[method].setdefault(reason, []).append(seed)
+            self._known[id] = values, reasons
+        return self._known[id]
+
+    @cached_property
+    def _known(self) -> dict[str, tuple[dict[str, BySeed], dict[str, dict[str, list[int]]]]]:
+        return {}
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """The rows of successful records in the suite's frame of curves."""
+        return curves_of(self.done_frame)
+
+    def curve(self, method: str, name: str) -> Array:
+        """One of `curves` of a method, [seeds, tasks]."""
+        if name not in self._curves:
+            self._curves[name] = self.curves[name].to_numpy().reshape(len(self.done_frame), -1)
+        return self._curves[name][[own == method for own, *_ in self._keys]]
+
+    @cached_property
+    def _curves(self) -> dict[str, Array]:
+        return {}
+
+    def named(self, role: Role) -> list[str]:
+        """The methods in this role, in the suite's order."""
+        return [method for method, own in self.roles.items() if own == role]
+
+    def competitors(self) -> list[str]:
+        """The methods that are ranked: no bounds, and all with the same seeds, as many as any method has.
+
+        A mean over fewer seeds is a mean over other problems: a method with one lucky seed would win.
+        """
+        seeds = {method: frozenset(self.done(method)) for method in self.named("method")}
+        fullest = max(seeds.values(), key=len, default=frozenset())
+        return [method for method, own in seeds.items() if own and own == fullest]
+
+    def _by_seed(self, rows: pd.DataFrame) -> dict[str, dict[int, RunRecord]]:
+        found: dict[str, dict[int, RunRecord]] = {method: {} for method in self.roles}
+        for record in rows["record"]:
+            found[record.method][record.seed] = record
+        return found
+
+
+@dataclass(frozen=True)
+class Results:
+    """A suite's records. frame: as `frame_of`, scenario by scenario. runs: a view of it for each scenario, in the suite's
+    order. `scan` says what else is known of the records."""
+
+    grid: Grid
+    scan: Scan
+    frame: pd.DataFrame
+    runs: tuple[Runs, ...]
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """As `curves_of` the successful records."""
+        return pd.concat([runs.curves for runs in self.runs])
+
+
+def results_of(grid: Grid, scan: Scan) -> Results:
+    """The results of `grid`: of its cells, those that `scan` has a record of, under the names that the suite gives them."""
+    suite = grid.suite
+    roles = {name: _role(settings.get("method", name)) for name, settings in suite.methods.items()}
+    place = {name: k for names in (suite.scenarios, suite.methods) for k, name in enumerate(names)}
+    records = sorted(records_of(grid, scan), key=lambda r: (place[r.scenario], place[r.method], r.seed))
+    frame = frame_of(records, _joints(records, roles))
+    resolved: dict[tuple[str, str], Settings] = {}
+    for record in records:
+        resolved.setdefault((record.scenario, record.method), record.settings)
+    for cell in grid.cells:
+        if (cell.scenario_name, cell.method_name) not in resolved:
+            resolved[cell.scenario_name, cell.method_name] = cell.identity_settings()
+    runs = []
+    for scenario, settings in suite.scenarios.items():
+        impossible = {method: why for (name, method), why in grid.impossible.items() if name == scenario}
+        own = {method: resolved[scenario, method] for method in roles if (scenario, method) in resolved}
+        rows = frame[frame["scenario"] == scenario]
+        seeds = tuple(suite.seeds_of(scenario))
+        runs.append(Runs(scenario, settings["setting"], seeds, dict(roles), rows, own, impossible))
+    return Results(grid, scan, frame, tuple(runs))
+
+
+def _joints(records: Sequence[RunRecord], roles: Mapping[str, Role]) -> list[RunRecord | None]:
+    """For each record the upper bound's with its scenario and seed: one of the same network, where there is one."""
+    bounds: dict[tuple[str, int], list[RunRecord]] = {}
+    for record in records:
+        if roles[record.method] == "upper bound" and record.status == "done":
+            bounds.setdefault((record.scenario, record.seed), []).append(record)
+    found = []
+    for record in records:
+        own = bounds.get((record.scenario, record.seed), [])
+        same = [joint for joint in own if same_network(joint.settings, record.settings)]
+        found.append(next(iter([*same, *own]), None))
+    return found
+
+
+def _role(name: str) -> Role:
+    cls = METHODS[name]
+    if cls.sees_past_data:
+        return "upper bound"
+    return "lower bound" if cls.family == "baseline" else "method"
+
+
+def why_absent(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | None:
+    """Why the frame has no number `id` of this record; None where there should be one."""
+    if id in OTHER_VIEWS.values():
+        view = id.removeprefix("acc.")
+        return (
+            None
+            if record.matrix_other
+            else f"answers only for the task that it is told: its logits have no {view} reading"
+        )
+    if id not in SCORES:
+        return None
+    if id in UNSEEN and "unseen tasks" in record.not_evaluated:
+        return record.not_evaluated["unseen tasks"]
+    if id in AGAINST_JOINT:
+        if joint is None:
+            return "needs the joint method's record with the same seed"
+        if joint.identity == record.identity:
+            return "the joint method is what others are compared with here"
+        if not same_network(joint.settings, record.settings):
+            networks = [network_of(r.settings).text for r in (record, joint)]
+            return f"no joint method of the same network: this is {networks[0]}, {joint.method} {networks[1]}"
+    if "earlier rows" in record.not_evaluated:
+        return record.not_evaluated["earlier rows"]
+    if joint is not None and id in AGAINST_JOINT and "earlier rows" in joint.not_evaluated:
+        return f"the joint method has no earlier rows: {joint.not_evaluated['earlier rows']}"
+    return "not defined for a single task" if len(record.matrix.correct) == 2 else None
