@@ -7,14 +7,16 @@ from pathlib import Path
 
 
 def methods() -> Iterator[str]:
-    """Each method with its hyperparameters, their defaults and where those come from."""
+    """Each method, the release it was held against, its hyperparameters, their defaults and where those come from."""
     from dataclasses import fields
 
     from methods import METHODS
+    from methods.core.releases import HELD_AGAINST
 
     for name, cls in METHODS.items():
         needs = ", needs the task id" if cls.needs_task_id else ", sees past data" if cls.sees_past_data else ""
         yield f"{name}: {cls.about} ({cls.family}{needs})" + (f"; {cls.source}" if cls.source else "")
+        yield f"    held against: {HELD_AGAINST.get(name, 'no release')}"
         for f in fields(cls):  # type: ignore[arg-type]  # every method is a dataclass
             source = f" [{f.metadata['source']}]" if f.metadata.get("source") else ""
             yield f"    {f.name} = {f.default!r}: {f.metadata.get('about', '')}{source}"
