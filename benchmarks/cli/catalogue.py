@@ -7,9 +7,10 @@ from pathlib import Path
 
 
 def methods() -> Iterator[str]:
-    """Each method with its hyperparameters, their defaults and where those come from."""
+    """Each method, the release it was held against, its hyperparameters, their defaults and where those come from."""
     from benchmarks.cli.declared import declared
     from methods import METHODS
+    from methods.core.releases import HELD_AGAINST
 
     for name in METHODS:
         method = declared(name)
@@ -18,6 +19,7 @@ def methods() -> Iterator[str]:
         backbones = of.get("backbones", ("mlp",))
         network = "" if "mlp" in backbones else f"; network {', '.join(backbones)}"
         yield f"{name}: {of['about']} ({of['family']}{needs}){network}" + (f"; {of['source']}" if of["source"] else "")
+        yield f"    held against: {HELD_AGAINST.get(name, 'no release')}"
         for key, told in method.hyperparameters.items():
             source = f" [{told['source']}]" if told.get("source") else ""
             yield f"    {key} = {told['default']!r}: {told.get('about', '')}{source}"

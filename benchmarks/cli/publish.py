@@ -80,11 +80,11 @@ def verify_suite(asked: Asked, n: int, devices: list[str], data_root: str | None
     """Runs `n` published cells again and renews the pages. Gives whether all of them came out equal."""
     grid, _ = asked.grid_and_store()
     from benchmarks.cli.progress import run_with_progress
+    from benchmarks.records import verify
     from benchmarks.records.matching import matched_by_name
     from benchmarks.records.provenance import traced
     from benchmarks.records.published import PublishedStore
     from benchmarks.records.verified import FILE
-    from benchmarks.records import verify
     from benchmarks.report import write_report
     from benchmarks.report.overview import write_index
 

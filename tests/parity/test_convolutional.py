@@ -18,6 +18,7 @@ from models import MLPSettings
 from models.cosine_heads import CosineHead, MultiProxyHead
 from scenarios import Examples
 from tests.parity.cases import Table, TableNetwork, assert_close, at_task, batch_of, cases, numbered
+from tests.parity.comparisons import AS_RELEASED
 
 
 def table_of(inputs, method):
@@ -36,24 +37,24 @@ def assert_loss(method, inputs, outputs, *, strength=1.0):
     assert_close(method.network.values.grad, outputs["grad_logits"])
 
 
-AS_RELEASED = {
-    "lwf": {"compete": "new", "squared": False, "strength": 3.0},
-    "finetune": {"compete": "new"},
-    "wa": {"buffer_size": 20},
-    "icarl": {"buffer_size": 20, "objective": "ce"},
-    "replay": {"buffer_size": 20},
-}
+def named(file, *only):
+    """The same cases, their ids begun with the file's name."""
+    return [pytest.param(*case.values, id=f"{file}-{case.id}") for case in cases(file, *only)]
 
 
-def released(name):
-    return METHODS[name](**AS_RELEASED[name])
+LOSSES = ("lwf", "finetune", "wa", "icarl", "replay")
+
+
+def released(name, **settings):
+    buffer = {"buffer_size": 20} if "buffer_size" in METHODS[name]().hyperparameters() else {}
+    return METHODS[name](**buffer | AS_RELEASED.get(name, {}) | settings)
 
 
 @pytest.mark.parametrize(
     ("name", "inputs", "outputs"),
     [
         pytest.param(name, *case.values, id=f"{name}-{case.id}")
-        for name, file in [(n, "replay_herding" if n == "replay" else n) for n in AS_RELEASED]
+        for name, file in [(n, "replay_herding" if n == "replay" else n) for n in LOSSES]
         for case in cases(file, "task")
     ],
 )
@@ -82,7 +83,7 @@ def test_weight_alignment(inputs, outputs):
     assert outputs["bias"] == inputs["bias"]
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [*cases("replay_herding", "memory"), *cases("icarl", "memory")])
+@pytest.mark.parametrize(("inputs", "outputs"), [*named("replay_herding", "memory"), *named("icarl", "memory")])
 def test_exemplars_their_order_and_their_shares(inputs, outputs):
     features, labels = torch.tensor(inputs["features"], dtype=torch.float64), torch.tensor(inputs["labels"])
     sizes = inputs["task_sizes"]
@@ -177,8 +178,8 @@ def test_the_ranking_of_ucir_s_paper_is_k_times_the_release_s(inputs, outputs):
     losses = []
     for over in ("mean", "sum"):
         method, _, _, batch = ucir_at(inputs, ranking_over=over, ranked=inputs["K"])
-        losses.append(float(method.loss(batch)))
-    assert losses[1] - losses[0] == pytest.approx((inputs["K"] - 1) * outputs["ranking_before_weight"], rel=1e-5)
+        losses.append(method.loss(batch).detach())
+    assert_close(losses[1] - losses[0], (inputs["K"] - 1) * outputs["ranking_before_weight"])
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), cases("ucir", "imprint"))
@@ -202,7 +203,7 @@ def test_ucir_weight_of_the_old_features(inputs, outputs):
             layout=SimpleNamespace(share_of_old=lambda _, old=old, new=new: old / (old + new)),
             task=SimpleNamespace(id=1),
         )
-        assert METHODS["ucir"]._weight(ours) == pytest.approx(expected)
+        assert_close(torch.tensor(METHODS["ucir"]._weight(ours)), expected)
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), cases("podnet", "pod_spatial"))
@@ -226,7 +227,7 @@ def test_nca_of_the_release(inputs, outputs):
         logits,
         torch.tensor(inputs["labels"]),
         eta.detach() * inputs["margin"] * torch.ones(logits.shape[1]),
-        form="release",
+        form=AS_RELEASED["podnet"]["nca"],
     )
     loss.backward()
     assert_close(loss, outputs["loss"])
@@ -252,13 +253,8 @@ def test_podnet_similarities_of_several_proxies(inputs, outputs):
 @pytest.mark.parametrize(("inputs", "outputs"), cases("podnet", "task"))
 def test_podnet_loss_and_gradients(inputs, outputs):
     similarity = "cosine" if inputs["distance"] == "cosine" else "distance"
-    method = METHODS["podnet"](
-        buffer_size=20,
-        proxies=inputs["proxies_per_class"],
-        nca="release",
-        similarity=similarity,
-        spatial=inputs["spatial"],
-    )
+    own = {"proxies": inputs["proxies_per_class"], "similarity": similarity, "spatial": inputs["spatial"]}
+    method = released("podnet", **own)
     at_task(method, inputs["task_sizes"])
 
     class Stages(Table):

@@ -15,6 +15,7 @@ from methods.gem import project
 from methods.parts.quadratic import QuadraticPenalty
 from scenarios import Examples
 from tests.parity.cases import assert_close, at_task, cases
+from tests.parity.comparisons import AS_RELEASED
 
 CLOSE = {"rtol": 1e-6, "atol": 1e-7}
 
@@ -102,7 +103,7 @@ def test_projection_of_gem(inputs, outputs):
     gradient, rows = (torch.tensor(inputs[k], dtype=torch.float64) for k in ("gradient", "memory_gradients"))
     assert_close(rows @ gradient, outputs["dot_products"], **CLOSE)
     assert bool((rows @ gradient < 0).any()) == outputs["violated"]
-    found = project(gradient, rows, inputs["margin"], 1e-3) if outputs["violated"] else gradient
+    found = project(gradient, rows, inputs["margin"], AS_RELEASED["gem"]["ridge"]) if outputs["violated"] else gradient
     assert_close(found, outputs["result"], **CLOSE)
 
 
@@ -123,7 +124,7 @@ def test_projection_of_agem(inputs, outputs, monkeypatch):
 @pytest.mark.parametrize(("inputs", "outputs"), cases("gem_agem", "gem_step", "agem_step"))
 def test_step_of_gem_and_agem(inputs, outputs):
     name = {"gem_step": "gem", "agem_step": "a-gem"}[inputs["case"]]
-    settings = {"margin": inputs["margin"], "ridge": 1e-3} if name == "gem" else {}
+    settings = {"margin": inputs["margin"]} | AS_RELEASED["gem"] if name == "gem" else {}
     given = Given(name, inputs["lr"], (2, 1, 1) if name == "gem" else (2, 2), buffer_size=6, **settings)
     method = given.method
     new = given.examples(inputs["x"], inputs["labels"])
@@ -147,9 +148,7 @@ def test_online_ewc():
     given = Given(
         "ewc",
         story["task2_two_steps"][0]["lr"],
-        variant="online",
-        half=False,
-        fisher_labels="true_weighted",
+        **AS_RELEASED["ewc"],
         strength=first["e_lambda"],
         gamma=first["gamma"],
     )

@@ -1,0 +1,49 @@
+"""Which release each method was held against: same inputs, same losses, gradients, exemplars or networks.
+
+What was compared and how near it came: results/published/parity.md; the cases: tests/parity.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Release(NamedTuple):
+    """A repository on GitHub and the commit of it that was run."""
+
+    repository: str
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.repository} {self.commit[:7]}"
+
+    @property
+    def url(self) -> str:
+        return f"https://github.com/{self.repository}/tree/{self.commit}"
+
+
+PYCIL = Release("G-U-N/PyCIL", "87cc4110d60765dc3f64af7ef7a693efed8418ff")
+MAMMOTH = Release("aimagelab/mammoth", "e75a491c69fd729edeb01431afb753d9157d9a81")
+
+HELD_AGAINST: dict[str, Release] = {
+    "finetune": PYCIL,
+    "lwf": PYCIL,
+    "replay": PYCIL,
+    "icarl": PYCIL,
+    "wa": PYCIL,
+    "bic": PYCIL,
+    "der_expand": PYCIL,
+    "ucir": Release("hshustc/CVPR19_Incremental_Learning", "e5a90aed7640f3b00e5b1a8dfb5376c1628bfe6a"),
+    "podnet": Release("arthurdouillard/incremental_learning.pytorch", "c09fc54dc4e9b03f5ea209397bd7ac09d6f27eb1"),
+    "foster": Release("G-U-N/ECCV22-FOSTER", "555c7f05d8aa2ef199d6a074feb48566836ae892"),
+    "dytox": Release("arthurdouillard/dytox", "4da25c13ef34e827e5361f78dcda08811a413c74"),
+    "dne": Release("BinahHu/DNE", "654b37fbccc791ef0a5d12a35d2b75c2e03f4a02"),
+    "er": MAMMOTH,
+    "der_replay": MAMMOTH,
+    "derpp": MAMMOTH,
+    "gem": MAMMOTH,
+    "a-gem": MAMMOTH,
+    "ewc": MAMMOTH,
+    "si": MAMMOTH,
+}
+"""By method; the others were held against no release."""

@@ -1,0 +1,268 @@
+"""What is compared with the releases: the settings that are a release's, the tests, and where release and paper part.
+
+The tests take their settings from here, and `python -m tests.parity` makes results/published/parity.md of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+AS_RELEASED: dict[str, dict[str, Any]] = {
+    "finetune": {"compete": "new"},
+    "lwf": {"compete": "new", "squared": False, "strength": 3.0},
+    "icarl": {"objective": "ce"},
+    "podnet": {"nca": "release", "similarity": "distance"},
+    "gem": {"ridge": 1e-3},
+    "ewc": {"variant": "online", "half": False, "fisher_labels": "true_weighted"},
+}
+"""Settings with which a method is the release's; a method that is not here is so with its defaults."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """method: the one of ours; golden: its file of cases; test: "file::function[start of the parameters' id"; compared:
+    what of it."""
+
+    method: str
+    golden: str
+    test: str
+    compared: str
+
+
+LOSSES = "test_convolutional::test_loss_and_gradient_are_the_release_s"
+REPLAY = "test_online::test_replay_of_a_step"
+GEM_STEP = "test_online::test_step_of_gem_and_agem"
+DNE_NETWORK = "test_transformers::test_network_of_dne_with_three_experts"
+OLD_HEADS = (
+    "test_transformers::test_old_heads_of_the_release_read_and_normalise_the_whole_embedding_ours_their_own_part"
+)
+STEP = "loss, gradient and parameters after a step"
+
+COMPARISONS = (
+    Comparison("finetune", "finetune", f"{LOSSES}[finetune-", "loss and gradient in tasks 1 to 3"),
+    Comparison("lwf", "lwf", f"{LOSSES}[lwf-", "loss and gradient in tasks 1 to 3"),
+    Comparison(
+        "lwf",
+        "lwf",
+        "test_convolutional::test_plain_lwf_differs_from_the_release_by_what_its_settings_say",
+        "loss with the defaults: the release's terms over other columns, times T²",
+    ),
+    Comparison("replay", "replay_herding", f"{LOSSES}[replay-", "loss and gradient in tasks 1 to 3"),
+    Comparison(
+        "replay",
+        "replay_herding",
+        "test_convolutional::test_exemplars_their_order_and_their_shares[replay_herding-",
+        "exemplars, their order and their shares after two tasks",
+    ),
+    Comparison("icarl", "icarl", f"{LOSSES}[icarl-", "loss and gradient in tasks 1 to 3"),
+    Comparison(
+        "icarl",
+        "icarl",
+        "test_convolutional::test_exemplars_their_order_and_their_shares[icarl-",
+        "exemplars, class means, classes by their nearness",
+    ),
+    Comparison("wa", "wa", f"{LOSSES}[wa-", "loss and gradient in tasks 1 to 3"),
+    Comparison("wa", "wa", "test_convolutional::test_weight_alignment", "γ and the aligned weights"),
+    Comparison("bic", "bic", "test_convolutional::test_bic_stage_1", "stage 1: corrected logits, loss, gradient"),
+    Comparison(
+        "bic",
+        "bic",
+        "test_convolutional::test_bic_stage_2_is_the_paper_s",
+        "stage 2 without the release's inner softmax: loss, gradients of α and β",
+    ),
+    Comparison(
+        "bic",
+        "bic",
+        "test_convolutional::test_bic_stage_2_of_the_release_is_a_double_softmax_which_ours_is_not",
+        "stage 2 as released, from our corrected logits: loss",
+    ),
+    Comparison(
+        "der_expand",
+        "der_expand",
+        "test_convolutional::test_der_loss_and_gradients",
+        "loss and gradients of both output layers",
+    ),
+    Comparison(
+        "ucir",
+        "ucir",
+        "test_convolutional::test_ucir_loss_and_gradients",
+        "the three losses together, gradients of features, rows and scale",
+    ),
+    Comparison(
+        "ucir",
+        "ucir",
+        "test_convolutional::test_the_ranking_of_ucir_s_paper_is_k_times_the_release_s",
+        "ranking summed over K, as printed: K times the release's",
+    ),
+    Comparison("ucir", "ucir", "test_convolutional::test_ucir_imprinting", "imprinted rows"),
+    Comparison(
+        "ucir",
+        "ucir",
+        "test_convolutional::test_ucir_weight_of_the_old_features",
+        "λ for several shares of old classes",
+    ),
+    Comparison("podnet", "podnet", "test_convolutional::test_pod_spatial", "POD-spatial and its gradients"),
+    Comparison("podnet", "podnet", "test_convolutional::test_nca_of_the_release", "NCA loss and its gradients"),
+    Comparison(
+        "podnet",
+        "podnet",
+        "test_convolutional::test_podnet_similarities_of_several_proxies",
+        "similarities of three proxies a class (cosine and distance), gradients",
+    ),
+    Comparison(
+        "podnet", "podnet", "test_convolutional::test_podnet_loss_and_gradients", "whole loss and all its gradients"
+    ),
+    Comparison(
+        "foster", "foster", "test_convolutional::test_foster_class_weights", "class weights, boosting and compression"
+    ),
+    Comparison(
+        "foster",
+        "foster",
+        "test_convolutional::test_foster_boosting_and_compression",
+        "logits; losses and gradients of boosting and compression",
+    ),
+    Comparison(
+        "dytox", "dytox_loss", "test_transformers::test_loss_of_dytox_and_its_gradients", "losses and gradients"
+    ),
+    Comparison(
+        "dytox",
+        "dytox_network",
+        "test_transformers::test_task_attention_block_of_dytox",
+        "task-attention block: attention, output, gradient",
+    ),
+    Comparison("dytox", "dytox_network", "test_transformers::test_gated_positional_block", "gated positional block"),
+    Comparison(
+        "dytox",
+        "dytox_network",
+        "test_transformers::test_gated_positional_attention_starts_as_the_release_s_up_to_the_order_of_heads",
+        "its initial weights, heads as a set",
+    ),
+    Comparison(
+        "dytox",
+        "dytox_network",
+        "test_transformers::test_network_of_dytox_after_three_tasks",
+        "network of three tasks: embeddings, logits, divergence",
+    ),
+    Comparison(
+        "dytox",
+        "dytox_sam_herding",
+        "test_transformers::test_sharpness_aware_step",
+        "SAM and ASAM: worst weights, gradient there, step",
+    ),
+    Comparison(
+        "dytox",
+        "dytox_sam_herding",
+        "test_transformers::test_herding_is_the_release_s_up_to_the_first_repeated_pick",
+        "herding order, up to the release's first repeated pick",
+    ),
+    Comparison(
+        "dne",
+        "dne_layer",
+        "test_transformers::test_task_attention_layer_of_dne",
+        "task-attention layer, k = 1 and 2: output, λ, gradients",
+    ),
+    Comparison("dne", "dne_layer", "test_transformers::test_mlp_of_dne", "MLP of task attention, k = 1 and 2"),
+    Comparison(
+        "dne", "dne_layer", "test_transformers::test_scale_of_task_attention_starts_as_the_release_s", "λ as it starts"
+    ),
+    Comparison(
+        "dne",
+        "dne_network_k1",
+        f"{DNE_NETWORK}[dne_network_k1",
+        "three experts, k = 1: embedding, new logits, divergence",
+    ),
+    Comparison("dne", "dne_network_k2", f"{DNE_NETWORK}[dne_network_k2", "three experts, k = 2: the same"),
+    Comparison(
+        "dne",
+        "dne_network_independent",
+        f"{DNE_NETWORK}[dne_network_independent",
+        "three independent experts: the same",
+    ),
+    Comparison(
+        "dne", "dne_network_k1", f"{OLD_HEADS}[dne_network_k1", "all logits, by the release's heads over our embedding"
+    ),
+    Comparison("er", "er_der_derpp", f"{REPLAY}[er]", STEP),
+    Comparison("der_replay", "er_der_derpp", f"{REPLAY}[der]", f"{STEP}; stored logits"),
+    Comparison("derpp", "er_der_derpp", f"{REPLAY}[derpp", f"{STEP}; stored logits"),
+    Comparison("gem", "gem_agem", "test_online::test_projection_of_gem", "projection of given gradients"),
+    Comparison("gem", "gem_agem", f"{GEM_STEP}[gem_step", f"{STEP}; gradients of the memories"),
+    Comparison("a-gem", "gem_agem", "test_online::test_projection_of_agem", "projection of given gradients"),
+    Comparison("a-gem", "gem_agem", f"{GEM_STEP}[agem_step", STEP),
+    Comparison(
+        "ewc", "ewc_online", "test_online::test_online_ewc", "importance, penalty, steps under it over three tasks"
+    ),
+    Comparison(
+        "si",
+        "si",
+        "test_online::test_synaptic_intelligence",
+        "path integral, Ω, steps under the penalty over three tasks",
+    ),
+)
+
+APART: dict[str, tuple[str, ...]] = {
+    "finetune": ("The release's cross-entropy has the new columns only; `compete: seen` has all.",),
+    "lwf": (
+        "The release distils all old columns in one softmax, without T², and its cross-entropy has the new columns only; "
+        "Li & Hoiem have a head a task, whose distillations are apart.",
+    ),
+    "replay": ("The release gives each class floor(memory / classes) exemplars.",),
+    "icarl": (
+        "The paper, and Rebuffi's own code, have a sigmoid a column; PyCIL has cross-entropy, and distillation of weight 1 "
+        "without T².",
+        "PyCIL adds 1e-8 to lengths before it divides: class means differ by about 2e-9.",
+    ),
+    "wa": (
+        "Distillation has the share known / all and no T². Biases are not aligned.",
+        "PyCIL draws rows of new classes Kaiming-uniform for a linear layer, with bias 0: `head_init: unit`.",
+    ),
+    "bic": (
+        "PyCIL's stage 2 takes the cross-entropy of a softmax of the logits, a softmax twice; the paper's eq. 5, and ours, "
+        "takes it once.",
+        "The authors' TensorFlow code was not run.",
+    ),
+    "der_expand": (
+        "PyCIL keeps the old output layer's weights, has a bias and aligns weights after each task; the authors' release "
+        "does none of these and fine-tunes a new layer.",
+        "Not compared: the grown network and the last alignment.",
+    ),
+    "ucir": (
+        "The ranking loss is a mean over (old image, k) in the release and a sum over k in the paper's eq. 8: "
+        "`ranking_over`.",
+        "The paper prints sqrt(new / old) for λ; the release has sqrt(old / new).",
+    ),
+    "podnet": (
+        "The released options take -|a - b|² = 2 cos - 2 for the similarity, so that proxies' softmax and η start twice as "
+        "sharp as with the paper's cosines: `similarity`.",
+        "The release's NCA has its margin in every column, where it cancels, no hinge, and 1 for the own class in the "
+        "denominator: `nca`. Its hinge, an option, is not ours.",
+    ),
+    "foster": (
+        "Distillation has no T². The release counts classes nominally (500 new on CIFAR-100); ours counts the examples.",
+        "Not compared: the alignment of the teacher.",
+    ),
+    "dytox": (
+        "The paper writes cross-entropy and Kullback-Leibler divergence; the release takes means over columns too "
+        "(`criterion`, `distillation_mean`).",
+        "The release's herding lets a repeated pick move its walk on, as iCaRL's code does; iCaRL's Algorithm 4, and "
+        "ours, never asks a chosen image again.",
+        "The release's ASAM has no η: `sam_eta: 0`.",
+    ),
+    "dne": (
+        "The paper's eq. 17 has a layer norm between the two layers, the release none; eq. 23 has a λ a head, the release "
+        "one a layer. Ours is the release's.",
+        "The release has no spatial-task attention (STA): nothing to hold ours against.",
+        "The release's old heads read and normalise the whole embedding, ours their own part and new columns that start at "
+        "0, so that old logits start unchanged.",
+    ),
+    "er": ("Mammoth offers an example to the buffer in every epoch; ours once.",),
+    "gem": ("Mammoth adds 1e-3 to the diagonal of GGᵀ and a margin of 0.5; eq. 11 has neither: `ridge`, `margin`.",),
+    "ewc": (
+        "Mammoth weights squared gradients by the label's probability, has no ½ before the penalty, and takes a mean over "
+        "batches times their size.",
+    ),
+    "si": (
+        "Mammoth clips gradients to ±1 before the step; the path integral takes them unclipped and without the penalty.",
+    ),
+}
+"""Where release and paper, or release and ours, differ; of a method that is not here no difference is known."""
