@@ -29,8 +29,13 @@ def resolve(suite: Suite) -> list[CellSettings]:
     wrong: dict[str, list[str]] = {}
     for name, settings in suite.scenarios.items():
         lines: list[str] = []
-        streams[name] = _stream(settings, lines)
-        for line in lines:
+        stream = streams[name] = _stream(settings, lines)
+        for seed in suite.seeds_of(name) if stream else []:
+            try:
+                stream.check_seed(seed)
+            except ValueError as error:
+                lines.append(str(error))
+        for line in dict.fromkeys(lines):
             wrong.setdefault(line, []).append(name)
     problems += [f"scenario {', '.join(names)}: {line}" for line, names in wrong.items()]
     alone: list[str] = []
