@@ -19,7 +19,7 @@ class DGR(Method):
     At task k: (1/k) L(current) + (1 - 1/k) L(replayed), both for the network and for the generator, a variational
     autoencoder trained beside it (Shin et al. 2017, eq. 1, with the share of van de Ven & Tolias 2019). Generator
     and labels of the replayed images are copies made before the task. Where tasks have output columns of their own
-    that compete only among themselves, every replayed image is labelled by each past task's columns in turn and
+    of which only a task's are active, every replayed image is labelled by each past task's columns in turn and
     the mean of those losses taken (van de Ven's code, which cannot know from which task an image is).
 
     The generator sees pixels in [0, 1], whatever the network's inputs are normalised to; it has an Adam of its own,

@@ -44,7 +44,7 @@ def fit(
     index: int = 0,
     epoch_ended: Callable[[Epoch], None] | None = None,
 ) -> None:
-    """Trains `method` through `phase`, the `index`-th of its task. `epoch_ended` hears of each epoch.
+    """Trains `method` through `phase`, the `index`-th of its task. `epoch_ended`: a callback, called after each epoch.
 
     The order of the examples depends on the cell's seed, the task and `index` alone, so methods whose phases hold
     the same data see the same batches. Raises Diverged when the loss, or at the end a weight, is no longer finite.

@@ -101,7 +101,7 @@ def run_cell(
     checkpoint: a file that is written after each task but the last; where it is there already, of this very cell and
     code, the run continues from it. The caller removes it (`Store.remove_checkpoints`) once the record is safe, and keeps it
     where that says failed: run again, the cell goes on from its last finished task.
-    log: hears of every epoch and task.
+    log: a callback for every epoch and task.
     KeyboardInterrupt and DataNotFound pass through: they are not the method's doing.
     """
     start = time.perf_counter()

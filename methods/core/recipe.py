@@ -115,7 +115,7 @@ class Recipe(BaseModel):
         (), description=f"operations in order, e.g. [{{op: crop, padding: 4}}], or one of {', '.join(PRESETS)}"
     )
     mixup: Mixup | None = Field(None, description="{alpha: 0.8}: images of a batch mixed in pairs")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="spread over the classes that compete")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="spread over the active classes")
     precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
         "fp32", description='of forward passes; "auto": bf16 where the hardware multiplies it, else fp32'
     )
