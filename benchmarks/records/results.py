@@ -5,15 +5,16 @@ Every table, plot and verdict is a view of these; none reads records for a numbe
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.records.matching import records_of
 from benchmarks.records.networks import Settings, network_of, same_network
@@ -54,6 +55,7 @@ COSTS: dict[str, Callable[[RunRecord], float]] = {
 """Costs of a record by id, in FLOPs, seconds and bytes, in the order in which a table shows them."""
 OTHER_VIEWS = {view: f"acc.{view}" for view in ("masked", "unmasked")}
 """Columns of ACC of the same logits under the other reading, see `RunRecord.matrix_other_view`."""
+_SHAPES = ("model", "training")
 AGAINST_JOINT = {id for id, entry in SCORES.items() if "joint" in entry.needs}
 UNSEEN = {id for id, entry in SCORES.items() if {"unseen tasks", "untrained row"} & set(entry.needs)}
 CURVES = {"mean": mean_accuracy_curve, "average": average_accuracy_curve, "forgetting": per_task_forgetting}
@@ -195,6 +197,23 @@ class Runs:
         return {}
 
     @cached_property
+    def means(self) -> pd.DataFrame:
+        """Of each method with successful records the means over seeds of ACC and the costs, as the suite lists them."""
+        groups = self.done_frame.groupby("method", sort=False)[["acc", *COSTS]]
+        return groups.mean().where(groups.count().eq(groups.size(), axis=0))
+
+    def buffer_sizes(self, methods: Iterable[str]) -> list[tuple[str, dict[int, str]]]:
+        """Those of `methods` that differ in nothing but the size of their buffer: the method in METHODS, and by rising
+        size what the suite calls it."""
+        groups: dict[str, dict[int, str]] = {}
+        for method in methods:
+            own = dict(self.settings[method]["method"]["settings"])
+            if size := own.pop("buffer_size", None):
+                rest = [self.settings[method]["method"]["name"], own, *(self.settings[method][k] for k in _SHAPES)]
+                groups.setdefault(json.dumps(rest, sort_keys=True), {})[int(size)] = method
+        return [(json.loads(key)[0], dict(sorted(own.items()))) for key, own in groups.items() if len(own) > 1]
+
+    @cached_property
     def curves(self) -> pd.DataFrame:
         """The rows of successful records in the suite's frame of curves."""
         return curves_of(self.done_frame)
@@ -266,6 +285,13 @@ def results_of(grid: Grid, scan: Scan) -> Results:
         seeds = tuple(suite.seeds_of(scenario))
         runs.append(Runs(scenario, settings["setting"], seeds, dict(roles), rows, own, impossible))
     return Results(grid, scan, frame, tuple(runs))
+
+
+def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:
+    """Which of them no other beats in `value` at the same or a lower cost: of equal ones, all. A bool for each."""
+    c, v = np.asarray(cost, dtype=float), np.asarray(value, dtype=float)
+    at_least = (c[None] <= c[:, None]) & (v[None] >= v[:, None])
+    return ~(at_least & ((c[None] < c[:, None]) | (v[None] > v[:, None]))).any(axis=1)
 
 
 def _joints(records: Sequence[RunRecord], roles: Mapping[str, Role]) -> list[RunRecord | None]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from benchmarks.records.results import BySeed, Runs
-from benchmarks.report.markdown import escape
+from benchmarks.report.markdown import escape, pipe_table
 from benchmarks.report.significance import ALPHA, family
 from metrics import (
     average_ranks,
@@ -81,7 +79,7 @@ def _against_best(runs: Runs, values: dict[str, BySeed]) -> str:
         "verdict",
         "n",
     ]
-    return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["left", *["right"] * 7])
+    return pipe_table(rows, heads, "left", *["right"] * 7)
 
 
 def _ranks(all_runs: Sequence[Runs]) -> str:
@@ -105,10 +103,7 @@ def _ranks(all_runs: Sequence[Runs]) -> str:
         "(Nemenyi); closer ones are ties."
         + (f" Not in every scenario, so not ranked: {', '.join(map(escape, left_out))}." if left_out else "")
     )
-    table = tabulate(
-        rows, ["method", "average rank"], tablefmt="pipe", disable_numparse=True, colalign=["left", "right"]
-    )
-    return f"{table}\n\n{text}"
+    return pipe_table(rows, ["method", "average rank"], "left", "right") + f"\n\n{text}"
 
 
 def _interval(bounds: tuple[float, float]) -> str:

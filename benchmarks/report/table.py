@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,6 +49,10 @@ class Row:
     notes: tuple[int, ...]
     cells: tuple[Cell, ...]
 
+    @property
+    def seeds_text(self) -> str:
+        return f"{self.n}/{self.seeds}" if self.possible else "n/a"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -65,10 +69,6 @@ class Column:
     def arrow(self) -> str:
         return "↑" if self.measure.direction == "higher" else "↓"
 
-    def numbers(self, cells: Iterable[Cell]) -> list[Number]:
-        """Those of `cells` that hold one."""
-        return [self.number(cell.summary) for cell in cells if cell.summary]
-
 
 @dataclass(frozen=True)
 class Table:
@@ -80,14 +80,21 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
 
-    def half_width_digits(self, index: int) -> int:
-        """Characters of the longest half width in a column."""
-        numbers = self.columns[index].numbers(self.column(index))
-        return max((len(number.half_width) for number in numbers), default=0)
-
     def column(self, index: int) -> list[Cell]:
         """The cells below a head, from top to bottom."""
         return [row.cells[index] for row in self.rows]
+
+    def texts(self, name: Callable[[Row], str], cell: Callable[[Cell, Column, int], str]) -> list[list[str]]:
+        """The rows as texts: `name`, the seeds where they must stand in each row, and each `cell` of its column and the
+        digits of the longest half width there."""
+        widths = []
+        for k, column in enumerate(self.columns):
+            numbers = [column.number(own.summary) for own in self.column(k) if own.summary]
+            widths.append(max((len(number.half_width) for number in numbers), default=0))
+        return [
+            [name(row), *([row.seeds_text] if self.uneven else []), *map(cell, row.cells, self.columns, widths)]
+            for row in self.rows
+        ]
 
     @property
     def uneven(self) -> bool:
