@@ -280,7 +280,7 @@ def test_a_stack_of_matrices_gives_what_each_alone_gives_to_the_last_bit(n_tasks
 @pytest.mark.parametrize("correct", [[[1], [3]], [[1], [-1]], [[1], [None]], [[1], [1, 1]], [[1], ["x"]], [[1]]])
 def test_counts_that_are_no_matrix_are_refused_as_one_alone_would_be(correct):
     total = [[2], [2]]
-    with pytest.raises(ValueError, match="row|correct") as alone:
+    with pytest.raises(ValueError, match=r"row|correct") as alone:
         AccuracyMatrix.from_counts(correct, total)
     with pytest.raises(ValueError, match=re.escape(str(alone.value))):
         arrays_of(correct, total)
