@@ -72,7 +72,8 @@ def _at_chance(record: RunRecord) -> bool:
 
 def finetune_above_joint(runs: Runs) -> list[Flag]:
     """The lower bound significantly above the upper one: one of the two is not what its name says."""
-    flags, accuracies = [], runs.values("acc")
+    flags = []
+    accuracies = runs.values("acc")
     for upper in runs.named("upper bound"):
         for lower in runs.named("lower bound"):
             below, above = accuracies[lower], accuracies[upper]
@@ -87,7 +88,8 @@ def finetune_above_joint(runs: Runs) -> list[Flag]:
 
 def far_below_finetune(runs: Runs) -> list[Flag]:
     """A method significantly, and by more than FAR_BELOW, worse than doing nothing: a wrong hyperparameter or a bug."""
-    flags, accuracies = [], runs.values("acc")
+    flags = []
+    accuracies = runs.values("acc")
     for lower in runs.named("lower bound"):
         floor = accuracies[lower]
         values = {m: accuracies[m] for m in runs.named("method") if accuracies[m].keys() & floor.keys()}
