@@ -13,7 +13,6 @@ from metrics import (
     critical_difference,
     paired_difference,
     probability_of_improvement,
-    summarise,
 )
 
 HOW_TO_READ = """\
@@ -45,7 +44,7 @@ def accuracies(runs: Runs) -> dict[str, BySeed]:
     usable = {
         m: own for m, own in runs.values("acc").items() if len(own) > 1 and not any(map(math.isnan, own.values()))
     }
-    return dict(sorted(usable.items(), key=lambda item: -round(summarise(list(item[1].values())).mean, 12)))
+    return dict(sorted(usable.items(), key=lambda item: -round(runs.summaries("acc")[item[0]].mean, 12)))
 
 
 def _against_best(runs: Runs, values: dict[str, BySeed]) -> str:
@@ -84,9 +83,7 @@ def _against_best(runs: Runs, values: dict[str, BySeed]) -> str:
 
 def _ranks(all_runs: Sequence[Runs]) -> str:
     """Average ranks over scenarios with the critical difference (Demšar 2006), for methods that ran in all of them."""
-    means = {
-        runs.scenario: {m: summarise(list(v.values())).mean for m, v in accuracies(runs).items()} for runs in all_runs
-    }
+    means = {runs.scenario: {m: runs.summaries("acc")[m].mean for m in accuracies(runs)} for runs in all_runs}
     means = {scenario: own for scenario, own in means.items() if own}
     if len(means) < 2:
         return ""

@@ -74,7 +74,7 @@ def standings(runs: Runs) -> pd.DataFrame:
 def front(means: pd.DataFrame, cost: str) -> str:
     """ "finetune 45.1 → er 78.2": the methods that no other beats in ACC at the same or a lower cost, cheapest first."""
     best = means[pareto_front(means[cost], means["acc"])].sort_values(cost, kind="stable")
-    return " → ".join(f"{escape(method)} {100 * acc:.1f}" for method, acc in best["acc"].items()) or "none"
+    return " → ".join(f"{escape(str(method))} {100 * acc:.1f}" for method, acc in best["acc"].items()) or "none"
 
 
 def _fronts(source: Evidence, runs: Runs) -> list[str]:

@@ -52,8 +52,10 @@ def _table(runs: Runs, tool: str) -> str:
             why = "n/a" if method in runs.impossible else "not run"
             rows.append([escape(method), why, *["" for _ in peer.printed]])
             continue
-        cells = [_number(peer.scale * own[id], 2 if peer.scale == 100 else 4) for id in peer.printed.values()]
-        rows.append([escape(method), _number(100 * own["acc"], 2), *cells])
+        cells = [
+            _number((peer.scale * own[id]).tolist(), 2 if peer.scale == 100 else 4) for id in peer.printed.values()
+        ]
+        rows.append([escape(method), _number((100 * own["acc"]).tolist(), 2), *cells])
     heads = ["method", "our ACC, %", *(f"{escape(name)} (`{id}`)" for name, id in peer.printed.items())]
     return pipe_table(rows, heads, "left", *["right"] * (len(heads) - 1))
 
