@@ -27,6 +27,7 @@ from methods.core.batch import Batch, TaskView
 from methods.core.hyperparameters import explain, hyper, hyperparameter_model
 from methods.core.precision import Precision, autocast, gradient_scaler, resolve_precision
 from methods.core.recipe import SCHEDULE_PARTS, Phase, Recipe
+from methods.core.sampling import Sampling
 from models import EXTRACTORS, HeadLayer, ModelSettings, build_network, kind_of, model_settings, ranks
 from models.memory_format import why_contiguous
 from scenarios import Examples, ImageFiles, OutputLayout, Scenario, resolve_head
@@ -197,6 +198,7 @@ class Method:
             "steps": r.steps if changes.get("epochs") is None else None,
             "batch_size": r.batch_size,
             "drop_last": r.drop_last,
+            "sampling": Sampling(views=r.repeated_augmentation),
             "optimizer": r.optimizer,
             "optimizer_state": r.optimizer_state,
             "clip_gradient": r.clip_gradient,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from methods.core.augmentation import PRESETS, MixupSettings, Operations, preset
 from methods.core.batch import Batch
 from methods.core.hyperparameters import explain
+from methods.core.sampling import Sampling
 from methods.core.schedule import Schedule, lr_factor
 from scenarios import Examples
 from scenarios.nearest import nearest
@@ -86,6 +87,11 @@ class Recipe(BaseModel):
     steps: int | None = Field(None, ge=1, description="minibatches a task, instead of epochs")
     batch_size: int = Field(64, ge=1)
     drop_last: bool = Field(False, description="leave out a last, smaller batch of an epoch")
+    repeated_augmentation: int = Field(
+        1,
+        ge=1,
+        description="views of an image in a batch, each augmented anew (Hoffer et al. 2020); as many batches as without",
+    )
     optimizer: OptimizerSettings = OptimizerSettings(lr=0.01, momentum=0.9)
     lr_batch: int | None = Field(
         None,
@@ -126,6 +132,7 @@ class Recipe(BaseModel):
     added_later: ClassVar[frozenset[str]] = frozenset(
         {"lr_batch", "milestones", "gamma", "warmup_epochs", "warmup_start", "min_lr", "clip_gradient", "first"}
         | {"schedule_scale", "augmentation", "mixup", "label_smoothing", "precision", "channels_last", "compile"}
+        | {"repeated_augmentation"}
     )
     """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
@@ -215,6 +222,7 @@ class Phase:
     min_lr: float = 0.0
     clip_gradient: ClipGradient | None = None
     augment: bool = True
+    sampling: Sampling = field(default_factory=Sampling)
 
     def scaled(self, scale: float) -> Phase:
         """The phase at `scale` of its length, milestones and warm-up alike; never less than an epoch or a step."""
@@ -249,7 +257,7 @@ class Phase:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in a pass over the data. Raises ValueError where there is none."""
-        n, b = len(self.data), self.batch_size
+        n, b = self.sampling.length(len(self.data)), self.batch_size
         batches = n // b if self.drop_last else -(-n // b)
         if batches == 0:
             raise ValueError(f"phase {self.name!r}: {n} examples make no batch of {b} (drop_last={self.drop_last})")
