@@ -1,0 +1,64 @@
+"""Exemplars of a transformer with task tokens, and the phase that is trained on them alone (Douillard et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from methods.core.method import Batch, Method
+from methods.core.recipe import Phase
+from methods.core.sampling import Sampling
+from methods.parts.features import IMAGES_AT_ONCE
+from scenarios import Examples
+
+HERDING = 1000
+"""Stands for a phase where augmentation draws its numbers."""
+
+
+@torch.no_grad()
+def embeddings(method: Method, examples: Examples, augmented: bool) -> Tensor:
+    """[N, d]: the concatenated task embeddings, by which exemplars are herded; of images as the recipe (or, for files,
+    their transform) augments them, anew at every call, or as at test."""
+    method.network.eval()
+    parts = []
+    for rows in torch.arange(len(examples), device=examples.labels.device).split(IMAGES_AT_ONCE):
+        images = examples.images[rows].to(method.device)
+        with method.precision():
+            parts.append(
+                method.network.embed(method.normalise(method._augmented(images) if augmented else images)).float()
+            )
+    method.network.train()
+    return torch.cat(parts)
+
+
+def herded(method: Method, memory: Any, new: Examples, augmented: bool) -> None:
+    """Chooses exemplars of the new classes for `memory` by their embeddings; each rank of it sees views of its own."""
+    if augmented:
+        method.augmenter.start(method.task.id, HERDING)
+    memory.update(new, lambda examples: embeddings(method, examples, augmented))
+    method.augmenter.stop()
+
+
+def finetuning_phase(
+    method: Method,
+    data: Examples,
+    epochs: int,
+    lr: float,
+    frozen: Collection[str],
+    loss: Callable[[Batch], Tensor],
+    sampling: Sampling | None = None,
+) -> Phase:
+    """A phase "finetune" on `data` at the constant rate `lr` x the recipe's, the parameter groups `frozen` left alone.
+
+    sampling: None as the recipe has it; one that is in order leaves out a smaller last batch, where there is a whole one.
+    """
+    method.network.freeze(*frozen)
+    optimizer = method.recipe.optimizer
+    changes: dict[str, Any] = {"optimizer": optimizer.model_copy(update={"lr": optimizer.lr * lr})}
+    if sampling is not None:
+        whole = sampling.length(len(data)) > method.recipe.batch_size
+        changes |= {"sampling": sampling, "drop_last": whole}
+    return method.phase(data, name="finetune", loss=loss, epochs=epochs, steps=None, schedule="constant", **changes)
