@@ -163,11 +163,12 @@ def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
 def phase_cost(method: Method, phase: Phase) -> PhaseCost:
     """The cost of `phase`, whose parameters and memories are then as after its first epoch."""
     optimizer, n, total = phase.recipe.optimizer.build(phase.parameters), len(phase.data), phase.total_steps
-    size, per_epoch = min(phase.recipe.batch_size, n), phase.steps_per_epoch
-    short = 0 if phase.recipe.drop_last else n % size
+    per_pass = phase.sampling.length(n)
+    size, per_epoch = min(phase.recipe.batch_size, per_pass), phase.steps_per_epoch
+    short = 0 if phase.recipe.drop_last else per_pass % size
     n_short = total // per_epoch if short else 0
     n_whole = total - n_short
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))[: min(total, per_epoch) * size]
+    order = phase.sampling.rows(n, torch.Generator().manual_seed(0))[: min(total, per_epoch) * size]
     seen: dict[tuple, int] = {}
 
     def step(rows: torch.Tensor, epoch: int = 0) -> int:

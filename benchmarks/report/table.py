@@ -18,7 +18,11 @@ from metrics import Summary
 
 Mark = Literal["", "best", "tied"]
 DOUBT = "⚠ suspicious: "
-MEMORIES = {"distributed": "divided among them", "each": "which each rank has: does not compare with other methods"}
+MEMORIES = {
+    "distributed": "divided among them; two may hold the same",
+    "shards": "divided among them by shards of the data",
+    "each": "which each rank has: does not compare with other methods",
+}
 """What the budget is to a rank, by the setting `memory` of a method."""
 
 

@@ -28,6 +28,7 @@ from methods.core.batching import Batching
 from methods.core.hyperparameters import Configured, check_hooks, hyper
 from methods.core.life_cycle import LifeCycle
 from methods.core.recipe import Phase
+from methods.core.sampling import Sampling
 from models import ranks
 from scenarios import Examples
 
@@ -135,15 +136,17 @@ class Method(LifeCycle, Batching, Configured):
         loss: Callable[[Batch], Tensor] | None = None,
         name: str = "train",
         augment: bool = True,
+        sampling: Sampling | None = None,
         **changes: Any,
     ) -> Phase:
         """A phase over `data` by the task's recipe with `changes` (`Recipe.changed`), e.g. epochs=2, drop_last=False.
 
-        parameters: all that require a gradient where none are given. `schedule_scale` scales the changed lengths too.
+        parameters: all that require a gradient where none are given. sampling: the recipe's. `schedule_scale` scales the changed lengths too.
         """
         if parameters is None:
             parameters = [p for p in self.network.parameters() if p.requires_grad]
-        return Phase(data, self.recipe.changed(**changes).scaled(), parameters, loss, name, augment)
+        sampling = sampling or Sampling(views=self.recipe.repeated_augmentation)
+        return Phase(data, self.recipe.changed(**changes).scaled(), parameters, loss, name, augment, sampling)
 
     def logits(self, batch: Batch) -> Tensor:
         """The network's logits [N, columns so far] for a batch."""

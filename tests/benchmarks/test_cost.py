@@ -74,10 +74,22 @@ training: {{epochs: 1, batch_size: 128}}
 GROWN = [
     pytest.param("{method: der_expand}", 6, 50, "total", 6.666, 67.32, id="DER"),
     pytest.param(
-        "{method: dytox, model: {backbone: task-transformer}}", 6, 50, "modules", 1.384, 10.73, id="DyTox, 6 tasks"
+        "{method: dytox, model: {backbone: task-transformer, fused: false}}",
+        6,
+        50,
+        "modules",
+        1.384,
+        10.73,
+        id="DyTox, 6 tasks",
     ),
     pytest.param(
-        "{method: dytox, model: {backbone: task-transformer}}", 10, "null", "total", 1.582, 10.73, id="DyTox, 10 tasks"
+        "{method: dytox, model: {backbone: task-transformer, fused: false}}",
+        10,
+        "null",
+        "total",
+        1.582,
+        10.73,
+        id="DyTox, 10 tasks",
     ),
     *(
         pytest.param(
