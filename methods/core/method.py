@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self, dataclass_transform
 
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from methods.core import losses
 from methods.core.augmentation import Augmenter
 from methods.core.batch import Batch, TaskView
+from methods.core.compiled import compiled
 from methods.core.hyperparameters import explain, hyper, hyperparameter_model
 from methods.core.precision import Precision, autocast, gradient_scaler, resolve_precision
 from methods.core.recipe import SCHEDULE_PARTS, Phase, Recipe
@@ -278,6 +279,20 @@ class Method:
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A generator of this cell's seed for one purpose, e.g. "buffer"."""
         return generator_for(self.seed, *purpose)
+
+    def refuse_fp16(self, why: str) -> None:
+        """For `build` of a method whose step an overflow breaks; the scaler makes one by itself every 2,000 steps.
+
+        Raises ValueError under fp16.
+        """
+        if self.number_format == "fp16":
+            raise ValueError(
+                f"training.precision: {type(self).__name__} cannot train in fp16, {why}; bf16 and fp32 can"
+            )
+
+    def compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call`, a method of a module other than its forward, through torch.compile where the recipe compiles."""
+        return compiled(call) if self.recipe.compile else call
 
     def frozen_copy(self) -> nn.Module:
         """The network as it is now, in eval mode and without gradients: a teacher."""

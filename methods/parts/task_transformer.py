@@ -116,6 +116,8 @@ class TaskTransformer(Method):
         return super().misfit(layout)
 
     def build(self, scenario: Scenario, model: ModelSettings) -> nn.Module:
+        if self.sam:
+            self.refuse_fp16("the worst weights nearby (sam) of an infinite gradient are none")
         if model.head != "auto":
             raise ValueError(f"{type(self).__name__} has heads of its own: model.head auto, not {model.head}")
         self.buffer = DistributedMemory(
@@ -163,7 +165,7 @@ class TaskTransformer(Method):
     # ---- losses ---------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch) -> Tensor:
-        parts = self.network.forward_parts(batch.x)
+        parts = self.compiled(self.network.forward_parts)(batch.x)
         classification = self._classification(parts.logits, batch)
         if parts.divergence is None:
             return classification
