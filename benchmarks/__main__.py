@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from benchmarks.cli.selftest import selftest
 from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import SafeConsole, print_what_can_be_printed
 
@@ -555,6 +556,9 @@ def data(
         (out if good else err).print(line, markup=False)
         whole &= good
     raise typer.Exit(0 if whole else 1)
+
+
+app.command()(selftest)
 
 
 @app.command("list")
