@@ -83,7 +83,7 @@ def matmul_peak(device: str, dtype: torch.dtype, n: int) -> float:
 
 def _plain(method: Method, data: Examples, batch: int, steps: int) -> float:
     """Seconds of the same steps as one would write them by hand, on the method's own network."""
-    network, images = method.network, method.normalise(data.images)  # type: ignore[arg-type]  # in memory
+    network, images = method.network, method.normalise(data.images)
     if method.memory_format == "channels last":
         images = images.contiguous(memory_format=torch.channels_last)
     optimizer = OptimizerSettings(lr=0.01, momentum=0.9).build(network.parameters())
