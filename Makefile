@@ -22,7 +22,7 @@ RUN = $(PY) -m benchmarks
 OPTIONS += $(call option,WORKERS,--workers) $(call option,GPUS,--gpus)
 endif
 
-.PHONY: help setup bench bench-mnist bench-cifar bench-imagenet test lint types speed lock clean
+.PHONY: help setup bench bench-mnist bench-cifar bench-imagenet test lint types gpu-check speed lock clean
 
 help:
 	@echo "make bench         run suite digits (no data needed) and print its leaderboard"
@@ -31,6 +31,7 @@ help:
 	@echo "                   DDP=1: every cell on all the GPUs at once; LOGS=1: keep a log a run; on CPU, days: YES=1"
 	@echo "make bench-imagenet DATA_ROOT=... [GPUS=0,1]   run suite imagenet100 from folders of images"
 	@echo "make test          run the tests        make lint types   check style and types"
+	@echo "make gpu-check     [GPUS=0,1] every method on a card against the processor, ten minutes; or DEVICE=cpu [QUICK=1]"
 	@echo "make speed         time a cell against a plain loop, augmented images against none"
 	@echo "make setup         only prepare .venv   make lock         renew the lock files"
 
@@ -68,6 +69,10 @@ lint: setup $(VENV)/.installed-dev
 
 types: setup $(VENV)/.installed-dev
 	$(PY) -m mypy
+
+# GPUS=0,1: on these cards; DEVICE=cpu: the same on the processor; QUICK=1: a few methods
+gpu-check: setup
+	$(PY) -m benchmarks selftest $(if $(DEVICE),$(call option,DEVICE,--device),$(or $(call option,GPUS,--gpus),--gpus 0)) $(if $(QUICK),--quick)
 
 speed: setup
 	$(PY) -m benchmarks.speed.loop

@@ -50,6 +50,7 @@ class DGR(Method):
     )
 
     def build(self, scenario, model: ModelSettings):
+        self.refuse_fp16("its generator's own Adam would take the scaled gradients")
         network = super().build(scenario, model)
         network.generator = VAE(scenario.image_shape, (self.generator_units,) * self.generator_layers, self.latent)
         self._noise = self.generator("generator")

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from methods.core import step
 from methods.core.batch import Batch, TaskView
 from methods.core.batching import Batching
+from methods.core.compiled import compiled
 from methods.core.hyperparameters import Configured, check_hooks, hyper
 from methods.core.life_cycle import LifeCycle
 from methods.core.recipe import Phase
@@ -151,6 +152,20 @@ class Method(LifeCycle, Batching, Configured):
     def logits(self, batch: Batch) -> Tensor:
         """The network's logits [N, columns so far] for a batch."""
         return self.network(batch.x, batch.tasks)
+
+    def refuse_fp16(self, why: str) -> None:
+        """For `build` of a method whose step an overflow breaks; the scaler makes one by itself every 2,000 steps.
+
+        Raises ValueError under fp16.
+        """
+        if self.mixed_precision == "fp16":
+            raise ValueError(
+                f"training.precision: {type(self).__name__} cannot train in fp16, {why}; bf16 and fp32 can"
+            )
+
+    def compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call`, a method of a module other than its forward, through torch.compile where the recipe compiles."""
+        return compiled(call) if self.recipe.compile else call
 
     def frozen_copy(self, part: nn.Module | None = None) -> nn.Module:
         """The network, or a part of it, as it is now, in eval mode and without gradients: a teacher."""

@@ -106,6 +106,8 @@ class TaskTransformer(Method):
         return super().incompatibility(layout)
 
     def build(self, scenario: Scenario, model: ModelSettings) -> nn.Module:
+        if self.sam:
+            self.refuse_fp16("the worst weights nearby (sam) of an infinite gradient are none")
         self.buffer = DistributedMemory(
             self.buffer_size,
             "total",
@@ -147,7 +149,7 @@ class TaskTransformer(Method):
     # ---- losses ---------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch) -> Tensor:
-        parts = self.network.forward_parts(batch.x)
+        parts = self.compiled(self.network.forward_parts)(batch.x)
         classification = self._classification(parts.logits, batch)
         if parts.divergence is None:
             return classification
