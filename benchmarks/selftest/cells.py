@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from typing import Any
 
 import torch
 
@@ -31,7 +32,7 @@ def cell_of(name: str, precision: str = "fp32", compiled: bool = False) -> CellS
     setting = next(s for s in ("class", "task", "domain") if METHODS[name].incompatibility(_scenario(s).layout) is None)
     convolutional = "resnet18" in METHODS[name].backbones
     optimizer = OptimizerSettings(lr=0.01) if convolutional else OptimizerSettings(name="adamw", lr=1e-3)
-    network = {"backbone": "resnet18", "width": 0.0625}
+    network: dict[str, Any] = {"backbone": "resnet18", "width": 0.0625}
     if not convolutional:
         network = {"backbone": METHODS[name].backbones[0]} | SMALL_TRANSFORMER
     return CellSettings(
