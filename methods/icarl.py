@@ -55,6 +55,10 @@ class ICaRL(Method):
 
     added_later = frozenset({"squared"})
 
+    @property
+    def reads_pixels(self) -> bool:
+        return self.flip_means
+
     def build(self, scenario, model):
         self.memory = exemplar_memory(self)
         self._classifier: NearestMean | None = None
