@@ -54,7 +54,7 @@ def dinov2_weights(path: Path, model: nn.Module) -> dict[str, Tensor]:
     wanted = model.state_dict()
     state |= {name: wanted[name] for name in ("norm.weight", "norm.bias")}
     side = math.isqrt(wanted["pos_embed"].shape[1] - 1)
-    state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], [side, side], antialias=True)
+    state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], [side, side], antialias=False)  # as DINOv2
     return state
 
 

@@ -188,7 +188,7 @@ def test_the_transformer_is_what_onnxruntime_computes():
     positions, centred = (torch.from_numpy(a) for a in session.run(names, {"input_image": x.numpy()}))
     model = backbone.model
     # the file resamples its table of positions by another rule than timm's: first ours, then with the file's own
-    assert torch.nn.functional.cosine_similarity(model.pos_embed, positions, dim=-1).mean() > 0.98
+    assert torch.nn.functional.cosine_similarity(model.pos_embed, positions, dim=-1).min() > 0.99
     model.pos_embed.copy_(positions)
     tokens = model._pos_embed(model.patch_embed(x))
     for block in model.blocks:
