@@ -56,7 +56,7 @@ class ICaRL(Method):
     added_later = frozenset({"squared"})
 
     @property
-    def reads_pixels(self) -> bool:
+    def reads_pixels(self) -> bool:  # type: ignore[override]
         return self.flip_means
 
     def build(self, scenario, model):

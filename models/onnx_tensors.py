@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +103,7 @@ def _tensor(message: memoryview) -> tuple[str, Tensor]:
     return name, torch.frombuffer(bytearray(data), dtype=torch.float32).view(shape)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
     """Field number and value of a protocol buffer's message: numbers, or the bytes of what has a length."""
     at = 0
     while at < len(message):

@@ -138,13 +138,16 @@ class Features:
         self.seconds += sum(seconds for _, seconds in parts)
         return torch.cat([features for features, _ in parts])
 
-    def _again(self, file: Path, images: Tensor, *how: Any) -> tuple[Tensor, float]:
+    def _again(
+        self, file: Path, images: Tensor, model: TimmSettings, normalise: Normalise, device: torch.device
+    ) -> tuple[Tensor, float]:
         """A part that is damaged, computed anew."""
         warnings.warn(f"{file} is damaged and is computed again", stacklevel=3)
         with _locked(file.with_suffix(".lock"), True):
             if (read := self._read(file)) is None:
                 file.unlink(missing_ok=True)
-                self._compute(file, images, *how, _Progress(file.stem, len(images), len(images)))
+                progress = _Progress(file.stem, len(images), len(images))
+                self._compute(file, images, model, normalise, device, progress)
                 read = self._read(file)
         if read is None:
             raise OSError(f"{file} cannot be read back after it was written: look at the disk")
@@ -183,7 +186,7 @@ def extract(backbone: nn.Module, images: Tensor, normalise: Normalise, device: t
     """Features float32 [N, d], on the processor, of uint8 images [N, C, H, W], in batches."""
     backbone = backbone.to(device).eval()
     layout = torch.channels_last  # faster, and safe where there is no backward pass (models/memory_format.py)
-    backbone = backbone.to(memory_format=layout)  # type: ignore[call-overload]
+    backbone = backbone.to(memory_format=layout)
     features = []
     for batch in images.split(AT_ONCE.get(device.type, AT_ONCE["cuda"])):
         with autocast(precision, device):

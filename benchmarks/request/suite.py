@@ -101,7 +101,7 @@ def _without_added(part: str, values: Any) -> Any:
     defaults = _added_defaults(cls, cls.added_later)
     former = getattr(cls, "former_values", {})
     values = getattr(cls, "always_in_identity", {}) | values
-    left_out = getattr(cls, "not_in_identity", frozenset())
+    left_out: frozenset[str] = getattr(cls, "not_in_identity", frozenset())
     return {
         k: v
         for k, v in values.items()
