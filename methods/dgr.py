@@ -28,6 +28,7 @@ class DGR(Method):
 
     about = "replays images drawn from a generator that learns beside the network"
     source = "Shin et al. 2017, Continual learning with deep generative replay"
+    reads_pixels = True
     family = "replay"
 
     targets: Literal["hard", "soft"] = hyper(

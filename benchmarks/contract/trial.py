@@ -46,7 +46,7 @@ def with_other_tests(scenario: Scenario) -> Scenario:
     return replace(scenario, tasks=tuple(flipped))
 
 
-SMALL = {"buffer_size": BUFFER, "finetune_epochs": 2}
+SMALL = {"buffer_size": BUFFER, "finetune_epochs": 2, "random_features": 50}
 """Hyperparameters that say how large something is, where a method has them."""
 
 

@@ -114,6 +114,7 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
     Data whose size is not known counts nothing.
     """
     per_image: dict[tuple, int] = {}
+    features: dict[tuple, int] = {}
     flops = 0.0
     for cell in cells:
         stream = cell.scenario
@@ -127,9 +128,13 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
         if key not in per_image:
             per_image[key] = _forward_flops(cell.model, shape)
         recipe = cell.training
+        if getattr(cell.model, "frozen", False) and not recipe.augmentation:
+            features[key, stream.data] = per_image[key] * (sum(facts.train) + sum(facts.test))  # once, for all cells
+            continue
         images = sum(facts.train) if stream.samples_per_task is None else stream.samples_per_task * stream.tasks
         passes = images * (recipe.epochs or 0) + (recipe.steps or 0) * recipe.batch_size * stream.tasks
         flops += 3 * per_image[key] * passes * recipe.schedule_scale
+    flops += sum(features.values())
     return flops / (FAST_CORE * workers) / 3600
 
 

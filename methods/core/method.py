@@ -56,6 +56,8 @@ class Method(LifeCycle, Batching, Configured):
     own_network: ClassVar[str] = ""
     """The network that it builds where that is not the one of the model settings, in words: `joint` then trains another
     one. {hyperparameter} stands for its value, {model} for the network of the model settings."""
+    reads_pixels: ClassVar[bool] = False
+    """Uses images for more than the backbone's features of them, so features cannot stand in their place."""
     family: ClassVar[str] = "other"
     """baseline, regularisation, replay, projection, expansion, ..."""
 
