@@ -55,6 +55,8 @@ class How:
     logs: bool = False
     fresh: bool = False
     keep: bool = False
+    cell_timeout: float | None = None
+    max_retries: int = 1
 
 
 def run(
@@ -83,10 +85,22 @@ def run(
     ] = False,
     fresh: Fresh = False,
     keep: Keep = False,
+    cell_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--cell-timeout",
+            min=0,
+            help="seconds after which a cell is stopped and recorded as failed; run again, it goes on from its last "
+            "finished task",
+        ),
+    ] = None,
+    max_retries: Annotated[
+        int, typer.Option("--max-retries", min=0, help="how often a cell is tried again whose process died")
+    ] = 1,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     asked = Asked(suite, methods, scenarios, seeds, changes, results_dir)
-    how = How(workers, gpus, data_root, dry_run, verbose, yes, shard, ddp, logs, fresh, keep)
+    how = How(workers, gpus, data_root, dry_run, verbose, yes, shard, ddp, logs, fresh, keep, cell_timeout, max_retries)
     if not run_suite(asked, how):
         raise typer.Exit(1)
 
@@ -173,8 +187,17 @@ def _carry_out(suite: str, missing: list[CellSettings], store: Store, devices: l
 
         return 0 if run_together(missing, store, how.data_root, say, how.logs) else None
     from benchmarks.cli.progress import run_with_progress
+    from benchmarks.executors.contract import Limits
+    from benchmarks.executors.local import run_local
 
-    return run_with_progress(out, missing, store.folder, how.data_root, devices, how.logs)
+    return run_with_progress(
+        out,
+        missing,
+        lambda cells: run_local(
+            cells, store.folder, how.data_root, devices, logs=how.logs, limits=Limits(how.cell_timeout, how.max_retries)
+        ),
+        len(devices),
+    )
 
 
 def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> None:

@@ -1,0 +1,62 @@
+"""The Ray executor: a node that is lost costs its cells one try, and no record."""
+
+import os
+import time
+
+import pytest
+
+from benchmarks.executors.local import run_local
+from benchmarks.executors.on_ray import run_on_ray
+from benchmarks.records.claims import live_claims
+from benchmarks.records.store import Store
+from benchmarks.request.errors import SettingsError
+from scenarios import DataNotFound
+from tests.benchmarks.helpers import cells
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Two nodes on this machine, with no processor of their own for this process."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    yield cluster, nodes
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_a_node_killed_in_mid_run_leaves_no_hole(cluster, tmp_path):
+    cluster, nodes = cluster
+    wanted = cells("finetune", "er", "si", seeds=4)
+    outcomes = run_on_ray(wanted, tmp_path / "ray", None, address=cluster.address)
+    found = [next(outcomes)]
+    deadline = time.monotonic() + 120
+    while len(live_claims(tmp_path / "ray")) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    cluster.remove_node(nodes[1], allow_graceful=False)
+    found += outcomes
+    assert sorted(o.cell.identity for o in found) == sorted(c.identity for c in wanted)
+    assert {o.status for o in found} == {"done"}
+    list(run_local(wanted, tmp_path / "local", None, ["cpu"]))
+    theirs, ours = (Store(tmp_path / name).scan().records for name in ("ray", "local"))
+    assert {k: r.comparable() for k, r in theirs.items()} == {k: r.comparable() for k, r in ours.items()}
+    assert list((tmp_path / "ray" / "unfinished").iterdir()) == []
+
+
+def test_a_node_without_the_data_says_so(cluster, tmp_path):
+    cluster, _ = cluster
+    (cell,) = cells("finetune")
+    absent = cell.model_copy(update={"scenario": cell.scenario.model_copy(update={"data": "mnist"})})
+    with pytest.raises(DataNotFound, match=rf"node {os.uname().nodename}: .*; set DATA_ROOT on that node"):
+        list(run_on_ray([absent], tmp_path, str(tmp_path / "nowhere"), address=cluster.address))
+    assert list((tmp_path / "unfinished").iterdir()) == []
+
+
+def test_no_cluster_is_said(tmp_path):
+    with pytest.raises(SettingsError, match="no Ray cluster answers"):
+        list(run_on_ray(cells("finetune"), tmp_path, None, address="127.0.0.1:1"))
