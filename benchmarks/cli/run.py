@@ -29,7 +29,7 @@ from benchmarks.cli.options import (
     Yes,
     names,
 )
-from benchmarks.executors.choice import Choice
+from benchmarks.executors.choice import USUAL, Choice
 from benchmarks.request.errors import SettingsError, together
 from scenarios.nearest import nearest
 
@@ -57,7 +57,7 @@ class How:
     logs: bool = False
     fresh: bool = False
     keep: bool = False
-    choice: Choice = Choice()
+    choice: Choice = USUAL
 
 
 def run(

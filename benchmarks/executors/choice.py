@@ -43,7 +43,7 @@ class Choice:
             problems.append(
                 f"--gpus-per-cell {self.gpus_per_cell:g}: say a part of a GPU, e.g. 0.25, or a number of them"
             )
-        if ddp and (self != Choice()):
+        if ddp and self != USUAL:
             problems.append("--ddp: torchrun is the executor, and the limits of a cell are its own")
         if self.executor == "slurm":
             from benchmarks.executors.on_slurm import parse_options
@@ -90,3 +90,6 @@ class Choice:
         from benchmarks.executors.local import run_local
 
         return lambda cells: run_local(cells, folder, data_root, devices, logs=logs, limits=limits)
+
+
+USUAL = Choice()

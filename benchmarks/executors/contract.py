@@ -49,6 +49,9 @@ class Limits:
     max_retries: int = 1
 
 
+USUAL = Limits()
+
+
 def outcome_of(cell: CellSettings, record: RunRecord, where: str = "") -> Outcome:
     accuracy = record.score("acc") if record.status == "done" else float("nan")
     error = record.error.strip().splitlines()[-1] if record.error else None

@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import IO
 
-from benchmarks.executors.contract import Limits, Outcome, StorageFailed, outcome_of
 from benchmarks.executors import ends
+from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
 from benchmarks.executors.queue import Queue, Version, version
 from benchmarks.executors.worker import FOR_THE_RUNNER, work
 from benchmarks.records.claims import Claims
@@ -54,7 +54,7 @@ def run_local(
     devices: list[str],
     threads: int = 1,
     logs: bool = False,
-    limits: Limits = Limits(),
+    limits: Limits = USUAL,
     claims: Claims | None = None,
     before: Mapping[str, Version | None] | None = None,
 ) -> Generator[Outcome, None, None]:

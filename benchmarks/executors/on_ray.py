@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -13,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.executors.contract import Limits, Outcome, StorageFailed, outcome_of
+from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
 from benchmarks.executors.node import Job, run_on_node
 from benchmarks.executors.queue import Queue
 from benchmarks.executors.signals import SIGNALS
@@ -39,7 +41,7 @@ def run_on_ray(
     workers: int | None = None,
     threads: int = 1,
     logs: bool = False,
-    limits: Limits = Limits(),
+    limits: Limits = USUAL,
 ) -> Generator[Outcome, None, None]:
     """Runs `cells` on the Ray cluster at `address` ("auto", "HOST:PORT"), or on one of `workers` processors started here.
 
@@ -139,10 +141,11 @@ def _connected(address: str | None, workers: int | None) -> Iterator[Any]:
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     own = not ray.is_initialized()
     if own:
-        here = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
+        here: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
         try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level="error", **here)
-        except (ConnectionError, ValueError) as error:
+            _check_answers(address)  # Ray would try for minutes
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+        except (OSError, ValueError) as error:
             raise SettingsError([f"--ray-address {address}: no Ray cluster answers there: {error}"]) from None
         if threading.current_thread() is threading.main_thread():
             for number, handler in handlers.items():  # Ray has put its own in their place
@@ -152,3 +155,10 @@ def _connected(address: str | None, workers: int | None) -> Iterator[Any]:
     finally:
         if own:
             ray.shutdown()
+
+
+def _check_answers(address: str | None) -> None:
+    """Raises OSError or ValueError where nothing listens at an address of the form HOST:PORT."""
+    if address is not None and ":" in address and "://" not in address:
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=10).close()

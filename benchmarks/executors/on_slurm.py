@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.executors.contract import Limits, Outcome, StorageFailed, outcome_of
+from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
 from benchmarks.executors.ends import with_printed
 from benchmarks.executors.local import run_local
 from benchmarks.executors.queue import Version, version
@@ -110,7 +110,7 @@ def run_on_slurm(
     options: dict[str, str],
     detach: bool = False,
     logs: bool = False,
-    limits: Limits = Limits(),
+    limits: Limits = USUAL,
     cluster: str = "slurm",
 ) -> Generator[Outcome, None, None]:
     """Submits `cells` and yields each as its record appears; detach: ends when all are submitted.
@@ -249,7 +249,9 @@ def _queue(jobs: list[str]) -> dict[str, str]:
         else:
             if done.returncode == 0:
                 lines = (line.split() for line in done.stdout.splitlines())
-                return {name: state for name, state in lines if state not in ("COMPLETED", "COMPLETING")}
+                return {
+                    name: state for name, state in lines if state != "COMPLETED"
+                }  # one put back is COMPLETING first
             said = done.stderr.strip()
             if "Invalid job id" in said:  # all are long gone
                 return {}

@@ -42,6 +42,7 @@ finish() {
     [ -z "$started" ] || kill "$started" || true
 }
 trap finish EXIT
+trap 'exit 143' INT TERM
 if ! munge -n >/dev/null 2>&1; then
     [ -f /etc/munge/munge.key ] || { dd if=/dev/urandom of=/etc/munge/munge.key bs=1 count=1024 2>/dev/null; chown munge: /etc/munge/munge.key; chmod 400 /etc/munge/munge.key; }
     setpriv --reuid=munge --regid=munge --clear-groups munged

@@ -228,7 +228,7 @@ def test_two_runs_share_sixty_cells_and_one_killed_leaves_none(tmp_path, kill):
     else:
         assert len(begun) == 60
         assert sum("here" in line for text in out for line in text.splitlines()) == 60
-        assert [p for p in (tmp_path / "runs" / "unfinished").iterdir()] == []
+        assert list((tmp_path / "runs" / "unfinished").iterdir()) == []
 
 
 def test_a_record_that_another_run_has_just_written_ends_a_cell_at_once(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The Ray executor: a node that is lost costs its cells one try, and no record."""
 
 import os
+import threading
 import time
 
 import pytest
@@ -34,13 +35,21 @@ def cluster(monkeypatch):
 def test_a_node_killed_in_mid_run_leaves_no_hole(cluster, tmp_path):
     cluster, nodes = cluster
     wanted = cells("finetune", "er", "si", seeds=3)
-    outcomes = run_on_ray(wanted, tmp_path / "ray", None, address=cluster.address)
-    found = [next(outcomes)]
-    deadline = time.monotonic() + 300
-    while len(live_claims(tmp_path / "ray")) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    cluster.remove_node(nodes[1], allow_graceful=False)
-    found += outcomes
+    struck = []
+
+    def strike():
+        """Once there is a record, and both nodes are at work on the next cells."""
+        store = tmp_path / "ray"
+        while not (list(store.glob("*.json")) and len(live_claims(store)) == 2):
+            time.sleep(0.02)
+        cluster.remove_node(nodes[1], allow_graceful=False)
+        struck.append(len(list(store.glob("*.json"))))
+
+    striker = threading.Thread(target=strike, daemon=True)
+    striker.start()
+    found = list(run_on_ray(wanted, tmp_path / "ray", None, address=cluster.address))
+    striker.join()
+    assert struck[0] < len(wanted)
     assert sorted(o.cell.identity for o in found) == sorted(c.identity for c in wanted)
     assert {o.status for o in found} == {"done"}
     list(run_local(wanted, tmp_path / "local", None, ["cpu"]))
