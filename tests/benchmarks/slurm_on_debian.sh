@@ -88,10 +88,9 @@ END
     sleep 1
 done
 [ -n "$job" ] || { echo "no job was seen in mid-cell" >&2; exit 1; }
-status
 echo "requeue $job"
 scontrol requeue "$job"
-sleep 2
+status
 squeue -r -o "%i %T %r"
 run "$work/slurm" --executor slurm --slurm partition=debug,time=30 # waits for the jobs that there are
 run "$work/local" --workers 2
