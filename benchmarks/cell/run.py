@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -98,13 +98,14 @@ def run_cell(
     device: str = "cpu",
     checkpoint: Path | None = None,
     log: RunLog | None = None,
+    say: Callable[[int], object] | None = None,
 ) -> RunRecord:
     """Runs `cell` and returns its record. A method that raises or diverges gives a record that says so.
 
     checkpoint: a file that is written after each task but the last; where it is there already, of this very cell and
     code, the run continues from it. The caller removes it (`Store.remove_checkpoints`) once the record is safe, and keeps it
     where that says failed: run again, the cell goes on from its last finished task.
-    log: a callback for every epoch and task.
+    log: a callback for every epoch and task; say: one after each task, with how many are done.
     KeyboardInterrupt and DataNotFound pass through: they are not the method's doing.
     """
     start = time.perf_counter()
@@ -130,6 +131,8 @@ def run_cell(
                 log.start(progress.done)
             for task in scenario.tasks[progress.done :]:
                 _do_task(progress, scenario, task, watch, log, extractor)
+                if say:
+                    say(progress.done)
                 progress.seconds["total"] = before + time.perf_counter() - start
                 if checkpoint and progress.done < len(scenario.tasks):
                     save_checkpoint(checkpoint, cell, scenario, progress, device)

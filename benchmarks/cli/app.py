@@ -84,7 +84,7 @@ def main() -> None:
 
 def _in_a_line(error: Exception) -> str | None:
     """What the user can mend, in a line: a file, data that is not there, a full disk. None for what is a fault of ours."""
-    from benchmarks.executors.local import StorageFailed  # with torch, which help and refusals do without
+    from benchmarks.executors.contract import StorageFailed  # with torch, which help and refusals do without
     from scenarios import DataNotFound
 
     if isinstance(error, OSError) and error.filename is not None:
