@@ -34,6 +34,7 @@ from benchmarks.request.errors import SettingsError, together
 from scenarios.nearest import nearest
 
 if TYPE_CHECKING:
+    from benchmarks.executors.queue import Versions
     from benchmarks.records.store import Scan, Store
     from benchmarks.request.grid import Grid
     from benchmarks.request.suite import CellSettings
@@ -128,8 +129,10 @@ def run(
 def run_suite(asked: Asked, how: How) -> bool:
     """Runs what has no record yet and writes the tables. Gives whether every cell succeeded, now or before."""
     grid, store, devices = _judged(asked, how)
+    from benchmarks.executors.queue import versions
     from benchmarks.records.provenance import to_run
 
+    before = versions(store, grid.cells)  # a record that is newer was not seen by the scan
     scan = scan_of(store)
     part = grid.shard(how.shard) if how.shard is not None else grid
     missing = to_run(part, scan, how.fresh, how.keep)
@@ -144,7 +147,7 @@ def run_suite(asked: Asked, how: How) -> bool:
         return True
     waiting = {cell.identity for cell in missing}
     store.sweep(finished=[cell for cell in part.cells if cell.identity not in waiting])
-    failed = _carry_out(asked.suite, missing, store, devices, how)
+    failed = _carry_out(asked.suite, missing, store, devices, how, before)
     if failed is None:
         return True
     if missing:
@@ -189,8 +192,10 @@ def _foretell(grid: Grid, scan: Scan, missing: list[CellSettings], devices: list
         say(dry_run_text(priced, devices, counts(grid, scan), how.logs))
 
 
-def _carry_out(suite: str, missing: list[CellSettings], store: Store, devices: list[str], how: How) -> int | None:
-    """Runs `missing`. Gives how many did not succeed; None in a rank that leaves it to another to say so."""
+def _carry_out(
+    suite: str, missing: list[CellSettings], store: Store, devices: list[str], how: How, before: Versions
+) -> int | None:
+    """Runs `missing`, but what another run has done since `before`. Gives how many did not succeed; None in a rank that leaves it to another to say so."""
     from benchmarks.records.suite_files import remember
 
     if not missing:
@@ -210,7 +215,7 @@ def _carry_out(suite: str, missing: list[CellSettings], store: Store, devices: l
         return 0 if run_together(missing, store, how.data_root, say, how.logs) else None
     from benchmarks.cli.progress import run_with_progress
 
-    execute = how.choice.build(store.folder, how.data_root, devices, how.workers, how.logs)
+    execute = how.choice.build(store.folder, how.data_root, devices, how.workers, how.logs, before)
     return run_with_progress(out, _longest_first(missing, store, devices, how), execute, len(devices))
 
 
@@ -218,8 +223,8 @@ def _longest_first(missing: list[CellSettings], store: Store, devices: list[str]
     from benchmarks.cost.price import quick_seconds
     from benchmarks.executors.order import longest_first
 
-    if how.choice.here and len(missing) <= len(devices):
-        return missing
+    if how.choice.here and (len(missing) <= len(devices) or len(devices) == 1):
+        return missing  # the order saves no time, and whole seeds come first
     return longest_first(missing, store.scan().records.values(), quick_seconds(missing, how.data_root))
 
 

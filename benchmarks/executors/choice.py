@@ -11,6 +11,7 @@ from scenarios.nearest import nearest
 
 if TYPE_CHECKING:
     from benchmarks.executors.contract import Executor
+    from benchmarks.executors.queue import Versions
 
 EXECUTORS = ("local", "ray", "slurm")
 
@@ -70,9 +71,16 @@ class Choice:
         )
 
     def build(
-        self, folder: Path, data_root: str | None, devices: list[str], workers: int | None = None, logs: bool = False
+        self,
+        folder: Path,
+        data_root: str | None,
+        devices: list[str],
+        workers: int | None = None,
+        logs: bool = False,
+        before: Versions | None = None,
     ) -> Executor:
-        """The executor. devices: of the local one; workers: of a Ray cluster started here. Raises SettingsError."""
+        """The executor. devices: of the local one; workers: of a Ray cluster started here; before: what has no record
+        since then is to be done, None: since the executor starts. Raises SettingsError."""
         from benchmarks.executors.contract import Limits
 
         limits = Limits(self.cell_timeout, self.max_retries)
@@ -80,16 +88,26 @@ class Choice:
             from benchmarks.executors.on_ray import run_on_ray
 
             return lambda cells: run_on_ray(
-                cells, folder, data_root, self.ray_address, self.gpus_per_cell or 0.0, workers, logs=logs, limits=limits
+                cells,
+                folder,
+                data_root,
+                self.ray_address,
+                self.gpus_per_cell or 0.0,
+                workers,
+                logs=logs,
+                limits=limits,
+                before=before,
             )
         if self.executor == "slurm":
             from benchmarks.executors.on_slurm import parse_options, run_on_slurm
 
             options = parse_options(self.slurm)
-            return lambda cells: run_on_slurm(cells, folder, data_root, options, self.detach, logs, limits)
+            return lambda cells: run_on_slurm(
+                cells, folder, data_root, options, self.detach, logs, limits, before=before
+            )
         from benchmarks.executors.local import run_local
 
-        return lambda cells: run_local(cells, folder, data_root, devices, logs=logs, limits=limits)
+        return lambda cells: run_local(cells, folder, data_root, devices, logs=logs, limits=limits, before=before)
 
 
 USUAL = Choice()

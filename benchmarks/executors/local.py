@@ -11,7 +11,7 @@ import signal
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -21,7 +21,7 @@ from typing import IO
 
 from benchmarks.executors import ends
 from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
-from benchmarks.executors.queue import Queue, Version, version
+from benchmarks.executors.queue import Queue, Version, Versions, version
 from benchmarks.executors.worker import FOR_THE_RUNNER, work
 from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
@@ -56,7 +56,7 @@ def run_local(
     logs: bool = False,
     limits: Limits = USUAL,
     claims: Claims | None = None,
-    before: Mapping[str, Version | None] | None = None,
+    before: Versions | None = None,
 ) -> Generator[Outcome, None, None]:
     """Runs `cells` on one worker per entry of `devices` ("cpu", "cuda:0", ...), yielding each as it finishes.
 

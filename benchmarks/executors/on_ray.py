@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
 from benchmarks.executors.node import Job, run_on_node
-from benchmarks.executors.queue import Queue
+from benchmarks.executors.queue import Queue, Versions
 from benchmarks.executors.signals import SIGNALS
 from benchmarks.records.claims import Claims
 from benchmarks.records.record import RunRecord
@@ -42,12 +42,13 @@ def run_on_ray(
     threads: int = 1,
     logs: bool = False,
     limits: Limits = USUAL,
+    before: Versions | None = None,
 ) -> Generator[Outcome, None, None]:
     """Runs `cells` on the Ray cluster at `address` ("auto", "HOST:PORT"), or on one of `workers` processors started here.
 
     gpus_per_cell: 0.25 packs four cells on a GPU; 0: processors. Every node has this project under the same path; data
     lies under its own DATA_ROOT where `data_root` is None. Records come to `folder` of this machine, which nodes may
-    share or not. Raises SettingsError where Ray is not installed or no cluster answers, DataNotFound naming the node.
+    share or not. before: as for Queue. Raises SettingsError where Ray is not installed or no cluster answers, DataNotFound naming the node.
     """
     with _connected(address, workers) as ray:
         claims = Claims(folder)
@@ -56,7 +57,7 @@ def run_on_ray(
         task = ray.remote(run_on_node).options(
             num_cpus=threads, num_gpus=gpus_per_cell, max_retries=0, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}
         )
-        yield from _outcomes(ray, task, job, Queue(cells, Store(folder), claims), threads, gpus_per_cell)
+        yield from _outcomes(ray, task, job, Queue(cells, Store(folder), claims, before), threads, gpus_per_cell)
 
 
 def _outcomes(ray: Any, task: Any, job: Job, queue: Queue, threads: int, share: float) -> Iterator[Outcome]:

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
 from benchmarks.executors.ends import with_printed
 from benchmarks.executors.local import run_local
-from benchmarks.executors.queue import Version, version
+from benchmarks.executors.queue import Version, Versions, version, versions
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
@@ -112,15 +112,22 @@ def run_on_slurm(
     logs: bool = False,
     limits: Limits = USUAL,
     cluster: str = "slurm",
+    before: Versions | None = None,
 ) -> Generator[Outcome, None, None]:
     """Submits `cells` and yields each as its record appears; detach: ends when all are submitted.
 
-    options: of sbatch, as `parse_options` gives them. cluster: "slurm", or submitit's "local" for tests. Closing the
+    options: of sbatch, as `parse_options` gives them. cluster: "slurm", or submitit's "local" for tests. before: as for Queue. Closing the
     generator leaves the jobs in the queue: the same `run` again waits for them. Raises SettingsError where there is no
     Slurm or it refuses the options.
     """
     store = Store(folder.resolve())
-    before = {cell.identity: version(store.path(cell)) for cell in cells}
+    now = versions(store, cells)
+    before = now if before is None else before
+    newer = {cell.identity: store.find(cell) for cell in cells if now[cell.identity] != before[cell.identity]}
+    for cell in cells:
+        if record := newer.get(cell.identity):
+            yield outcome_of(cell, record, "another run")
+    cells = [cell for cell in cells if newer.get(cell.identity) is None]
     queued = submitted(store.folder) if cluster == "slurm" else {}
     new = [cell for cell in cells if cell.identity not in queued]
     jobs = {identity: job for identity, (job, _) in queued.items()}

@@ -16,6 +16,8 @@ LOOK = 2.0
 """Seconds between two looks at the cells that other runs do."""
 
 Version = tuple[int, int]
+Versions = Mapping[str, Version | None]
+"""By the identity of a cell, the file that lay under the name of its record."""
 
 
 def versions(store: Store, cells: list[CellSettings]) -> dict[str, Version | None]:
@@ -32,7 +34,7 @@ class Queue:
         cells: list[CellSettings],
         store: Store,
         claims: Claims | None = None,
-        before: Mapping[str, Version | None] | None = None,
+        before: Versions | None = None,
     ):
         self.store, self.claims = store, claims
         self._free, self._held = deque(cells), deque[CellSettings]()
