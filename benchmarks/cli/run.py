@@ -147,7 +147,7 @@ def run_suite(asked: Asked, how: How) -> bool:
         return True
     waiting = {cell.identity for cell in missing}
     store.sweep(finished=[cell for cell in part.cells if cell.identity not in waiting])
-    failed = _carry_out(asked.suite, missing, store, devices, how, before)
+    failed = _carry_out(asked.suite, missing, store, devices, how, before, grid.suite.reduced)
     if failed is None:
         return True
     if missing:
@@ -193,9 +193,10 @@ def _foretell(grid: Grid, scan: Scan, missing: list[CellSettings], devices: list
 
 
 def _carry_out(
-    suite: str, missing: list[CellSettings], store: Store, devices: list[str], how: How, before: Versions
+    suite: str, missing: list[CellSettings], store: Store, devices: list[str], how: How, before: Versions, reduced: str
 ) -> int | None:
-    """Runs `missing`, but what another run has done since `before`. Gives how many did not succeed; None in a rank that leaves it to another to say so."""
+    """Runs `missing`, but what another run has done since `before`. Gives how many did not succeed; None in a rank that
+    leaves it to another to say so."""
     from benchmarks.records.suite_files import remember
 
     if not missing:
@@ -205,7 +206,7 @@ def _carry_out(
     from benchmarks.cost.rehearse import rehearse
 
     if not how.yes and how.choice.here:
-        check_affordable(missing, devices, how.data_root, say_on_terminal)
+        check_affordable(missing, devices, how.data_root, say_on_terminal, reduced)
     store.check_writable(len(missing))
     remember(suite, store.folder)
     rehearse(missing, how.data_root, with_data=how.choice.executor != "ray")  # whose nodes have it

@@ -78,8 +78,13 @@ def total_hours(priced: Sequence[Priced], workers: int) -> float:
     return max([every / workers, *(p.seconds for p in known)], default=0.0) / 3600
 
 
-def check_affordable(cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None, say: Say) -> None:
-    """Raises SettingsError where `cells` would keep these processors busy for more than ASK_ABOVE_HOURS."""
+def check_affordable(
+    cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None, say: Say, reduced: str = ""
+) -> None:
+    """Raises SettingsError where `cells` would keep these processors busy for more than ASK_ABOVE_HOURS.
+
+    reduced: a suite of the like that is made for processors, to be named then.
+    """
     if any("cuda" in device for device in devices):
         return
     workers = min(len(devices), len(cells))
@@ -94,17 +99,18 @@ def check_affordable(cells: Sequence[CellSettings], devices: Sequence[str], data
     else:
         hours = total_hours(price(cells, StepTimer("cpu", data_root=data_root), say), workers)
     if hours > ASK_ABOVE_HOURS:
-        raise SettingsError([too_long(hours, len(cells), len(devices), torch.cuda.device_count())])
+        raise SettingsError([too_long(hours, len(cells), len(devices), torch.cuda.device_count(), reduced)])
 
 
-def too_long(hours: float, cells: int, workers: int, gpus: int) -> str:
+def too_long(hours: float, cells: int, workers: int, gpus: int, reduced: str = "") -> str:
     """What to tell who started a run on processors that needs a GPU."""
     found = (
         f"this machine has {gpus} that --gpus (make: GPUS=0,1) can name" if gpus else "there is none on this machine"
     )
+    instead = f". Suite {reduced} is made for processors: `cost {reduced}` tells what it takes" if reduced else ""
     return (
         f"{cells} cells need about {hours:,.0f} hours on CPU with {workers} worker{'s' if workers > 1 else ''}; they are "
-        f"meant for a GPU, and {found}. To run them on CPU all the same: --yes (make: YES=1)"
+        f"meant for a GPU, and {found}. To run them on CPU all the same: --yes (make: YES=1){instead}"
     )
 
 

@@ -12,6 +12,7 @@ from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app
 from benchmarks.cost.count import cost_of, growth_of
 from benchmarks.cost.price import check_affordable, too_long
+from benchmarks.request.catalogue import suite_names
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.load import load_suite
 from benchmarks.request.resolve import resolve
@@ -181,3 +182,12 @@ def test_days_of_cpu_want_a_yes(monkeypatch):
     check_affordable(cells("finetune"), ["cpu"], None, lambda _: None)  # minutes: not even looked at
     assert "can name" in too_long(20, 3, 2, gpus=1)
     assert "none on this machine" in too_long(20, 3, 2, gpus=0)
+    assert too_long(20, 3, 2, gpus=0, reduced="cifar100-lite").endswith(
+        "Suite cifar100-lite is made for processors: `cost cifar100-lite` tells what it takes"
+    )
+
+
+def test_a_reduced_suite_is_one_that_there_is():
+    reduced = {name: load_suite(name).reduced for name in suite_names()}
+    assert reduced["cifar100-b0"] == "cifar100-lite"
+    assert {other for other in reduced.values() if other} <= set(reduced)
