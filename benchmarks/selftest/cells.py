@@ -16,7 +16,7 @@ from methods import METHODS, Method, OptimizerSettings, Recipe
 from models import model_settings
 from scenarios import Scenario, Split
 
-SMALL = {"buffer_size": 20, "generator_units": 32} | {
+SMALL = {"buffer_size": 20, "generator_units": 32, "random_features": 50} | {
     f"{stage}_epochs": 1 for stage in ("finetune", "correction", "compression")
 }
 """Settings of methods that keep their cells short, where they have them."""

@@ -20,13 +20,13 @@ from tests.conftest import SETTINGS, SHORT, small_model, small_split
 
 PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
 # small buffers; a penalty that the short recipe can take; what a method trains for itself learns in ten steps
-BUDGET = {"buffer_size": 10, "strength": 0.01, "generator_lr": 0.02, "compression_epochs": 10}
+BUDGET = {"buffer_size": 10, "random_features": 50, "strength": 0.01, "generator_lr": 0.02, "compression_epochs": 10}
 SMALL = {"finetune_epochs": 2, "criterion": "ce"}  # transformers
 TRANSFORMERS = {"dytox", "dne"}
 ADAMW = SHORT.model_copy(update={"epochs": 10, "optimizer": OptimizerSettings(name="adamw", lr=3e-3)})
 """What a transformer learns from; plain gradient descent takes it nowhere in so few steps."""
-OWN_DATA = {"gdumb", "generative-classifier"}
-"""Methods that train on their memory alone, or on one class after the other: other batches than finetune's."""
+OWN_DATA = {"gdumb", "generative-classifier", "ncm", "knn", "slda", "fecam", "ranpac"}
+"""Methods that train on their memory alone, on one class after the other, or not at all: other batches than finetune's."""
 
 
 def make(name: str, **settings) -> Method:
