@@ -16,9 +16,7 @@ def methods() -> Iterator[str]:
         method = declared(name)
         of = method.attributes
         needs = ", needs the task id" if of["needs_task_id"] else ", sees past data" if of["sees_past_data"] else ""
-        backbones = of.get("backbones", ("mlp",))
-        network = "" if "mlp" in backbones else f"; network {', '.join(backbones)}"
-        yield f"{name}: {of['about']} ({of['family']}{needs}){network}" + (f"; {of['source']}" if of["source"] else "")
+        yield f"{name}: {of['about']} ({of['family']}{needs})" + (f"; {of['source']}" if of["source"] else "")
         yield f"    held against: {HELD_AGAINST.get(name, 'no release')}"
         for key, told in method.hyperparameters.items():
             source = f" [{told['source']}]" if told.get("source") else ""

@@ -11,7 +11,7 @@ from typing import Any
 
 from methods import METHODS, WHERE
 
-SHOWN = ("about", "family", "source", "needs_task_id", "sees_past_data", "backbones")
+SHOWN = ("about", "family", "source", "needs_task_id", "sees_past_data")
 """The class attributes that are told of a method."""
 
 
@@ -62,7 +62,7 @@ def _read(module: str, name: str) -> Declared:
                 found.hyperparameters[key] = _hyper(node.value, constants)
         else:
             continue
-        if key in SHOWN and not isinstance(node.value, ast.Name):  # a name stands for what all others have
+        if key in SHOWN:
             found.attributes[key] = _value(node.value, constants)
     return found
 

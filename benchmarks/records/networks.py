@@ -70,7 +70,7 @@ def _compared(model: Settings) -> tuple[str, Settings]:
     cls = _class(model)
     name = cls.starts_as or str(model["backbone"])
     first = BACKBONES.get(cls.starts_as, cls)
-    values = FORMER | _defaults(cls) | dict(model)
+    values = FORMER | _defaults(first) | _defaults(cls) | dict(model)
     return name, {
         k: v for k, v in values.items() if k in first.model_fields and k not in {"backbone", *cls.not_compared}
     }

@@ -34,7 +34,8 @@ def cell_of(name: str, precision: str = "fp32", compiled: bool = False) -> CellS
     optimizer = OptimizerSettings(lr=0.01) if convolutional else OptimizerSettings(name="adamw", lr=1e-3)
     network: dict[str, Any] = {"backbone": "resnet18", "width": 0.0625}
     if not convolutional:
-        network = {"backbone": METHODS[name].backbones[0]} | SMALL_TRANSFORMER
+        kind = METHODS[name].backbones[0]
+        network = {"backbone": kind} | (SMALL_TRANSFORMER if kind.endswith("transformer") else {})
     return CellSettings(
         scenario_name=f"split-digits/{setting}",
         method_name=name,

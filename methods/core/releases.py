@@ -45,5 +45,9 @@ HELD_AGAINST: dict[str, Release] = {
     "a-gem": MAMMOTH,
     "ewc": MAMMOTH,
     "si": MAMMOTH,
+    "ncm": Release("sun-hailong/LAMDA-PILOT", "264745534fc2233f5a50b020e50a3472c47eb756"),
+    "slda": Release("tyler-hayes/Deep_SLDA", "bc1579799b5925d2e4299c2f45b426d2d4219da5"),
+    "fecam": Release("dipamgoswami/FeCAM", "d2479b7bc9c3e704b0835ccd5928a2d7e0df5a09"),
+    "ranpac": Release("RanPAC/RanPAC", "012927f86e8d95dc9e7c6015a5e1048e6604c8b6"),
 }
 """By method; the others were held against no release."""

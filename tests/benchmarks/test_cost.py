@@ -176,7 +176,7 @@ def test_days_of_cpu_want_a_yes(monkeypatch):
 
     long = make_grid(load_suite("cifar100-b50", ["finetune"], ["cifar100-b50-inc25/class"])).cells
     monkeypatch.setattr(pricing, "price", lambda *_: [pricing.Priced(None, 100 * 3600.0, 1)])
-    with pytest.raises(SettingsError, match=r"about 100 hours on CPU.*--yes"):
+    with pytest.raises(SettingsError, match=r"about 150 hours on CPU.*--yes"):
         check_affordable(long, ["cpu", "cpu"], None, lambda _: None)
     check_affordable(long, ["cuda:0"], None, lambda _: None)
     check_affordable(cells("finetune"), ["cpu"], None, lambda _: None)  # minutes: not even looked at

@@ -125,8 +125,9 @@ def test_torchrun_trains_a_suite_together(tmp_path):
         assert together.environment["processes"] == 2
         for mine, theirs in zip(together.matrix.correct, alone.matrix.correct, strict=True):
             assert all(a is b is None or abs(a - b) <= 2 for a, b in zip(mine, theirs, strict=True))
-    for method in ("dytox", "apart"):  # the budget is that of both processes together
-        assert [d["exemplars"] for d in records["two"][method].diagnostics] == [12, 12]
+    # the budget is that of both processes together; where each chooses from all data, the two may choose alike
+    assert [d["exemplars"] for d in records["two"]["dytox"].diagnostics] == [12, 12]
+    assert all(6 <= d["exemplars"] <= 12 for d in records["two"]["apart"].diagnostics)
     logs = list((tmp_path / "two/runs/together/logs").iterdir())
     assert len(logs) == 3
     assert all((log / "task2.pt").exists() for log in logs)

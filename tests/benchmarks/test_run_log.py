@@ -101,6 +101,7 @@ def test_workers_keep_logs_beside_the_records(tmp_path):
     list(run_local([wanted], tmp_path, None, ["cpu"], logs=True))
     assert sorted(p.name for p in Store(tmp_path).log(wanted).iterdir()) == [
         "epochs.csv",
+        "printed.txt",
         "settings.yaml",
         *(f"task{n}.pt" for n in range(1, TASKS + 1)),
     ]

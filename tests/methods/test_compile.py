@@ -6,7 +6,7 @@ import torch
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import train_task
 from methods import METHODS, OptimizerSettings, Recipe
-from tests.conftest import small_split
+from tests.conftest import small_model, small_split
 from tests.methods.helpers import TINY_RESNET
 from tests.methods.test_contract import make
 
@@ -55,7 +55,9 @@ def _compile_with(backend):
 def test_every_step_that_trains_a_backbone_runs_compiled_code(name, eager_graphs):
     scenario = small_split("class", tasks=2, class_order=(0, 1, 2, 3))
     small = {"compression_epochs": 2, "finetune_epochs": 2}
-    method = make(name, **small).start(scenario, TINY_RESNET, RECIPE)
+    method = make(name, **small).start(
+        scenario, TINY_RESNET if "resnet18" in METHODS[name].backbones else small_model(name), RECIPE
+    )
     step, phases = method.observe, {}
 
     def observe(batch, optimizer, phase):

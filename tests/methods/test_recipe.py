@@ -11,7 +11,7 @@ from benchmarks.cell.run import task_view
 from methods import METHODS, Recipe
 from methods.core.recipe import ClipGradient
 from methods.core.schedule import lr_factor
-from tests.conftest import SETTINGS, SMALL_MODEL, small_split
+from tests.conftest import SETTINGS, SMALL_MODEL, small_model, small_split
 from tests.methods.test_contract import make, possible
 
 
@@ -78,7 +78,7 @@ def test_every_method_trains_the_first_task_as_first_says(name, length):
     own = {"epochs": None, length: 8, "batch_size": 5, "optimizer": {"lr": 0.002, "momentum": 0.5}}
     found = []
     for settings in (plain | {"first": {k: v for k, v in own.items() if v}}, own):
-        method = make(name).start(scenario, SMALL_MODEL, recipe(**settings))
+        method = make(name).start(scenario, small_model(name), recipe(**settings))
         view = task_view(scenario, scenario.tasks[0], False)
         method.enter(view)
         found.append([(p.name, p.total_steps, p.recipe.batch_size, p.recipe.optimizer) for p in method.phases(view)])

@@ -32,10 +32,10 @@ def test_fine_tuning_in_the_order_of_choice_leaves_out_the_newest():
         found = phases_of_second_task(**RELEASE, buffer_size=budget)
         phase = found["finetune"]
         assert phase.steps_per_epoch == steps
-        assert phase.drop_last
+        assert phase.recipe.drop_last
         rows = phase.sampling.rows(len(phase.data), torch.Generator())
         assert rows.tolist() == [k for k in range(budget) for _ in range(2)]
-        seen = set(rows[: steps * phase.batch_size].tolist())
+        seen = set(rows[: steps * phase.recipe.batch_size].tolist())
         assert set(range(budget)) - seen == left_out
         newest = phase.data.labels[sorted(left_out)].tolist()
         assert newest == [3] * len(left_out)
@@ -43,7 +43,7 @@ def test_fine_tuning_in_the_order_of_choice_leaves_out_the_newest():
 
 def test_fewer_exemplars_than_a_batch_are_not_left_out():
     phase = phases_of_second_task(finetune_order="stored", buffer_size=10)["finetune"]
-    assert (phase.steps_per_epoch, phase.drop_last) == (1, False)
+    assert (phase.steps_per_epoch, phase.recipe.drop_last) == (1, False)
 
 
 @pytest.mark.parametrize(("memory", "old"), [("distributed", 6), ("each", 12), ("shards", 12), ("global", 12)])
@@ -181,7 +181,7 @@ def test_joint_training_is_fine_tuned_on_exemplars_where_asked():
         fit(method, phase)
         if phase.name == "finetune":
             assert phase.data.labels.bincount().tolist() == [2] * 6
-            assert phase.optimizer.lr == pytest.approx(0.1 * RECIPE.optimizer.lr)
+            assert phase.recipe.optimizer.lr == pytest.approx(0.1 * RECIPE.optimizer.lr)
             assert all(torch.equal(a, b) for a, b in zip(encoder, method.network.encoder.parameters(), strict=True))
     assert names == ["train", "finetune"]
     assert all(p.requires_grad for p in method.network.parameters())

@@ -198,6 +198,40 @@ COMPARISONS = (
         "test_online::test_synaptic_intelligence",
         "path integral, Ω, steps under the penalty over three tasks",
     ),
+    Comparison(
+        "ncm", "ncm_simplecil", "test_pretrained::test_nearest_means", "class means, distances or cosines, answers"
+    ),
+    Comparison(
+        "ncm",
+        "ncm_simplecil",
+        "test_pretrained::test_distances_to_raw_means_as_avalanche",
+        "distances to raw means (Avalanche's)",
+    ),
+    Comparison(
+        "slda",
+        "slda",
+        "test_pretrained::test_streaming_discriminant_analysis",
+        "means, covariance and scores after 1 to 20 images",
+    ),
+    Comparison(
+        "slda",
+        "slda",
+        "test_pretrained::test_discriminant_analysis_at_the_published_shrinkage",
+        "scores at the published shrinkage",
+    ),
+    Comparison("fecam", "fecam", "test_pretrained::test_mahalanobis_distances", "covariances and distances"),
+    Comparison(
+        "fecam",
+        "fecam",
+        "test_pretrained::test_covariances_of_classes_are_shrunk_twice_and_made_correlations",
+        "shrunk and normalised covariances",
+    ),
+    Comparison(
+        "ranpac",
+        "ranpac",
+        "test_pretrained::test_ridge_regression_on_random_projections",
+        "sums, weights, scores, the ridge chosen",
+    ),
 )
 
 APART: dict[str, tuple[str, ...]] = {

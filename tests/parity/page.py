@@ -69,8 +69,9 @@ def _row(comparison: Comparison) -> str:
 
 
 def source_of(golden: str) -> dict[str, str]:
-    """repository, commit, file and code of golden/GOLDEN.json."""
-    return json.loads((cases.GOLDEN / f"{golden}.json").read_text(encoding="utf-8"))["source"]
+    """repository, commit, file and code of golden/GOLDEN.json; of several sources, those of the first."""
+    source = json.loads((cases.GOLDEN / f"{golden}.json").read_text(encoding="utf-8"))["source"]
+    return source[0] if isinstance(source, list) else source
 
 
 def magnitude(difference: float | None) -> str:
@@ -124,7 +125,8 @@ def _values(mark: pytest.Mark) -> Iterator[tuple[str, dict[str, Any]]]:
     names, values = mark.args
     names = [names] if isinstance(names, str) else list(names)
     for value in values:
-        label, given = (
-            (value.id, value.values) if hasattr(value, "values") and hasattr(value, "id") else (str(value), (value,))
-        )
+        if hasattr(value, "values") and hasattr(value, "id"):
+            label, given = value.id, value.values
+        else:
+            label, given = str(value), value if len(names) > 1 else (value,)
         yield label or "", dict(zip(names, given, strict=True))

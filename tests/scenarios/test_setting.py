@@ -89,5 +89,5 @@ def test_default_heads():
 
 
 def test_unknown_setting():
-    with pytest.raises(ValueError, match="task, domain, class"):
+    with pytest.raises(ValueError, match="unknown setting 'tasks'; did you mean 'task'"):
         layout_for("tasks", [2, 2])

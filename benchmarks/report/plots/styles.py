@@ -18,7 +18,7 @@ HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8822
 UPPER, LOWER = "#000000", "#7A7A7A"
 # Numbers of entries without a common factor: hue, marker and dashes all repeat together only after 10 x 11 x 3 methods.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
-BOUND_MARKERS = {UPPER: "h8", LOWER: "d"}
+BOUND_MARKERS = {UPPER: "h8", LOWER: "dX"}
 Dash = tuple[float, tuple[float, ...]]
 DASHES: tuple[Dash, ...] = (
     (0, (6, 1.5)),
