@@ -17,8 +17,10 @@ PACKAGES = ("methods", "metrics", "models", "scenarios")
 
 def main() -> None:
     """Runs the command line. Exits with 2 where another package stands in for one of Retain's."""
-    if sys.path[:1] in ([""], [os.getcwd()]) and Path.cwd() != ROOT:
-        del sys.path[0]
+    if Path.cwd() != ROOT:
+        if sys.path[:1] in ([""], [os.getcwd()]):
+            del sys.path[0]
+        os.environ["PYTHONSAFEPATH"] = "1"  # of processes started from here: a fork server, ranks
     for name in PACKAGES:
         if (found := _place(name)) != ROOT / name:
             print(

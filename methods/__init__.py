@@ -48,6 +48,12 @@ WHERE = {
     "foster": "foster.FOSTER",
     "dytox": "dytox.DyTox",
     "dne": "dne.DNE",
+    "linear-probe": "linear_probe.LinearProbe",
+    "ncm": "ncm.NCM",
+    "knn": "knn.KNN",
+    "slda": "slda.SLDA",
+    "fecam": "fecam.FeCAM",
+    "ranpac": "ranpac.RanPAC",
 }
 """Every method by its name in suites: the file and the class in it. A method is added by a line here."""
 

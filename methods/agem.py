@@ -55,8 +55,11 @@ class AGEM(Method):
         gradient = flat_gradient(parameters)
         # both products whether needed or not: what a step costs must not depend on the data (see step_shape)
         along, square = torch.dot(gradient, reference), torch.dot(reference, reference)
-        if along < 0:
-            set_gradient(parameters, gradient - along / square * reference)
+        # asking an accelerator would make the host wait for it; but what has no gradient must be left without one
+        ask = self.device.type == "cpu" or any(p.grad is None for p in parameters)
+        if not ask or along < 0:
+            projected = gradient - along / square * reference
+            set_gradient(parameters, projected if ask else torch.where(along < 0, projected, gradient))
 
     def end_task(self, task: TaskView) -> None:
         self.buffer.store(task.train)

@@ -19,7 +19,7 @@ class DGR(Method):
     At task k: (1/k) L(current) + (1 - 1/k) L(replayed), both for the network and for the generator, a variational
     autoencoder trained beside it (Shin et al. 2017, eq. 1, with the share of van de Ven & Tolias 2019). Generator
     and labels of the replayed images are copies made before the task. Where tasks have output columns of their own
-    that compete only among themselves, every replayed image is labelled by each past task's columns in turn and
+    of which only a task's are active, every replayed image is labelled by each past task's columns in turn and
     the mean of those losses taken (van de Ven's code, which cannot know from which task an image is).
 
     The generator sees pixels in [0, 1], whatever the network's inputs are normalised to; it has an Adam of its own,
@@ -28,6 +28,7 @@ class DGR(Method):
 
     about = "replays images drawn from a generator that learns beside the network"
     source = "Shin et al. 2017, Continual learning with deep generative replay"
+    reads_pixels = True
     family = "replay"
 
     targets: Literal["hard", "soft"] = hyper(
@@ -50,6 +51,7 @@ class DGR(Method):
     )
 
     def build(self, scenario, model: ModelSettings):
+        self.refuse_fp16("its generator's own Adam would take the scaled gradients")
         network = super().build(scenario, model)
         network.generator = VAE(scenario.image_shape, (self.generator_units,) * self.generator_layers, self.latent)
         self._noise = self.generator("generator")

@@ -14,7 +14,7 @@ class Finetune(Method):
 
     compete: Literal["setting", "new"] = hyper(
         "setting",
-        'classes in the cross-entropy: those that the "setting" lets compete, or the "new" task\'s alone',
+        'classes in the cross-entropy: those active by the "setting", or the "new" task\'s alone',
         "new: PyCIL's finetune",
     )
     added_later = frozenset({"compete"})

@@ -103,6 +103,7 @@ class FOSTER(Method):
         self.network = Network(backbone, widened_head(old.head, backbone.features)).to(self.device)
         self._old_head = copy.deepcopy(old.head).requires_grad_(False)
         self._new_head = fresh_head(old.head, backbone.newest)
+        self._settle_network()  # another network than the task began with, to be run as the recipe says
 
     def _boosting_loss(self, batch: Batch) -> Tensor:
         features = self.network.backbone(batch.x)

@@ -55,6 +55,7 @@ class GEM(Method):
     added_later = frozenset({"ridge", "rehearse"})
 
     def build(self, scenario, model):
+        self.refuse_fp16("its quadratic program has no answer to an infinite gradient")
         self._selections = 2 if self.rehearse else 1
         n_tasks = self._selections * self.layout.n_tasks
         self.buffer = EpisodicMemory(self.buffer_size, n_tasks, self.select, self.generator("buffer"), self.share)
@@ -77,7 +78,11 @@ class GEM(Method):
         for old, row in zip(self._past, self._constraints, strict=True):
             gradient_of(super().loss(old), parameters, out=row)
         gradient = flat_gradient(parameters)
-        if (self._constraints @ gradient < 0).any():
+        if self.device.type == "cuda":
+            projected = project_on_device(gradient, self._constraints, self.margin, self.ridge)
+            if projected is not None:
+                set_gradient(parameters, projected)
+        elif (self._constraints @ gradient < 0).any():
             set_gradient(parameters, project(gradient, self._constraints, self.margin, self.ridge))
             k, n = self._constraints.shape
             self._flops += 2 * k * k * n + 2 * k * n + 2 * k * n  # G G^T, G g, G^T v; the QP itself has k variables
@@ -106,6 +111,28 @@ def project(gradient: Tensor, constraints: Tensor, margin: float = 0.0, ridge: f
     products = np.zeros((k + 1, k + 1))
     for _, part in _doubled(rows, g):
         products += part @ part.T
+    weights, projected = np.append(_dual(products, margin, ridge), 1.0), np.empty_like(g)
+    for columns, part in _doubled(rows, g):
+        projected[columns] = weights @ part
+    return torch.from_numpy(projected).to(gradient)
+
+
+def project_on_device(gradient: Tensor, constraints: Tensor, margin: float = 0.0, ridge: float = 0.0) -> Tensor | None:
+    """`project` of vectors on an accelerator; None where no product is negative. The host waits for the products alone.
+
+    Both products whether needed or not: what a step costs must not depend on the data.
+    """
+    k, vectors = len(constraints), torch.cat([constraints, gradient[None]]).double()
+    products = (vectors @ vectors.T).cpu().numpy()
+    against = bool((products[:k, k] < 0).any())
+    weights = np.append(_dual(products, margin, ridge) if against else np.zeros(k), 1.0)
+    projected = torch.from_numpy(weights).to(vectors.device, non_blocking=True) @ vectors
+    return projected.to(gradient) if against else None
+
+
+def _dual(products: np.ndarray, margin: float, ridge: float) -> np.ndarray:
+    """v [k] of the dual, from the products [k + 1, k + 1] of the constraints and the gradient, which comes last."""
+    k = len(products) - 1
     gram = products[:k, :k] + ridge * np.eye(k)
     scale = np.sqrt(np.maximum(gram.diagonal(), 1e-60))
     # v for rows of unit length is v * scale: the same problem, well scaled. Nearly parallel gradients make the
@@ -118,10 +145,7 @@ def project(gradient: Tensor, constraints: Tensor, margin: float = 0.0, ridge: f
     )
     if status < 1:
         raise RuntimeError(f"GEM's quadratic program of {k} constraints failed (daqp status {status})")
-    weights, projected = np.append(v / scale, 1.0), np.empty_like(g)
-    for columns, part in _doubled(rows, g):
-        projected[columns] = weights @ part
-    return torch.from_numpy(projected).to(gradient)
+    return v / scale
 
 
 def _doubled(rows: np.ndarray, g: np.ndarray, width: int = 16384) -> Iterator[tuple[slice, np.ndarray]]:

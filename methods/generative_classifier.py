@@ -27,6 +27,7 @@ class GenerativeClassifier(Method):
     source = "van de Ven, Li & Tolias 2021, Class-incremental learning with generative classifiers"
     needs_new_classes = True
     own_network = "VAE a class, units = {units}, layers = {layers}, latent = {latent}"
+    reads_pixels = True
     family = "expansion"
 
     units: Annotated[int, Field(ge=1)] = hyper(85, "width of the hidden layers", "van de Ven et al. 2022, Split MNIST")

@@ -56,6 +56,10 @@ class ICaRL(Method):
 
     added_later = frozenset({"squared"})
 
+    @property
+    def reads_pixels(self) -> bool:  # type: ignore[override]
+        return self.flip_means
+
     def build(self, scenario, model):
         self.buffer = exemplar_memory(self)
         self.means: NearestMean | None = None

@@ -45,7 +45,7 @@ class LwF(Method):
     )
     compete: Literal["setting", "new"] = hyper(
         "setting",
-        'classes in the cross-entropy: those that the "setting" lets compete, or the "new" task\'s alone',
+        'classes in the cross-entropy: those active by the "setting", or the "new" task\'s alone',
         "setting: Li & Hoiem 2017 with a head a task, van de Ven's code; new: PyCIL",
     )
     squared: bool = hyper(True, "the distillation is multiplied by T^2", "Hinton et al. 2015; no: PyCIL")

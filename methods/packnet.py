@@ -1,6 +1,6 @@
 """PackNet (Mallya & Lazebnik 2018)."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -50,7 +50,7 @@ class PackNet(Method):
         self._prune(task.id)
         self._train_only(task.id)
         r = self.recipe  # phase() scales what it says
-        length = {
+        length: dict[str, Any] = {
             "epochs": None if r.epochs is None else max(1, round(self.retrain * r.epochs)),
             "steps": None if r.steps is None else max(1, round(self.retrain * r.steps)),
         }

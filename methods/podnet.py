@@ -1,7 +1,8 @@
 """PODNet, pooled outputs distillation (Douillard et al. 2020)."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -90,7 +91,7 @@ class PODNet(Method):
             yield head_phase(self, self.buffer.examples(), self.finetune_epochs, self.finetune_lr, self._head_loss)
 
     def loss(self, batch: Batch):
-        features, maps = stages(self.network.backbone, batch.x)
+        features, maps = stages(self.network.backbone, batch.x, self.compiled)
         loss = self._nca(self.network.classify(features), batch)
         if self.teacher is None:
             return loss
@@ -120,9 +121,9 @@ class PODNet(Method):
         self.teacher = Teacher(self.frozen_copy(self.network.backbone))
 
 
-def stages(backbone: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Features and the maps of each stage; none where the backbone has no stages."""
-    return backbone.forward_stages(x) if hasattr(backbone, "forward_stages") else (backbone(x), [])  # type: ignore[operator]
+def stages(backbone: nn.Module, x: Tensor, through: Callable[[Any], Any] = lambda call: call) -> Any:
+    """Features and the maps of each stage; none where the backbone has no stages. through: what the call goes through."""
+    return through(backbone.forward_stages)(x) if hasattr(backbone, "forward_stages") else (backbone(x), [])
 
 
 def pod_spatial(maps: list[Tensor], old: list[Tensor]) -> Tensor:
@@ -148,6 +149,8 @@ def nca(logits: Tensor, labels: Tensor, margins: Tensor, active: ActiveClasses =
     own = F.one_hot(labels, logits.shape[1]).bool()
     if form == "release":
         logits = logits - logits.max(1, keepdim=True).values
-        return (logits.masked_fill(own, 0).logsumexp(1) - logits[own]).mean()
+    right = logits.gather(1, labels[:, None]).squeeze(1)  # a mask would ask the device how many there are
+    if form == "release":
+        return (logits.masked_fill(own, 0).logsumexp(1) - right).mean()
     lowest = torch.finfo(logits.dtype).min
-    return (logits.masked_fill(own, lowest).logsumexp(1) - logits[own] + margins[labels]).clamp(min=0).mean()
+    return (logits.masked_fill(own, lowest).logsumexp(1) - right + margins[labels]).clamp(min=0).mean()

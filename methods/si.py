@@ -32,6 +32,7 @@ class SI(Method):
     )
 
     def build(self, scenario, model):
+        self.refuse_fp16("a skipped step of 0 times an infinite gradient is no number on its path")
         self.penalty = QuadraticPenalty()
         return super().build(scenario, model)
 

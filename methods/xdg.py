@@ -1,6 +1,6 @@
 """Context-dependent gating (Masse, Grant & Freedman 2018)."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -30,7 +30,7 @@ class XdG(Method):
     )
 
     def build(self, scenario, model):
-        network = super().build(scenario, model)
+        network: Any = super().build(scenario, model)
         per_task = [self._gates(model.hidden, task) for task in range(self.layout.n_tasks)]
         return GatedNetwork(network.backbone, network.head, [torch.stack(g) for g in zip(*per_task, strict=True)])
 

@@ -11,8 +11,10 @@ from torch import nn
 
 from models.dne import ExpertTransformerSettings
 from models.dytox import TaskTransformerSettings
+from models.frozen import Frozen
 from models.gated import GatedNetwork
 from models.heads import HeadLayer, LinearHead, MultiHead, drawn
+from models.identity import IdentitySettings
 from models.mlp import MLP, MLPSettings
 from models.network import Network
 from models.progressive import ProgressiveNetwork
@@ -30,6 +32,7 @@ BACKBONES: dict[str, type[ModelSettings]] = {
     "resnet32": ResNetSettings,
     "imagenet_resnet18": ResNetSettings,
     "timm": TimmSettings,
+    "identity": IdentitySettings,
     "task-transformer": TaskTransformerSettings,
     "expert-transformer": ExpertTransformerSettings,
 }
@@ -129,8 +132,10 @@ __all__ = [
     "VAE",
     "ExpertTransformerSettings",
     "FeatureSettings",
+    "Frozen",
     "GatedNetwork",
     "HeadLayer",
+    "IdentitySettings",
     "LinearHead",
     "MLPSettings",
     "ModelSettings",

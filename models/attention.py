@@ -93,17 +93,20 @@ class GatedPositionalAttention(SelfAttention):
     A = (1 - sigmoid(g)) softmax(q k / sqrt(D)) + sigmoid(g) softmax(w_pos . r), one gate and one w_pos a
     head, where r = (dx, dy, dx^2 + dy^2) is the offset from the query's patch to the key's. The rows sum to
     one as they are, so the paper's renormalisation is left out; so is a bias on w_pos . r, which the softmax
-    would cancel. Under `joint`, only the content term sees the older heads: position is a head's own matter.
+    would cancel. At first values are the features themselves and w_pos looks at one offset a head, or with
+    `local` false is random and small, so that position counts for nearly nothing. Under `joint`, only the content term sees the older heads: position is a head's own matter.
     """
 
     offsets: Tensor
 
-    def __init__(self, dim: int, heads: int, grid: tuple[int, int], joint: bool = False):
+    def __init__(self, dim: int, heads: int, grid: tuple[int, int], joint: bool = False, local: bool = True):
         super().__init__(dim, heads, joint)
         self.position = linear(3, heads, bias=False)
         self.gate = nn.Parameter(torch.ones(heads))
         self.register_buffer("offsets", patch_offsets(grid), persistent=False)
-        self._start_locally()
+        nn.init.eye_(self.value.weight)
+        if local:
+            self._start_locally()
 
     @torch.no_grad()
     def _start_locally(self) -> None:
@@ -111,7 +114,6 @@ class GatedPositionalAttention(SelfAttention):
 
         w . r = -alpha |offset - centre|^2 up to a constant. Heads beyond the square keep their random w.
         """
-        self.value.weight.copy_(torch.eye(len(self.value.weight)))
         side = math.isqrt(self.heads)
         centre = (side - 1) / 2
         for head in range(side * side):

@@ -86,6 +86,8 @@ class DNE(nn.Module):
     decoder_passes: "single", one token that is the concatenation of a slice an expert (the release), or
         "per-task", a token and a pass of all decoder blocks for each task (what the paper's FLOPs count).
     drop_path: as in DyTox, on the newest expert only.
+    local_start: heads of new experts look at first at one offset each, as the first expert's do; else nearly
+        everywhere alike.
     fused: task attention as one dense product (see models.task_attention.TaskAttention).
 
     Without a task yet, logits are [N, 0]. Initial weights come from torch's default generator: the first
@@ -106,6 +108,7 @@ class DNE(nn.Module):
         decoder_passes: Literal["single", "per-task"] = "single",
         drop_path: float = 0.1,
         fused: bool = False,
+        local_start: bool = True,
     ):
         super().__init__()
         if encoder not in ("gpsa", "plain"):
@@ -117,6 +120,7 @@ class DNE(nn.Module):
         self.image_shape, self.patch, self.encoder_kind = image_shape, patch, encoder
         self.head_dim, self.new_heads, self.mlp_ratio = dim // heads, new_heads, mlp_ratio
         self.cross_task, self.per_task = cross_task, decoder_passes == "per-task"
+        self.local_start = local_start
         self.rates = drop_path_rates(drop_path, depth + 1)
         self.sizes: list[int] = []
         self.widths = [dim]
@@ -180,9 +184,9 @@ class DNE(nn.Module):
                 return TaskAttentionMixer(old_heads, heads, self.head_dim, self.mlp_ratio)
             return Mlp(dim, self.mlp_ratio)
 
-        joint = self.cross_task == "sta"
+        joint, local = self.cross_task == "sta", self.local_start or not old_heads
         *rates, last_rate = self.rates
-        encoder = Encoder(self.image_shape, self.patch, dim, heads, rates, self.encoder_kind, mixer, joint)
+        encoder = Encoder(self.image_shape, self.patch, dim, heads, rates, self.encoder_kind, mixer, joint, local)
         return Expert(encoder, DecoderBlock(dim, ClassAttention(dim, heads, joint), mixer(), last_rate))
 
     def forward(self, x: Tensor, task: int | Tensor | None = None) -> Tensor:
@@ -315,6 +319,11 @@ class ExpertTransformerSettings(TransformerSettings):
         "(what the FLOPs of the paper's table 1 count)",
     )
     encoder: Literal["gpsa", "plain"] = Field("gpsa", description="attention within an expert; gpsa: release")
+    new_expert_attention: Literal["local", "uniform"] = Field(
+        "local",
+        description="position weights that a new expert starts with: one offset a head, as the first expert's, or small and "
+        "random, so that it looks nearly everywhere alike (release)",
+    )
     fused: bool = Field(False, description="task attention as one dense product, equal up to rounding")
 
     starts_as: ClassVar[str] = "task-transformer"
@@ -333,4 +342,5 @@ class ExpertTransformerSettings(TransformerSettings):
             self.passes,
             self.drop_path,
             self.fused,
+            self.new_expert_attention == "local",
         )

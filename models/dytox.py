@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from models.attention import ClassAttention
@@ -41,7 +41,7 @@ class DyTox(nn.Module):
     image_shape: (channels, H, W); patch: its side in pixels, 4 at 32 x 32, 16 or 32 at 224 x 224.
     dim, heads, depth, mlp_ratio: width, attention heads, encoder blocks (the task-attention block not
         counted).
-    encoder: see models.transformer.Encoder.
+    encoder, width: see models.transformer.Encoder.
     drop_path: of the task-attention block; rises linearly from 0 at the first encoder block.
     fused: all task tokens in one pass, patches projected once. Equal up to rounding (and to drop path's
         draws).
@@ -61,12 +61,13 @@ class DyTox(nn.Module):
         encoder: EncoderKind = "gpsa",
         drop_path: float = 0.1,
         fused: bool = False,
+        width: float = 1.0,
     ):
         super().__init__()
         self.dim, self.fused = dim, fused
         self.sizes: list[int] = []
         *rates, last_rate = drop_path_rates(drop_path, depth + 1)
-        self.encoder = Encoder(image_shape, patch, dim, heads, rates, encoder, lambda: Mlp(dim, mlp_ratio))
+        self.encoder = Encoder(image_shape, patch, dim, heads, rates, encoder, lambda: Mlp(dim, mlp_ratio), width=width)
         self.decoder = DecoderBlock(dim, ClassAttention(dim, heads), Mlp(dim, mlp_ratio), last_rate)
         self.tokens = nn.ParameterList()
         self.heads = nn.ModuleList()
@@ -106,7 +107,9 @@ class DyTox(nn.Module):
 
     def task_embeddings(self, x: Tensor) -> Tensor:
         """[N, T, d]: what the task-attention block makes of each task token."""
-        return over_ranks(self._task_embeddings, x)
+        # a batch must be normalised whole; on accelerators the ranks exchange its moments
+        whole = self.encoder.normalises_batches and self.training and not x.is_cuda
+        return self._task_embeddings(x) if whole else over_ranks(self._task_embeddings, x)
 
     def _task_embeddings(self, x: Tensor) -> Tensor:
         if not self.sizes:
@@ -149,6 +152,8 @@ class DyTox(nn.Module):
         freeze("encoder", "divergence") for balanced fine-tuning.
         """
         freeze_groups(self.parameter_groups(), groups)
+        self.encoder.frozen = "encoder" in groups
+        self.encoder.train(self.training)
 
     def drop_training_parts(self) -> None:
         """Forgets the divergence head, so that what remains is what is deployed and counted."""
@@ -162,11 +167,28 @@ class TaskTransformerSettings(TransformerSettings):
     encoder: EncoderKind = Field(
         "gpsa",
         description="blocks before the task attention: ConViT's gated ones, plain self-attention, gated ones behind a "
-        "convolutional stem, or a convolutional network instead; gpsa: Douillard et al. 2022",
+        "convolutional stem, or in their place a convolutional network: conv-trunk, ours, or resnet18, without its last "
+        "stage; gpsa: Douillard et al. 2022; resnet18: its release, with patch 8 and dim 504",
     )
-    fused: bool = Field(False, description="all task tokens in one pass, faster and equal up to rounding")
+    encoder_width: float = Field(1.0, gt=0, description="encoder resnet18: multiplies its channels")
+    fused: bool = Field(True, description="all task tokens in one pass, faster and equal up to rounding")
+
+    @model_validator(mode="after")
+    def _width_is_a_resnet_s(self):
+        if self.encoder_width != 1 and self.encoder != "resnet18":
+            raise ValueError(f"encoder_width belongs to encoder resnet18, not to {self.encoder}")
+        return self
 
     def build(self, image_shape: tuple[int, int, int]) -> DyTox:
         return DyTox(
-            image_shape, self.patch, self.dim, self.heads, self.depth, 4, self.encoder, self.drop_path, self.fused
+            image_shape,
+            self.patch,
+            self.dim,
+            self.heads,
+            self.depth,
+            4,
+            self.encoder,
+            self.drop_path,
+            self.fused,
+            self.encoder_width,
         )

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from models.resnet import ResNet, conv_bn
+
 
 class PatchEmbedding(nn.Module):
     """One linear map of each patch of patch x patch pixels (Dosovitskiy et al. 2021)."""
@@ -56,6 +58,31 @@ class ConvTrunk(nn.Module):
         for block in self.blocks:
             x = nn.functional.gelu(x + block(x))
         return to_tokens(x)
+
+
+class ResNetTrunk(nn.Module):
+    """ResNet-18 without its last stage, then two 1x1 convolutions to `dim` channels: DyTox's release, `resnet: true`.
+
+    patch: 8, with max-pooling behind the stem as in the release (16 patches of a CIFAR image, dim 504), or 4, without,
+    for more patches. width multiplies the channels of the stages. Batch norm: who freezes it keeps it in eval mode.
+    Blocks are those of models/resnet.py, with the ReLU after each that the release leaves out.
+    """
+
+    def __init__(self, channels: int, patch: int, dim: int, width: float = 1.0):
+        super().__init__()
+        if patch not in (4, 8):
+            raise ValueError(f"a ResNet-18 without its last stage has patches of 8 pixels, or 4, not {patch}")
+        widths = [max(1, round(n * width)) for n in (64, 128, 256)]
+        pooling = [nn.MaxPool2d(3, 2, 1)] if patch == 8 else []
+        stem = nn.Sequential(conv_bn(channels, widths[0], 3, 1), nn.ReLU(), *pooling)
+        self.stages = ResNet(stem, widths, [2, 2, 2])
+        between = max(1, round(384 / 504 * dim))
+        self.projection = nn.Sequential(
+            conv_bn(widths[-1], between, 1, 1), nn.ReLU(), conv_bn(between, dim, 1, 1), nn.ReLU()
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return to_tokens(self.projection(self.stages.forward_stages(images)[1][-1]))
 
 
 def downsampling(channels: int, patch: int, dim: int) -> nn.Sequential:

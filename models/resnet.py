@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from models.settings import FORMER, FeatureSettings
 
 
-def _conv_bn(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
+def conv_bn(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
+    """A convolution that keeps the size but for its stride, and batch norm."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
@@ -25,10 +26,10 @@ class BasicBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int, last_relu: bool = True):
         super().__init__()
-        self.conv1 = _conv_bn(inputs, outputs, 3, stride)
-        self.conv2 = _conv_bn(outputs, outputs, 3, 1)
+        self.conv1 = conv_bn(inputs, outputs, 3, stride)
+        self.conv2 = conv_bn(outputs, outputs, 3, 1)
         keeps_shape = stride == 1 and inputs == outputs
-        self.shortcut: nn.Module = nn.Identity() if keeps_shape else _conv_bn(inputs, outputs, 1, stride)
+        self.shortcut: nn.Module = nn.Identity() if keeps_shape else conv_bn(inputs, outputs, 1, stride)
         self.last_relu = last_relu
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,7 +106,7 @@ def _scaled(widths: Sequence[int], width: float) -> list[int]:
 
 
 def _cifar_stem(in_channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(_conv_bn(in_channels, width, 3, 1), nn.ReLU())
+    return nn.Sequential(conv_bn(in_channels, width, 3, 1), nn.ReLU())
 
 
 def cifar_resnet18(
@@ -139,7 +140,7 @@ def imagenet_resnet18(
     With a linear layer to 100 classes 11.23 M parameters, 3.63 GFLOPs an image. `width` multiplies channels.
     """
     widths = _scaled([64, 128, 256, 512], width)
-    stem = nn.Sequential(_conv_bn(in_channels, widths[0], 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+    stem = nn.Sequential(conv_bn(in_channels, widths[0], 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
     return ResNet(stem, widths, [2, 2, 2, 2], zero_init_last_bn, last_relu)
 
 

@@ -30,6 +30,8 @@ class ModelSettings(BaseModel):
     """Values of settings that are no more, with which older records stay valid."""
     always_in_identity: ClassVar[dict[str, Any]] = {}
     """Former settings that have stayed part of identities."""
+    not_in_identity: ClassVar[frozenset[str]] = frozenset()
+    """Settings that decide nothing beside others, such as the place of a file whose checksum is a setting."""
     always_named: ClassVar[tuple[str, ...]] = ("init",)
     """Settings that a table names at their defaults too."""
     not_compared: ClassVar[frozenset[str]] = frozenset()

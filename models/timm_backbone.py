@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
+from models.frozen import Frozen, Resized
+from models.pretrained import Weights, find_weights
 from models.settings import FORMER, FeatureSettings
 from scenarios.nearest import nearest
 
@@ -25,19 +28,19 @@ class TimmBackbone(nn.Module):
         name: str,
         image_size: int | None = None,
         in_channels: int = 3,
-        pretrained: bool = False,
+        weights: Weights | None = None,
         **options: Any,
     ):
         """Builds the model `name`: "timm:NAME" or "NAME", with or without the tag of published weights.
 
         image_size: side of the images in pixels. Architectures with position embeddings or windows are built
             for it; fully convolutional ones take any size and are not told. None: the published size.
-        pretrained: loads the published weights, over the network where they are not cached. False: nothing is
-            fetched.
+        weights: loaded in place of those drawn at random.
         options: passed on to the architecture, e.g. patch_size=4, drop_path_rate=0.1.
 
         Raises ValueError for a name or tag that timm does not know, with the nearest names that it does; for images
-        that the network cannot take, and for those of which its patches leave out a border.
+        that the network cannot take, for those of which its patches leave out a border, and for weights that are not
+        here or not the network's.
         """
         super().__init__()
         import timm  # takes seconds: only cells with such a backbone pay for it
@@ -47,13 +50,15 @@ class TimmBackbone(nn.Module):
         published = timm.get_pretrained_cfg(name)
         if image_size is not None and published is not None and published.fixed_input_size:
             options["img_size"] = image_size
-        options |= {"num_classes": 0, "in_chans": in_channels}
-        model: Any = timm.create_model(name, pretrained=pretrained, **options)
+        options |= {"num_classes": 0, "in_chans": in_channels} | (weights.options if weights else {})
+        model: Any = timm.create_model(name, pretrained=False, **options)
         # Some architectures (MobileNetV3, VGG) keep a wider layer between the pooled maps and the classifier.
         self.features = int(getattr(model, "head_hidden_size", None) or model.num_features)
         self.model: nn.Module = model
         if image_size is not None:
             check_image_size(name, model, in_channels, image_size)
+        if weights is not None:
+            weights.load_into(model, PREFIX + name)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
@@ -121,14 +126,27 @@ def check_name(name: str) -> None:
 
 
 class TimmSettings(FeatureSettings):
-    """timm:NAME, any model of the timm library, with the tag of published weights or without."""
+    """timm:NAME, any model of the timm library, with published weights or without."""
 
     backbone: str = Field(description="timm:NAME")
-    pretrained: bool = Field(False, description="published weights, fetched where they are not cached")
+    weights: str = Field(
+        "none",
+        description='"none": drawn at random; "pretrained": timm\'s own, once fetched (models/pretrained.py); '
+        "package:NAME; or the path of a .safetensors or .pth file",
+    )
+    checksum: str = Field("", description="SHA-256 of the weights' file; found where it is not given")
+    trained_on: str = Field("", description="what the weights were trained on; known of packages and published ones")
+    image_size: int | None = Field(
+        None, ge=1, description="images are resized to squares of so many pixels; null: as is"
+    )
+    frozen: bool = Field(False, description="the backbone is not trained; it gives features as at test")
 
-    added_later: ClassVar[frozenset[str]] = FeatureSettings.added_later | {"pretrained"}
-    former_values: ClassVar[dict[str, Any]] = {k: FORMER[k] for k in ("width", "zero_init_last_bn", "last_relu")}
+    added_later: ClassVar[frozenset[str]] = FeatureSettings.added_later | {"checksum", "image_size", "frozen"}
+    former_values: ClassVar[dict[str, Any]] = {
+        k: FORMER[k] for k in ("width", "zero_init_last_bn", "last_relu", "pretrained")
+    }
     always_in_identity: ClassVar[dict[str, Any]] = {"hidden": FORMER["hidden"]}
+    not_in_identity: ClassVar[frozenset[str]] = frozenset({"weights", "trained_on"})
 
     @field_validator("backbone")
     @classmethod
@@ -136,9 +154,47 @@ class TimmSettings(FeatureSettings):
         check_name(name.removeprefix(PREFIX))
         return name
 
-    def build(self, image_shape: tuple[int, int, int]) -> TimmBackbone:
+    @model_validator(mode="after")
+    def _weights_are_found(self):
+        """Resolves what the weights' file says of itself; one that a record names need not be on this machine."""
+        if self.weights == "none":
+            if self.checksum or self.trained_on:
+                raise ValueError("checksum and trained_on belong to weights, and there are none")
+            return self
+        if self.init != "torch":
+            raise ValueError(f"init: {self.init} would draw the weights' linear layers anew; leave it out")
+        try:
+            found = find_weights(self.weights, self.backbone)
+        except ValueError:
+            if self.checksum:
+                return self
+            raise
+        if self.checksum and found.path is not None and found.checksum != self.checksum:
+            raise ValueError(f"weights: {self.weights} has the checksum {found.checksum}, not {self.checksum}")
+        for name in ("checksum", "trained_on"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, getattr(found, name))  # resolved: the checksum decides results
+        return self
+
+    def found(self) -> Weights | None:
+        """Its weights; None where they are drawn at random. Raises ValueError where they are not to be had."""
+        return None if self.weights == "none" else find_weights(self.weights, self.backbone)
+
+    def build(self, image_shape: tuple[int, int, int]) -> nn.Module:
         channels, _, side = image_shape
-        return TimmBackbone(self.backbone, side, channels, self.pretrained)
+        weights = self.found()
+        if weights is not None and channels != len(weights.mean):
+            raise ValueError(
+                f"the weights of {self.backbone} want images of {len(weights.mean)} channels, not {channels}"
+            )
+        backbone: nn.Module = TimmBackbone(self.backbone, self.image_size or side, channels, weights)
+        if self.image_size is not None:
+            how, bounds = "bicubic", [[-math.inf] * channels, [math.inf] * channels]
+            if weights is not None:
+                how = weights.interpolation
+                bounds = [[(v - m) / s for m, s in zip(weights.mean, weights.std, strict=True)] for v in (0, 1)]
+            backbone = Resized(backbone, self.image_size, how, *bounds)
+        return Frozen(backbone) if self.frozen else backbone
 
     def without_weights(self) -> Self:
-        return self.model_copy(update={"pretrained": False})
+        return self.model_copy(update={"weights": "none", "checksum": "", "trained_on": ""})

@@ -16,10 +16,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.attention import ClassAttention, DropPath, GatedPositionalAttention, Seen, SelfAttention, linear
-from models.patches import ConvStem, ConvTrunk, PatchEmbedding
+from models.patches import ConvStem, ConvTrunk, PatchEmbedding, ResNetTrunk
 from models.settings import ModelSettings
 
-EncoderKind = Literal["gpsa", "plain", "conv-stem", "conv-trunk"]
+EncoderKind = Literal["gpsa", "plain", "conv-stem", "conv-trunk", "resnet18"]
+CONVOLUTIONAL = ("conv-trunk", "resnet18")
+"""Encoders without attention, whose patch features come of convolutions alone."""
 
 
 class TransformerSettings(ModelSettings):
@@ -115,9 +117,13 @@ class Encoder(nn.Module):
     """Patch embedding, learned position embedding and blocks: images -> patch features.
 
     kind: "gpsa" (ConViT's gated positional blocks), "plain" (self-attention), "conv-stem" (GPSA blocks behind
-        a convolutional stem) or "conv-trunk" (a convolutional network and no attention).
+        a convolutional stem), "conv-trunk" or "resnet18" (convolutional networks and no attention).
     rates: the drop path rate of each block, which also says how many there are.
     mixer: makes the mixer of one block.
+    joint, local: of the attention, see models/attention.py.
+    width: multiplies the channels of "resnet18".
+
+    Where batches are normalised (`normalises_batches`), it stays in eval mode while `frozen` is set.
     """
 
     def __init__(
@@ -130,21 +136,31 @@ class Encoder(nn.Module):
         kind: EncoderKind,
         mixer: Callable[[], nn.Module],
         joint: bool = False,
+        local: bool = True,
+        width: float = 1.0,
     ):
         super().__init__()
-        channels, height, width = image_shape
-        if height % patch or width % patch:
-            raise ValueError(f"patches of {patch} pixels do not tile images of {height} x {width}")
-        grid = (height // patch, width // patch)
-        self.patches = patch_maker(kind, channels, patch, dim, len(rates))
+        channels, *size = image_shape
+        if size[0] % patch or size[1] % patch:
+            raise ValueError(f"patches of {patch} pixels do not tile images of {size[0]} x {size[1]}")
+        grid = (size[0] // patch, size[1] // patch)
+        self.frozen = False
+        self.patches = patch_maker(kind, channels, patch, dim, len(rates), width)
         self.position = nn.Parameter(nn.init.trunc_normal_(torch.empty(grid[0] * grid[1], dim), std=0.02))
         self.blocks = nn.ModuleList()
-        for rate in rates if kind != "conv-trunk" else ():
+        for rate in rates if kind not in CONVOLUTIONAL else ():
             if kind == "plain":
                 attention = SelfAttention(dim, heads, joint)
             else:
-                attention = GatedPositionalAttention(dim, heads, grid, joint)
+                attention = GatedPositionalAttention(dim, heads, grid, joint, local)
             self.blocks.append(EncoderBlock(dim, attention, mixer(), rate))
+
+    @property
+    def normalises_batches(self) -> bool:
+        return isinstance(self.patches, ResNetTrunk)
+
+    def train(self, mode: bool = True) -> Encoder:
+        return super().train(mode and not (self.frozen and self.normalises_batches))
 
     def forward(self, images: Tensor, older: Sequence[Sequence[Seen]] = ()) -> tuple[Tensor, list[Seen]]:
         """images [N, C, H, W]; older: what earlier experts' blocks show. Returns [N, P, d] and the same."""
@@ -156,14 +172,16 @@ class Encoder(nn.Module):
         return x, shown
 
 
-def patch_maker(kind: EncoderKind, channels: int, patch: int, dim: int, depth: int) -> nn.Module:
+def patch_maker(kind: EncoderKind, channels: int, patch: int, dim: int, depth: int, width: float = 1.0) -> nn.Module:
+    if kind == "resnet18":
+        return ResNetTrunk(channels, patch, dim, width)
     if kind == "conv-stem":
         return ConvStem(channels, patch, dim)
     if kind == "conv-trunk":
         return ConvTrunk(channels, patch, dim, depth)
     if kind in ("gpsa", "plain"):
         return PatchEmbedding(channels, patch, dim)
-    raise ValueError(f"no encoder {kind!r}: gpsa, plain, conv-stem or conv-trunk")
+    raise ValueError(f"no encoder {kind!r}: gpsa, plain, conv-stem, conv-trunk or resnet18")
 
 
 class TaskHead(nn.Module):

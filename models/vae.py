@@ -43,7 +43,8 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n images decoded from draws of the prior (pixel means, not draws of pixels): [n, C, H, W] in [0, 1]."""
-        z = torch.randn(n, self.latent, generator=generator).to(self.to_pixels.weight.device)
+        z = torch.randn(n, self.latent, generator=generator)
+        z = z.to(self.to_pixels.weight.device, non_blocking=True)
         return torch.sigmoid_(self.decode(z)).view(n, *self.image_shape)
 
     def loss(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -53,7 +54,7 @@ class VAE(nn.Module):
         both terms by the number of pixels, which leaves their weights to each other as they are here.
         """
         mean, log_variance = self.encode(pixels)
-        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+        noise = torch.randn(mean.shape, generator=generator).to(mean.device, non_blocking=True)
         logits = self.decode(mean + noise * torch.exp(0.5 * log_variance))
         reconstruction = F.binary_cross_entropy_with_logits(logits, pixels.flatten(1), reduction="none").sum(1)
         kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)

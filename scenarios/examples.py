@@ -28,7 +28,7 @@ class Examples:
 
     def __getitem__(self, rows: Tensor) -> Examples:
         """The examples at `rows` (int64 [n], on any device); copies."""
-        rows = rows.to(self.labels.device)
+        rows = rows.to(self.labels.device, non_blocking=rows.device.type == "cpu")
         tasks = self.tasks if isinstance(self.tasks, int) else self.tasks.index_select(0, rows)
         return Examples(self.images.index_select(0, rows), self.labels.index_select(0, rows), tasks)
 

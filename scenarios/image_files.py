@@ -145,8 +145,8 @@ def decode_ahead(
     """Yields, for each (seed, rows) of `batches`, images[rows] decoded for training: uint8 [n, 3, S, S].
 
     Worker processes of one torch DataLoader stay `ahead` batches each ahead of the reader, over epochs too, for
-    `batches` is read as they need it. The image at row r draws from (seed, r): the number of workers changes
-    nothing. They end when the iterator is closed. Raises CorruptImage as it comes up.
+    `batches` is read as they need it. The image at row r draws from (seed, r), and where it stands there several times
+    in a row, each time anew: the number of workers changes nothing. They end when the iterator is closed. Raises CorruptImage as it comes up.
     """
     workers = data_workers() if workers is None else workers
     compose(images.transform, True)  # here once, not in every worker: importing timm takes seconds
@@ -175,7 +175,14 @@ class _Decoded(torch.utils.data.Dataset):
 
     def __getitem__(self, batch: tuple[int, Tensor]) -> Tensor:
         seed, rows = batch
-        return self.images[rows].decode(seed, rows.tolist())
+        return self.images[rows].decode(seed, (rows + len(self.images) * repeats(rows)).tolist())
+
+
+def repeats(rows: Tensor) -> Tensor:
+    """How often each of `rows` [n] stands directly before itself: 7 7 7 3 3 9 -> 0 1 2 0 1 0."""
+    place = torch.arange(len(rows))
+    begins = torch.cat([torch.ones(len(rows[:1]), dtype=torch.bool), rows[1:] != rows[:-1]])
+    return place - torch.where(begins, place, 0).cummax(0).values if len(rows) else place
 
 
 class _Once(torch.utils.data.Sampler):

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from torch import Tensor
 
-from scenarios.seeding import generators_kept, seed_for
+from scenarios.seeding import preserved_rng_state, seed_for
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -144,7 +144,7 @@ class _Erased:
 def check_transform(transform: ImageTransform) -> None:
     """Raises ValueError where timm does not know the policy, before anything is trained."""
     try:
-        with generators_kept():
+        with preserved_rng_state():
             compose(transform, True)(Image.new("RGB", (64, 48)))
     except Exception as error:
         raise ValueError(f"transform: timm cannot build it ({type(error).__name__}: {error})") from error
@@ -227,7 +227,7 @@ def pixels_in_training(
     """
     apply = compose(transform, True)
     pixels = []
-    with generators_kept():
+    with preserved_rng_state():
         for image, position in zip(images, positions, strict=True):
             own = seed_for(seed, int(position))
             random.seed(own)

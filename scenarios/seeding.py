@@ -25,8 +25,8 @@ def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
 
 
 @contextmanager
-def generators_kept() -> Iterator[None]:
-    """Leaves the global generators of random, numpy and torch as they were."""
+def preserved_rng_state() -> Iterator[None]:
+    """Preserves the RNG state of random, numpy and torch."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     try:
         yield

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from scenarios.class_orders import averaged_orders, published_order, published_orders
+from scenarios.class_orders import averaged_orders, order_of_seed, published_order, published_orders
 from scenarios.dataset import Dataset
 from scenarios.nearest import nearest
 from scenarios.stream import Stream, resolve_class_order
@@ -34,6 +34,11 @@ class Split(Stream):
         return order
 
     added_later: ClassVar[frozenset[str]] = Stream.added_later | {"classes"}
+
+    def check_seed(self, seed: int) -> None:
+        """Raises ValueError where the paper's orders are fewer."""
+        if isinstance(self.class_order, str):
+            order_of_seed(self.class_order, seed)
 
     def make_tasks(self, dataset: Dataset, seed: int):
         order = self._order(dataset, seed)

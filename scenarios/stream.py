@@ -90,6 +90,9 @@ class Stream(BaseModel):
         """Per task its classes and its pixel map, and what the manifest should say of them."""
         raise NotImplementedError
 
+    def check_seed(self, seed: int) -> None:
+        """Raises ValueError where there is no such stream for `seed`; known without the data."""
+
     def build(
         self, seed: int = 0, data_root: str | os.PathLike[str] | None = None, name: str | None = None
     ) -> Scenario:

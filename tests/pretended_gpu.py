@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +15,18 @@ from torch import Tensor
 from torch._C import _functorch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
+from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype as group_by_device
 from torch.utils._pytree import tree_leaves
+
+ROOT = Path(__file__).resolve().parents[1]
 
 CUDA = torch.device("cuda", 0)
 ACROSS = {"copy_", "__setitem__", "_has_compatible_shallow_copy_type"}
 """What takes tensors of both devices, and leaves those that it returns where they were."""
+ASKS = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__", "nonzero", "unique", "bincount", "equal"} | {
+    "masked_select"
+}
+"""What needs a number that the device has yet to compute, if only to know how large its result is."""
 
 
 class PretendedGpu(TorchFunctionMode):
@@ -28,6 +39,11 @@ class PretendedGpu(TorchFunctionMode):
 
     placed: dict[int, StorageWeakRef] = {}  # of all of them: functions keep tensors between tests
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: Counter[str] = Counter()
+        """How often the host would have waited for the device, by the place that makes it: "methods/er.py:50 item"."""
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = dict(kwargs or {}), func.__name__
         tensors = _tensors((args, kwargs))
@@ -38,11 +54,30 @@ class PretendedGpu(TorchFunctionMode):
                 return CUDA if asked == "device" else True
             return self._put(func(*args, **kwargs), here)
         if name in ("to", "cpu", "cuda") and tensors and tensors[0] is args[0]:
-            return self._moved(name, args, kwargs)
+            later = kwargs.get("non_blocking", False)
+            moved = self._moved(name, args, kwargs)
+            # from the processor's pageable memory it is staged at once and needs no wait; the other way there is no such thing
+            if self.holds(moved) != here and (here or not later):
+                self._waits(name)
+            return moved
         if kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "cuda":
             kwargs["device"], here = "cpu", True
+            if name in ("tensor", "as_tensor"):
+                self._waits(name)
+        if here and (name in ASKS or (name in ("__getitem__", "__setitem__") and self._index_waits(args))):
+            self._waits(name)
         self._check(name, args, kwargs, tensors, here)
         return self._put(func(*args, **kwargs), here and name not in ACROSS)
+
+    def _index_waits(self, args: Any) -> bool:
+        """A mask asks how many it selects; an index of the processor's is sent."""
+        indices = [t for t in _tensors(args[1]) if t.dim()]
+        return any(t.dtype in (torch.bool, torch.uint8) or self.holds(t) != self.holds(args[0]) for t in indices)
+
+    def _waits(self, name: str) -> None:
+        own = next((f for f in reversed(traceback.extract_stack()) if _ours(f.filename)), None)
+        place = f"{Path(own.filename).relative_to(ROOT)}:{own.lineno} " if own else ""
+        self.waits[place + name] += 1
 
     def holds(self, tensor: Tensor) -> bool:
         """Whether `tensor` is on the pretended GPU."""
@@ -79,6 +114,18 @@ class PretendedGpu(TorchFunctionMode):
             assert all(t.dim() == 0 or self.holds(t) for t in tensors), f"{name}: tensors on cuda:0 and on cpu"
 
 
+def _ours(file: str) -> bool:
+    return any(
+        Path(file).is_relative_to(ROOT / package) for package in ("benchmarks", "methods", "models", "scenarios")
+    )
+
+
+def _grouped(lists: Any, with_indices: bool = False) -> Any:
+    """torch groups tensors by device below Python, where these are the processor's: clipping would move its factor there."""
+    grouped = group_by_device(lists, with_indices)
+    return {(torch.device(CUDA), dtype): tensors for (_, dtype), tensors in grouped.items()}
+
+
 def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
@@ -92,8 +139,23 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage:
 @pytest.fixture
 def pretended_gpu(monkeypatch) -> Iterator[str]:
     """The device's name, while there is one."""
+    with pretended(monkeypatch):
+        yield str(CUDA)
+
+
+@pytest.fixture
+def counting_gpu(monkeypatch) -> Iterator[PretendedGpu]:
+    """The device itself, whose `waits` grow."""
+    with pretended(monkeypatch) as gpu:
+        yield gpu
+
+
+@contextmanager
+def pretended(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedGpu]:
+    """A pretended GPU, as far as Python can pretend."""
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: None)
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: None)
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device=None: False)
-    with PretendedGpu():
-        yield "cuda:0"
+    monkeypatch.setattr("torch.nn.utils.clip_grad._group_tensors_by_device_and_dtype", _grouped)
+    with PretendedGpu() as gpu:
+        yield gpu

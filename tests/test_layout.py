@@ -19,7 +19,20 @@ BELOW = {
     "metrics": {"scenarios"},
 }
 """Packages, and those that each may import."""
-ROAD = ("request", "records", "cell", "cost", "executors", "report", "gate", "ledger", "contract", "cli", "speed")
+ROAD = (
+    "request",
+    "records",
+    "cell",
+    "cost",
+    "executors",
+    "report",
+    "gate",
+    "ledger",
+    "contract",
+    "selftest",
+    "cli",
+    "speed",
+)
 """Packages of benchmarks/ in the order of a cell's way: each imports those before it."""
 
 

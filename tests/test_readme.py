@@ -21,6 +21,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks.cli.app import app
+from benchmarks.executors.choice import Choice
 from benchmarks.records.published import PublishedStore
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
@@ -31,7 +32,7 @@ from scenarios import SCENARIOS
 ROOT = Path(__file__).resolve().parent.parent
 FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
-MOST_WORDS = {"README.md": 1400}
+MOST_WORDS = {"README.md": 1400, "docs/gpus-and-clusters.md": 1100, "docs/methods.md": 1000}
 """As `wc -w` counts; another page has at most 900."""
 PUBLISHED = ROOT / "results" / "published"
 TO_BE_WRITTEN = ("methods/l1.py", "scenarios/dimmed.py", "results/runs/", "results/leaderboards/")
@@ -83,7 +84,7 @@ def test_every_code_block_is_run_by_a_test_here(page):
     assert len(MARKED.findall(text)) + len(make_blocks) == text.count("```") // 2
     assert {kind for kind, _ in MARKED.findall(text)} <= {
         *("api", "check", "cluster", "commands", "ddp", "folder", "folder-suite", "gate", "method", "scenario"),
-        *("suite", "workflow"),
+        *("ray", "slurm", "suite", "workflow"),
     }
 
 
@@ -122,7 +123,8 @@ def test_options_verbs_files_and_members_named_exist(page):
         if span.startswith(folders) and not span.startswith(TO_BE_WRITTEN) and re.fullmatch(r"[\w./-]+", span):
             assert (ROOT / span.replace("SUITE", "digits")).exists(), span
         if member := re.match(r"self\.(\w+)", span):
-            assert hasattr(Method, member[1]) or member[1] in Method.__annotations__, span
+            declared = {name for cls in Method.__mro__ for name in getattr(cls, "__annotations__", {})}
+            assert hasattr(Method, member[1]) or member[1] in declared, span
 
 
 def test_make_commands_exist():
@@ -205,6 +207,21 @@ def test_the_array_of_the_cluster_covers_the_grid():
     assert len({cell.identity for cell in seen}) == len(make_grid(load_suite("cifar100-b50")).cells)
 
 
+@pytest.mark.parametrize("kind", ["ray", "slurm"])
+def test_commands_for_clusters_are_understood(kind):
+    """What they do is tested on clusters of one machine: tests/benchmarks/test_ray.py and test_slurm.py."""
+    lines = [shlex.split(line, comments=True) for line in commands(block(kind))]
+    ours = [words[3:] for words in lines if words[:3] == ["python", "-m", "benchmarks"]]
+    verbs = typer.main.get_command(app).commands
+    contexts = [verbs[verb].make_context(verb, list(words)) for verb, *words in ours]
+    choices = [context.params for context in contexts if context.info_name == "run"]
+    assert choices
+    for given in choices:
+        names = ("executor", "gpus_per_cell", "ray_address", "slurm", "detach")
+        Choice(**{name: given[name] for name in names}).check()
+        load_suite(given["suite"])
+
+
 # ---- code --------------------------------------------------------------------------------------------------------
 
 
@@ -285,7 +302,7 @@ SHOWN = ("method", "ACC,", "BWT", "FM (", "LA", "training", "memory")
 """How the columns begin that are shown of the published table."""
 LETTERS = "ᵃᵇᶜᵈᵉᶠᵍʰʲᵏᵐ"
 """Of notes, in the order in which tables use them."""
-FAMILIES = ("baseline", "regularisation", "replay", "projection", "expansion", "isolation")
+FAMILIES = ("baseline", "regularisation", "replay", "projection", "expansion", "isolation", "prototypes")
 MARKS = {"needs_task_id": "ᵗ", "sees_past_data": "ᵖ", "needs_new_classes": "ᶜ"}
 
 

@@ -37,7 +37,28 @@ def environment(device: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         # of torch's own kernels; processors of one name may differ in it, and results with it
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        **(_cuda() if device.startswith("cuda") else {}),
     }
+
+
+def _cuda() -> dict[str, Any]:
+    """What a CUDA device's numbers depend on beside its name: versions, and what is allowed to round."""
+    return {
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "driver": driver(),
+        "tf32": {"matmul": torch.backends.cuda.matmul.allow_tf32, "cudnn": torch.backends.cudnn.allow_tf32},
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+    }
+
+
+def driver() -> str | None:
+    """The version of the NVIDIA driver, as its kernel module says; None where there is none to be read."""
+    try:
+        first = Path("/proc/driver/nvidia/version").read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return None
+    return next((word for word in first.split() if word.replace(".", "").isdigit() and "." in word), first)
 
 
 def hardware(device: str) -> str:

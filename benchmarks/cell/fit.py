@@ -44,7 +44,7 @@ def fit(
     index: int = 0,
     epoch_ended: Callable[[Epoch], None] | None = None,
 ) -> None:
-    """Trains `method` through `phase`, the `index`-th of its task. `epoch_ended` hears of each epoch.
+    """Trains `method` through `phase`, the `index`-th of its task. `epoch_ended`: a callback, called after each epoch.
 
     The order of the examples depends on the cell's seed, the task and `index` alone, so methods whose phases hold
     the same data see the same batches. Raises Diverged when the loss, or at the end a weight, is no longer finite.
@@ -134,7 +134,7 @@ def _epoch(
     most: int,
     decoded: Iterator[Tensor] | None,
 ) -> Iterator[Batch]:
-    """One pass over the data in random order, a batch at a time, at most `most` batches."""
+    """One pass over the data in the phase's order, a batch at a time, at most `most` batches."""
     batches = _rows(phase, data, order, method.device)[:most]
     if decoded is not None or not method.augmenter.changes():
         for rows in batches:
@@ -149,9 +149,9 @@ def _epoch(
 
 
 def _rows(phase: Phase, data: Examples, order: torch.Generator, device: torch.device) -> tuple[Tensor, ...]:
-    """Rows of one pass over the data in random order, a batch each; they go to the device together."""
-    permutation = torch.randperm(len(data), generator=order).to(device)
-    return permutation.split(phase.recipe.batch_size)[: phase.steps_per_epoch]
+    """Rows of one pass over the data, a batch each; they go to the device together."""
+    rows = phase.sampling.rows(len(data), order).to(device)
+    return rows.split(phase.recipe.batch_size)[: phase.steps_per_epoch]
 
 
 def _decoded_ahead(method: Method, phase: Phase, data: Examples, index: int, total: int) -> Iterator[Tensor] | None:
@@ -160,10 +160,11 @@ def _decoded_ahead(method: Method, phase: Phase, data: Examples, index: int, tot
         return None
     # the same generator once more: it is read ahead of the one that gives the steps their rows
     order = generator_for(method.seed, "batches", method.task.id, index)
+    several = phase.sampling.views > 1  # the views of an image may stand in two batches, and are to differ
     batches = (
-        (seed_for(method.seed, "augment", method.task.id, index, epoch), rows)
+        (seed_for(method.seed, "augment", method.task.id, index, epoch, *([step] if several else [])), rows)
         for epoch in count()
-        for rows in _rows(phase, data, order, torch.device("cpu"))
+        for step, rows in enumerate(_rows(phase, data, order, torch.device("cpu")))
     )
     return decode_ahead(data.images, islice(batches, total))
 

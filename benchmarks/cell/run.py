@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -16,6 +16,7 @@ import torch
 from benchmarks.cell.checkpoint import Progress, load_checkpoint, save_checkpoint
 from benchmarks.cell.environment import environment, peak_memory_bytes
 from benchmarks.cell.evaluate import evaluate, evaluate_both
+from benchmarks.cell.features import Extractor, prepared
 from benchmarks.cell.fit import Diverged, Trainer, fit
 from benchmarks.cell.matmul_backend import fast_products
 from benchmarks.cell.run_log import RunLog
@@ -66,6 +67,8 @@ def train_task(
             fit(method, phase, trainer, index, log.epoch if log else None)
     with watch("end_task"):
         trainer.meter.measure((task.id, "end_task"), lambda: method.end_task(view), part="end_task")
+        if extra := method.extra_flops():  # of solvers in it
+            trainer.meter.add("solver", extra)
 
 
 def _phases(method: Method, view: TaskView, trainer: Trainer) -> Iterator[Phase]:
@@ -95,36 +98,41 @@ def run_cell(
     device: str = "cpu",
     checkpoint: Path | None = None,
     log: RunLog | None = None,
+    say: Callable[[int], object] | None = None,
 ) -> RunRecord:
     """Runs `cell` and returns its record. A method that raises or diverges gives a record that says so.
 
     checkpoint: a file that is written after each task but the last; where it is there already, of this very cell and
     code, the run continues from it. The caller removes it (`Store.remove_checkpoints`) once the record is safe, and keeps it
     where that says failed: run again, the cell goes on from its last finished task.
-    log: hears of every epoch and task.
+    log: a callback for every epoch and task; say: one after each task, with how many are done.
     KeyboardInterrupt and DataNotFound pass through: they are not the method's doing.
     """
     start = time.perf_counter()
     scenario = cell.scenario.build(cell.seed, data_root, cell.scenario_name)
     built = time.perf_counter() - start
+    cls = method_class(cell.method.name)
+    method = cls.from_settings(cell.method.settings)
+    scenario, model, extractor = prepared(cell, scenario, method, torch.device(device))
+    start = time.perf_counter() - built  # what computing features took is said beside the total: cells share it
     progress = load_checkpoint(checkpoint, cell, scenario, device) if checkpoint else None
     progress = progress or Progress.of_tasks(cell.scenario.tasks)
     before, resumed, watch = progress.seconds["total"], progress.done, Stopwatch(progress.seconds)
     progress.seconds["data"] += built
     status: Status = "done"
     error = None
-    cls = method_class(cell.method.name)
     try:
         with fast_products(device) as products:
             if progress.method is None:
                 with watch("train"):
-                    progress.method = cls.from_settings(cell.method.settings)
-                    progress.method.start(scenario, cell.model, cell.training, cell.seed, device)
+                    progress.method = method.start(scenario, model, cell.training, cell.seed, device)
                 _record_rows(progress, 0, scenario, watch)
             if log:
                 log.start(progress.done)
             for task in scenario.tasks[progress.done :]:
-                _do_task(progress, scenario, task, watch, log)
+                _do_task(progress, scenario, task, watch, log, extractor)
+                if say:
+                    say(progress.done)
                 progress.seconds["total"] = before + time.perf_counter() - start
                 if checkpoint and progress.done < len(scenario.tasks):
                     save_checkpoint(checkpoint, cell, scenario, progress, device)
@@ -135,6 +143,8 @@ def run_cell(
         if checkpoint and resumed:
             error = f"gone on after {resumed} tasks from {checkpoint.name}; without that file it starts over\n{error}"
     progress.seconds["total"] = before + time.perf_counter() - start
+    if extractor:
+        progress.seconds["features"] = extractor.seconds
     matrix, trainer, inference = progress.matrix, progress.trainer, progress.inference
     view = scenario.layout.other_view_name
     return RunRecord(
@@ -194,18 +204,34 @@ def _names(cell: CellSettings) -> dict:
     }
 
 
-def _do_task(progress: Progress, scenario: Scenario, task: Task, watch: Stopwatch, log: RunLog | None) -> None:
+def _do_task(
+    progress: Progress,
+    scenario: Scenario,
+    task: Task,
+    watch: Stopwatch,
+    log: RunLog | None,
+    extractor: Extractor | None,
+) -> None:
     method = progress.method
     assert method is not None, "started before its first task"
+    if extractor:  # counted as if each image were looked at when its task comes
+        progress.trainer.meter.add("features", extractor.flops.total * len(task.train))
     train_task(method, scenario, task, progress.trainer, watch, log)
     _record_rows(progress, task.id + 1, scenario, watch)
-    progress.parameters.append(method.parameters_report())
-    progress.inference.append(inference_flops(method, scenario, task))
+    progress.parameters.append(with_backbone(method.parameters_report(), extractor))
+    progress.inference.append(inference_flops(method, scenario, task, extractor))
     progress.stored.append(method.footprint())
     progress.diagnostics.append(method.diagnostics())
     progress.done += 1
     if log:
         log.task(method)
+
+
+def with_backbone(parameters: dict[str, int], extractor: Extractor | None) -> dict[str, int]:
+    """A method's parameters and, where it runs on stored features, those of the frozen backbone that gave them."""
+    if extractor is None:
+        return parameters
+    return parameters | {part: parameters[part] + extractor.parameters for part in ("total", "frozen")}
 
 
 def _record_rows(progress: Progress, i: int, scenario: Scenario, watch: Stopwatch) -> None:
@@ -216,12 +242,15 @@ def _record_rows(progress: Progress, i: int, scenario: Scenario, watch: Stopwatc
     progress.other.record_row(i, other_row)
 
 
-def inference_flops(method: Method, scenario: Scenario, task: Task) -> FlopCount:
-    """FLOPs of one prediction for one image, as the network stands now."""
+def inference_flops(method: Method, scenario: Scenario, task: Task, extractor: Extractor | None = None) -> FlopCount:
+    """FLOPs of one prediction for one image, as the network stands now, with those of the image's features."""
     x = torch.zeros(1, *scenario.image_shape, device=method.device)
     told = (task.id,) if scenario.layout.setting.task_id_at_test else ()
     with evaluation_mode(method.network), torch.no_grad(), method.precision():
-        return count_flops(lambda: method.predict(x, *told))
+        flops = count_flops(lambda: method.predict(x, *told))
+    if extractor is None:
+        return flops
+    return FlopCount(flops.total + extractor.flops.total, flops.modules + extractor.flops.modules)
 
 
 def _reasons(cls: type[Method], scenario: Scenario, matrix: AccuracyMatrix | None) -> dict[str, str]:

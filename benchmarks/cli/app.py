@@ -17,6 +17,7 @@ from benchmarks.cli.list import list_
 from benchmarks.cli.publish import publish, reproduce
 from benchmarks.cli.report import guide, report
 from benchmarks.cli.run import cost, run, status
+from benchmarks.cli.selftest import selftest
 from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import print_what_can_be_printed
 from benchmarks.request.errors import SettingsError
@@ -26,7 +27,7 @@ VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Read": (report, guide, list_),
     "Publish": (publish, reproduce),
     "Gate": (gate, promote),
-    "Check": (check, data),
+    "Check": (check, data, selftest),
 }
 """Groups of verbs, as help shows them."""
 
@@ -83,7 +84,7 @@ def main() -> None:
 
 def _in_a_line(error: Exception) -> str | None:
     """What the user can mend, in a line: a file, data that is not there, a full disk. None for what is a fault of ours."""
-    from benchmarks.executors.local import StorageFailed  # with torch, which help and refusals do without
+    from benchmarks.executors.contract import StorageFailed  # with torch, which help and refusals do without
     from scenarios import DataNotFound
 
     if isinstance(error, OSError) and error.filename is not None:

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from benchmarks.executors.local import Outcome, run_local
+from benchmarks.executors.contract import Executor, Outcome
 from benchmarks.executors.signals import Stopped
 from benchmarks.request.suite import CellSettings
 
 
-def run_with_progress(
-    console: Console,
-    cells: list[CellSettings],
-    folder: Path,
-    data_root: str | None,
-    devices: list[str],
-    logs: bool = False,
-) -> int:
+def run_with_progress(console: Console, cells: list[CellSettings], execute: Executor, workers: int) -> int:
     """Runs `cells`, a line each as they finish and a bar with the time left. Returns how many did not succeed.
 
-    The end of what a cell printed stands below its line.
+    workers: how many run at a time, for the time left. What cells print is not shown.
     """
-    failed, seconds = 0, Remaining(cells, len(devices))
+    failed, seconds = 0, Remaining(cells, workers)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("failed {task.fields[failed]}  left {task.fields[left]}"))
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("cells", total=len(cells), failed=0, left="?")
-        outcomes = run_local(cells, folder, data_root, devices, logs=logs)
+        outcomes = execute(cells)
         try:
             for n, outcome in enumerate(outcomes, 1):
                 failed += outcome.status != "done"
@@ -37,8 +29,6 @@ def run_with_progress(
                 left = clock(seconds.left())
                 bar.update(task, advance=1, failed=failed, left=left)
                 bar.console.print(_line(n, len(cells), outcome, left), markup=False)
-                for printed in outcome.output.splitlines():
-                    bar.console.print(f"    | {printed}", markup=False)
         except Stopped:
             outcomes.close()
             console.print("finished cells are kept, the same command continues with the rest")
@@ -48,6 +38,8 @@ def run_with_progress(
 
 def _line(n: int, total: int, outcome: Outcome, left: str) -> str:
     head = f"[{n:{len(str(total))}}/{total}] {outcome.status:<8} {outcome.cell.label}"
+    if outcome.where:
+        head += f" ({outcome.where})"
     if outcome.status == "done":
         return f"{head}  ACC {outcome.accuracy:.4f}  {outcome.seconds:.1f} s  (left {left})"
     return f"{head}  {outcome.error}"

@@ -80,6 +80,7 @@ def verify_suite(asked: Asked, n: int, devices: list[str], data_root: str | None
     """Runs `n` published cells again and renews the pages. Gives whether all of them came out equal."""
     grid, _ = asked.grid_and_store()
     from benchmarks.cli.progress import run_with_progress
+    from benchmarks.executors.local import run_local
     from benchmarks.records import verify
     from benchmarks.records.matching import matched_by_name
     from benchmarks.records.provenance import traced
@@ -90,7 +91,12 @@ def verify_suite(asked: Asked, n: int, devices: list[str], data_root: str | None
 
     published = asked.results_dir / "published"
     found = verify.verify_suite(
-        grid, published, n, lambda cells, to: run_with_progress(out, cells, to, data_root, devices)
+        grid,
+        published,
+        n,
+        lambda cells, to: run_with_progress(
+            out, cells, lambda chosen: run_local(chosen, to, data_root, devices), len(devices)
+        ),
     )
     folder = published / grid.suite.name
     scan = traced(named(matched_by_name(grid, PublishedStore(folder).scan())), folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,10 +29,12 @@ from benchmarks.cli.options import (
     Yes,
     names,
 )
+from benchmarks.executors.choice import USUAL, Choice
 from benchmarks.request.errors import SettingsError, together
 from scenarios.nearest import nearest
 
 if TYPE_CHECKING:
+    from benchmarks.executors.queue import Versions
     from benchmarks.records.store import Scan, Store
     from benchmarks.request.grid import Grid
     from benchmarks.request.suite import CellSettings
@@ -55,6 +58,7 @@ class How:
     logs: bool = False
     fresh: bool = False
     keep: bool = False
+    choice: Choice = USUAL
 
 
 def run(
@@ -83,10 +87,41 @@ def run(
     ] = False,
     fresh: Fresh = False,
     keep: Keep = False,
+    executor: Annotated[
+        str, typer.Option("--executor", help="who runs the cells: local (this machine), ray or slurm (a cluster)")
+    ] = "local",
+    gpus_per_cell: Annotated[
+        float | None,
+        typer.Option("--gpus-per-cell", help="0.25 packs four cells on a GPU (local with --gpus, or ray)"),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option("--ray-address", help="with ray: auto or HOST:PORT of a cluster; default one started here"),
+    ] = None,
+    slurm: Annotated[
+        str | None,
+        typer.Option("--slurm", help="with slurm: options of sbatch, e.g. partition=gpu,time=4:00:00,gpus=1"),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="with slurm: return once all is submitted; `run` again picks up")
+    ] = False,
+    cell_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--cell-timeout",
+            min=0,
+            help="seconds after which a cell is stopped and recorded as failed; run again, it goes on from its last "
+            "finished task",
+        ),
+    ] = None,
+    max_retries: Annotated[
+        int, typer.Option("--max-retries", min=0, help="how often a cell is tried again whose process died")
+    ] = 1,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     asked = Asked(suite, methods, scenarios, seeds, changes, results_dir)
-    how = How(workers, gpus, data_root, dry_run, verbose, yes, shard, ddp, logs, fresh, keep)
+    choice = Choice(executor, gpus_per_cell, ray_address, slurm, detach, cell_timeout, max_retries)
+    how = How(workers, gpus, data_root, dry_run, verbose, yes, shard, ddp, logs, fresh, keep, choice)
     if not run_suite(asked, how):
         raise typer.Exit(1)
 
@@ -94,8 +129,10 @@ def run(
 def run_suite(asked: Asked, how: How) -> bool:
     """Runs what has no record yet and writes the tables. Gives whether every cell succeeded, now or before."""
     grid, store, devices = _judged(asked, how)
+    from benchmarks.executors.queue import versions
     from benchmarks.records.provenance import to_run
 
+    before = versions(store, grid.cells)  # a record that is newer was not seen by the scan
     scan = scan_of(store)
     part = grid.shard(how.shard) if how.shard is not None else grid
     missing = to_run(part, scan, how.fresh, how.keep)
@@ -110,7 +147,7 @@ def run_suite(asked: Asked, how: How) -> bool:
         return True
     waiting = {cell.identity for cell in missing}
     store.sweep(finished=[cell for cell in part.cells if cell.identity not in waiting])
-    failed = _carry_out(asked.suite, missing, store, devices, how)
+    failed = _carry_out(asked.suite, missing, store, devices, how, before, grid.suite.reduced)
     if failed is None:
         return True
     if missing:
@@ -124,16 +161,18 @@ def _judged(asked: Asked, how: How) -> tuple[Grid, Store, list[str]]:
     if how.ddp:
         from benchmarks.executors.torchrun import devices_of_ranks, is_first
 
+        how.choice.check(ddp=True)
         devices = devices_of_ranks(how.workers, how.gpus)
         out.quiet = err.quiet = not is_first()
         return *asked.grid_and_store(), devices
     from benchmarks.executors.devices import devices_for
     from benchmarks.request.selection import parse_shard
 
-    devices, (grid, store), _ = together(
-        lambda: devices_for(how.workers, names(how.gpus)),
+    devices, (grid, store), *_ = together(
+        lambda: how.choice.devices(devices_for(how.workers, names(how.gpus))),
         asked.grid_and_store,
         lambda: parse_shard(how.shard) if how.shard is not None else None,
+        how.choice.check,
     )
     return grid, store, devices
 
@@ -153,8 +192,11 @@ def _foretell(grid: Grid, scan: Scan, missing: list[CellSettings], devices: list
         say(dry_run_text(priced, devices, counts(grid, scan), how.logs))
 
 
-def _carry_out(suite: str, missing: list[CellSettings], store: Store, devices: list[str], how: How) -> int | None:
-    """Runs `missing`. Gives how many did not succeed; None in a rank that leaves it to another to say so."""
+def _carry_out(
+    suite: str, missing: list[CellSettings], store: Store, devices: list[str], how: How, before: Versions, reduced: str
+) -> int | None:
+    """Runs `missing`, but what another run has done since `before`. Gives how many did not succeed; None in a rank that
+    leaves it to another to say so."""
     from benchmarks.records.suite_files import remember
 
     if not missing:
@@ -163,18 +205,28 @@ def _carry_out(suite: str, missing: list[CellSettings], store: Store, devices: l
     from benchmarks.cost.price import check_affordable
     from benchmarks.cost.rehearse import rehearse
 
-    if not how.yes:
-        check_affordable(missing, devices, how.data_root, say_on_terminal)
+    if not how.yes and how.choice.here:
+        check_affordable(missing, devices, how.data_root, say_on_terminal, reduced)
     store.check_writable(len(missing))
     remember(suite, store.folder)
-    rehearse(missing, how.data_root)
+    rehearse(missing, how.data_root, with_data=how.choice.executor != "ray")  # whose nodes have it
     if how.ddp:
         from benchmarks.executors.torchrun import run_together
 
         return 0 if run_together(missing, store, how.data_root, say, how.logs) else None
     from benchmarks.cli.progress import run_with_progress
 
-    return run_with_progress(out, missing, store.folder, how.data_root, devices, how.logs)
+    execute = how.choice.build(store.folder, how.data_root, devices, how.workers, how.logs, before)
+    return run_with_progress(out, _longest_first(missing, store, devices, how), execute, len(devices))
+
+
+def _longest_first(missing: list[CellSettings], store: Store, devices: list[str], how: How) -> list[CellSettings]:
+    from benchmarks.cost.price import quick_seconds
+    from benchmarks.executors.order import longest_first
+
+    if how.choice.here and (len(missing) <= len(devices) or len(devices) == 1):
+        return missing  # the order saves no time, and whole seeds come first
+    return longest_first(missing, store.scan().records.values(), quick_seconds(missing, how.data_root))
 
 
 def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> None:
@@ -268,7 +320,25 @@ def status(
     for line in other_settings(grid, scan):
         say(line)
     say_other_code(grid, scan)
+    _say_underway(grid, store)
     for cell, state in standing:
         if state in ("failed", "diverged"):
             error = (scan.records[cell.identity].error or "").strip().splitlines()
             say(f"{state}: {cell.label}: {error[-1] if error else ''}")
+
+
+def _say_underway(grid: Grid, store: Store) -> None:
+    """A line for each cell that a run now does, and for each that waits in Slurm's queue."""
+    from benchmarks.executors.on_slurm import submitted
+    from benchmarks.records.claims import live_claims
+
+    claims, jobs = live_claims(store.folder), submitted(store.folder)
+    for cell in grid.cells:
+        claim, (job, state) = claims.get(cell.identity), jobs.get(cell.identity, ("", ""))
+        in_job = f", job {job}" if job else ""
+        if claim is not None:
+            since = datetime.fromtimestamp(claim.since).strftime("%Y-%m-%d %H:%M")
+            tasks = f"{claim.done} of {cell.scenario.tasks} tasks done"
+            say(f"running: {cell.label}: on {claim.host} ({claim.where}{in_job}) since {since}, {tasks}")
+        elif job:
+            say(f"{state.lower()}: {cell.label}: job {job}")

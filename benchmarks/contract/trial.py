@@ -18,7 +18,7 @@ from benchmarks.cell.run import train_task
 from methods import Method, OptimizerSettings, Recipe
 from models import MLPSettings, ModelSettings, model_settings
 from scenarios import Scenario, Split, Task
-from scenarios.seeding import generators_kept
+from scenarios.seeding import preserved_rng_state
 
 RECIPE = Recipe(epochs=30, schedule_scale=0.1, batch_size=10, optimizer=OptimizerSettings(lr=0.05, momentum=0.9))
 """Three epochs; phases of a method's own are a tenth of their length too."""
@@ -46,7 +46,7 @@ def with_other_tests(scenario: Scenario) -> Scenario:
     return replace(scenario, tasks=tuple(flipped))
 
 
-SMALL = {"buffer_size": BUFFER, "finetune_epochs": 2}
+SMALL = {"buffer_size": BUFFER, "finetune_epochs": 2, "random_features": 50}
 """Hyperparameters that say how large something is, where a method has them."""
 
 
@@ -143,7 +143,7 @@ def model_for(cls: type[Method]) -> ModelSettings:
 @contextmanager
 def global_generators(seed: int) -> Iterator[None]:
     """Python's, numpy's and torch's global generators at `seed`; afterwards as they were."""
-    with generators_kept():
+    with preserved_rng_state():
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)

@@ -45,6 +45,8 @@ def _drops_all(cell: CellSettings, scenario: Scenario) -> bool:
 
 def _normalises_one_value(model: ModelSettings, image_shape: tuple[int, int, int]) -> bool:
     """Whether the network cannot be trained on one image, whose last maps are a pixel each."""
+    if getattr(model, "frozen", False):
+        return False
     backbone = model.without_weights().build(image_shape).train()
     if not any(isinstance(m, _BatchNorm) for m in backbone.modules()):
         return False

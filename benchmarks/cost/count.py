@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.cell.run import inference_flops, task_view
+from benchmarks.cell.features import Extractor, prepared
+from benchmarks.cell.run import inference_flops, task_view, with_backbone
 from benchmarks.cost.empty import empty_scenario
 from benchmarks.cost.valueless import META, valueless
 from benchmarks.request.suite import CellSettings
@@ -117,30 +118,33 @@ def growth_of(cell: CellSettings, data_root: str | None = None) -> list[Size]:
     scenario = empty_scenario(cell.scenario, cell.seed, data_root, META, most=A_FEW)
     try:
         with valueless():
-            method = _started(cell, scenario)
-            return [_grown(method, scenario, task) for task in scenario.tasks]
+            method, scenario, extractor = _started(cell, scenario)
+            return [_grown(method, scenario, task, extractor) for task in scenario.tasks]
     except Exception as error:
         raise RuntimeError(f"{cell.label}: {type(error).__name__}: {error}") from error
 
 
-def _started(cell: CellSettings, scenario: Scenario) -> Method:
+def _started(cell: CellSettings, scenario: Scenario) -> tuple[Method, Scenario, Extractor | None]:
     # FLOPs do not depend on the format of numbers, what is compiled would not be seen, and pixels cost no product
     training = cell.training.model_copy(update={"precision": "fp32", "compile": False, "augmentation": ()})
     method = method_class(cell.method.name).from_settings(cell.method.settings)
-    return method.start(scenario, cell.model, training, cell.seed, META)
+    scenario, model, extractor = prepared(cell, scenario, method, META, empty=True)
+    return method.start(scenario, model, training, cell.seed, META), scenario, extractor
 
 
-def _grown(method: Method, scenario: Scenario, task: Task) -> Size:
+def _grown(method: Method, scenario: Scenario, task: Task, extractor: Extractor | None) -> Size:
     view = task_view(scenario, task, method.sees_past_data)
     method.enter(view)
     for _ in method.phases(view):
         pass  # what comes between phases is done
     method.end_task(view)
-    return Size(method.parameters_report(), inference_flops(method, scenario, task))
+    return Size(
+        with_backbone(method.parameters_report(), extractor), inference_flops(method, scenario, task, extractor)
+    )
 
 
 def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
-    method = _started(cell, scenario)
+    method, scenario, extractor = _started(cell, scenario)
     for task in scenario.tasks:
         view = task_view(scenario, task, method.sees_past_data)
         method.enter(view)
@@ -148,9 +152,11 @@ def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
         phases = [phase_cost(method, phase) for phase in method.phases(view)]
         meter = FlopMeter()
         meter.measure("end_task", lambda view=view: method.end_task(view))  # type: ignore[misc]
-        inference = inference_flops(method, scenario, task)
+        inference = inference_flops(method, scenario, task, extractor)
+        if extractor:  # of each image once
+            phases.insert(0, PhaseCost("features", 0, extractor.flops.total * len(task.train), 0, 1))
         yield TaskCost(
-            method.parameters_report(),
+            with_backbone(method.parameters_report(), extractor),
             inference,
             task.id,
             phases,
@@ -163,11 +169,12 @@ def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
 def phase_cost(method: Method, phase: Phase) -> PhaseCost:
     """The cost of `phase`, whose parameters and memories are then as after its first epoch."""
     optimizer, n, total = phase.recipe.optimizer.build(phase.parameters), len(phase.data), phase.total_steps
-    size, per_epoch = min(phase.recipe.batch_size, n), phase.steps_per_epoch
-    short = 0 if phase.recipe.drop_last else n % size
+    per_pass = phase.sampling.length(n)
+    size, per_epoch = min(phase.recipe.batch_size, per_pass), phase.steps_per_epoch
+    short = 0 if phase.recipe.drop_last else per_pass % size
     n_short = total // per_epoch if short else 0
     n_whole = total - n_short
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))[: min(total, per_epoch) * size]
+    order = phase.sampling.rows(n, torch.Generator().manual_seed(0))[: min(total, per_epoch) * size]
     seen: dict[tuple, int] = {}
 
     def step(rows: torch.Tensor, epoch: int = 0) -> int:

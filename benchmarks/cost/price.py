@@ -78,8 +78,13 @@ def total_hours(priced: Sequence[Priced], workers: int) -> float:
     return max([every / workers, *(p.seconds for p in known)], default=0.0) / 3600
 
 
-def check_affordable(cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None, say: Say) -> None:
-    """Raises SettingsError where `cells` would keep these processors busy for more than ASK_ABOVE_HOURS."""
+def check_affordable(
+    cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None, say: Say, reduced: str = ""
+) -> None:
+    """Raises SettingsError where `cells` would keep these processors busy for more than ASK_ABOVE_HOURS.
+
+    reduced: a suite of the like that is made for processors, to be named then.
+    """
     if any("cuda" in device for device in devices):
         return
     workers = min(len(devices), len(cells))
@@ -94,17 +99,18 @@ def check_affordable(cells: Sequence[CellSettings], devices: Sequence[str], data
     else:
         hours = total_hours(price(cells, StepTimer("cpu", data_root=data_root), say), workers)
     if hours > ASK_ABOVE_HOURS:
-        raise SettingsError([too_long(hours, len(cells), len(devices), torch.cuda.device_count())])
+        raise SettingsError([too_long(hours, len(cells), len(devices), torch.cuda.device_count(), reduced)])
 
 
-def too_long(hours: float, cells: int, workers: int, gpus: int) -> str:
+def too_long(hours: float, cells: int, workers: int, gpus: int, reduced: str = "") -> str:
     """What to tell who started a run on processors that needs a GPU."""
     found = (
         f"this machine has {gpus} that --gpus (make: GPUS=0,1) can name" if gpus else "there is none on this machine"
     )
+    instead = f". Suite {reduced} is made for processors: `cost {reduced}` tells what it takes" if reduced else ""
     return (
         f"{cells} cells need about {hours:,.0f} hours on CPU with {workers} worker{'s' if workers > 1 else ''}; they are "
-        f"meant for a GPU, and {found}. To run them on CPU all the same: --yes (make: YES=1)"
+        f"meant for a GPU, and {found}. To run them on CPU all the same: --yes (make: YES=1){instead}"
     )
 
 
@@ -114,6 +120,7 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
     Data whose size is not known counts nothing.
     """
     per_image: dict[tuple, int] = {}
+    features: dict[tuple, int] = {}
     flops = 0.0
     for cell in cells:
         stream = cell.scenario
@@ -127,10 +134,28 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
         if key not in per_image:
             per_image[key] = _forward_flops(cell.model, shape)
         recipe = cell.training
+        if getattr(cell.model, "frozen", False) and not recipe.augmentation:
+            features[key, stream.data] = per_image[key] * (sum(facts.train) + sum(facts.test))  # once, for all cells
+            continue
         images = sum(facts.train) if stream.samples_per_task is None else stream.samples_per_task * stream.tasks
         passes = images * (recipe.epochs or 0) + (recipe.steps or 0) * recipe.batch_size * stream.tasks
         flops += 3 * per_image[key] * passes * recipe.schedule_scale
+    flops += sum(features.values())
     return flops / (FAST_CORE * workers) / 3600
+
+
+def quick_seconds(cells: Sequence[CellSettings], data_root: str | None = None) -> Callable[[CellSettings], float]:
+    """How long each of `cells` takes against the others, without measuring: from its method's FLOPs where all of them
+    take more than WORTH_A_LOOK, as counting takes a second a method; else from the rough count."""
+
+    def rough(cell: CellSettings) -> float:
+        return 3600 * rough_hours([cell], 1, data_root)
+
+    def counted(cell: CellSettings) -> float:
+        cost = cost_of(cell, data_root)
+        return sum(t.training + t.evaluation for t in cost.tasks) / FAST_CORE if cost.error is None else rough(cell)
+
+    return counted if rough_hours(cells, 1, data_root) > WORTH_A_LOOK else rough
 
 
 def _forward_flops(model: ModelSettings, shape: tuple[int, int, int]) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from benchmarks.cell.features import prepared
 from benchmarks.cost.batches import batch_problem
 from benchmarks.cost.empty import empty_scenario
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import CellSettings
 from methods import METHODS
+from models import TimmSettings
 from scenarios import DataNotFound, Scenario
 
 
@@ -39,15 +41,17 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
             except ValueError as error:
                 problems.append(f"scenario {cell.scenario_name}: {error}")
                 scenarios[cell.scenario_name] = None
+        if with_data and isinstance(cell.model, TimmSettings) and (weights := cell.model.found()):
+            weights.at_hand(cell.model.backbone)
         scenario = scenarios[cell.scenario_name]
         pair = (cell.scenario_name, cell.method_name)
         if scenario is None or pair in tried:
             continue
         tried.add(pair)
         try:
-            METHODS[cell.method.name].from_settings(cell.method.settings).start(
-                scenario, cell.model, cell.training, cell.seed
-            )
+            method = METHODS[cell.method.name].from_settings(cell.method.settings)
+            own, model, _ = prepared(cell, scenario, method, torch.device("cpu"), empty=True)
+            method.start(own, model, cell.training, cell.seed)
             problem = batch_problem(cell, scenario, data_root)
         except ValueError as error:
             problem = str(error)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
+from benchmarks.cell.features import prepared
 from benchmarks.cell.matmul_backend import fast_products
 from benchmarks.cell.run import task_view
 from benchmarks.cost.count import CellCost, PhaseCost
@@ -76,7 +77,8 @@ class StepTimer:
         scenario = empty_scenario(cell.scenario, cell.seed, self.data_root, torch.device("cpu"), -(-largest // classes))
         training = cell.training.model_copy(update={"compile": False})
         method = method_class(cell.method.name).from_settings(cell.method.settings)
-        method.start(scenario, cell.model, training, cell.seed, self.device)
+        scenario, model, _ = prepared(cell, scenario, method, self.device, empty=True)
+        method.start(scenario, model, training, cell.seed, self.device)
         found: list[Measured] = []
         for task, known in zip(scenario.tasks, cost.tasks, strict=True):
             view = task_view(scenario, task, method.sees_past_data)

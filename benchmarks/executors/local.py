@@ -9,43 +9,27 @@ import multiprocessing
 import os
 import signal
 import tempfile
-import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import IO
 
-from benchmarks.executors.worker import work
+from benchmarks.executors import ends
+from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
+from benchmarks.executors.queue import Queue, Version, Versions, version
+from benchmarks.executors.worker import FOR_THE_RUNNER, work
+from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
 from benchmarks.request.suite import CellSettings
 from scenarios.image_files import data_workers
 
-MAX_TRIES = 2
-PATIENCE = 5.0
-"""Seconds that workers have to end when asked to, before they are killed."""
-
-
-class StorageFailed(RuntimeError):
-    """A record could not be written."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A cell that is finished. status as in the record; error: its last line; seconds: wall time of the cell.
-
-    output: the end of what its worker printed meanwhile.
-    """
-
-    cell: CellSettings
-    status: str
-    error: str | None
-    seconds: float
-    accuracy: float
-    output: str = ""
+TICK = 1.0
+"""Seconds after which the runner looks up from waiting for its workers: at other runs, and at the time."""
 
 
 @dataclass
@@ -59,7 +43,7 @@ class _Worker:
     device: str
     cell: CellSettings | None = None
     started: float = 0.0
-    record_before: tuple[int, int] | None = None
+    record_before: Version | None = None
     oom_kills_before: int = 0
 
 
@@ -70,111 +54,195 @@ def run_local(
     devices: list[str],
     threads: int = 1,
     logs: bool = False,
+    limits: Limits = USUAL,
+    claims: Claims | None = None,
+    before: Versions | None = None,
 ) -> Generator[Outcome, None, None]:
     """Runs `cells` on one worker per entry of `devices` ("cpu", "cuda:0", ...), yielding each as it finishes.
 
-    logs: each cell keeps a log (benchmarks/cell/run_log.py). A worker that dies is replaced and its cell tried once more,
-    then recorded as failed. Raises StorageFailed when a record cannot be written. Closing the generator (or Ctrl-C)
-    stops the workers, and they end where this process is killed; records stay whole.
+    logs: each cell keeps a log (benchmarks/cell/run_log.py). A worker that dies is replaced and its cell tried again as
+    `limits` say, then recorded as failed. Cells that other runs on `folder` do are waited for, and taken over where
+    those die (claims.py). claims, before: as for Queue. Raises StorageFailed when a record cannot be written. Closing
+    the generator (or Ctrl-C) stops the workers, and they end where this process is killed; records stay whole.
     """
-    context = multiprocessing.get_context("spawn")
-    store = Store(folder)
-    queue = deque(cells)
-    deaths: dict[str, list[str]] = defaultdict(list)
+    grid = _LocalGrid(cells, folder, data_root, devices, threads, logs, limits, claims, before)
+    try:
+        yield from grid.outcomes()
+    finally:
+        grid.stop()
 
-    def spawn(device: str) -> _Worker:
-        ours, theirs = context.Pipe()
+
+class _LocalGrid:
+    def __init__(self, cells, folder, data_root, devices, threads, logs, limits, claims, before):
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["benchmarks.executors.preloaded"])
+        self.store = Store(folder)
+        self.queue = Queue(cells, self.store, claims or Claims(folder), before)
+        self.folder, self.data_root, self.threads, self.logs, self.limits = folder, data_root, threads, logs, limits
+        self.deaths: dict[str, list[str]] = defaultdict(list)
+        self.devices = devices[: max(1, len(cells))]
+        self.workers: list[_Worker] = []
+
+    def outcomes(self) -> Iterator[Outcome]:
+        while self.queue or any(worker.cell for worker in self.workers):
+            self.queue.look()
+            self._feed()
+            yield from self.queue.finished_by_others()
+            busy = [worker for worker in self.workers if worker.cell]
+            if not busy and not self.queue:
+                return
+            ready = set(wait([w.connection for w in busy] + [w.process.sentinel for w in busy], TICK))
+            for worker in busy:
+                outcome = None
+                if {worker.connection, worker.process.sentinel} & ready:
+                    outcome = self._hear(worker)
+                elif self._is_late(worker):
+                    outcome = self._stop_late(worker)
+                if outcome is not None:
+                    self.queue.release(outcome.cell)
+                    yield outcome
+
+    def _feed(self) -> None:
+        """Gives every idle worker a cell; starts workers where there are cells for them."""
+        idle = [worker for worker in self.workers if not worker.cell]
+        absent = list(self.devices)
+        for worker in self.workers:
+            absent.remove(worker.device)
+        while idle or absent:
+            cell = self.queue.take(idle[0].device if idle else absent[0])
+            if cell is None:
+                return
+            if idle:
+                worker = idle.pop(0)
+            else:
+                worker = self._spawn(absent.pop(0))
+                self.workers.append(worker)
+            worker.cell = cell
+            worker.started = time.monotonic()
+            worker.record_before = version(self.store.path(cell))
+            worker.oom_kills_before = ends.oom_kills()
+            os.ftruncate(worker.output.fileno(), 0)
+            os.lseek(worker.output.fileno(), 0, os.SEEK_SET)
+            try:
+                worker.connection.send(cell)
+            except OSError:
+                pass  # it has just died; its sentinel says so on the next wait
+
+    def _spawn(self, device: str) -> _Worker:
+        ours, theirs = self.context.Pipe()
         output = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         # multiprocessing hands a Connection to a child, and this one is to an open file
         printed = Connection(os.dup(output.fileno()), readable=False)
-        by_main = threading.current_thread() is threading.main_thread()
-        process = context.Process(
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")  # that of the fork server may be of earlier
+        process = self.context.Process(
             target=work,
-            args=(theirs, printed, str(folder), data_root, device, threads, logs, by_main),
+            args=(theirs, printed, str(self.folder), self.data_root, device, self.threads, self.logs, visible),
             name=f"cell-{device}",
         )
         process.daemon = (
             not data_workers()
         )  # a daemon may have no children, and these decode images; it ends with us anyway
-        with _thread_limit(threads), _held_back(signal.SIGINT, signal.SIGHUP):
+        resource_tracker.ensure_running()  # it would let the signals through again that are held back
+        with _thread_limit(self.threads), _held_back(*FOR_THE_RUNNER):
             process.start()
         theirs.close()
         printed.close()
         return _Worker(process, ours, output, device)
 
-    def feed(worker: _Worker) -> None:
-        worker.cell = None
-        if queue:
-            worker.cell = queue.popleft()
-            worker.started = time.perf_counter()
-            worker.record_before = _version(store.path(worker.cell))
-            worker.oom_kills_before = _oom_kills()
-            os.ftruncate(worker.output.fileno(), 0)
-            os.lseek(worker.output.fileno(), 0, os.SEEK_SET)
-            try:
-                worker.connection.send(worker.cell)
-            except OSError:
-                pass  # it has just died; its sentinel says so on the next wait
-
-    def bury(worker: _Worker, cell: CellSettings) -> Outcome | None:
-        """What has come of the `cell` of a worker that died; None where it is to be tried again."""
-        deaths[cell.identity].append(_cause(worker))
-        store.sweep()
-        written = _version(store.path(cell)) != worker.record_before
-        record = store.find(cell) if written else None
-        if record is not None:  # its last deed
-            store.sweep(finished=[cell])
-            return outcome_of(cell, record)
-        if len(deaths[cell.identity]) < MAX_TRIES:
-            queue.appendleft(cell)
+    def _hear(self, worker: _Worker) -> Outcome | None:
+        """What has come of the cell of a worker that has something to say or died; None where it is not finished."""
+        cell = worker.cell
+        assert cell is not None, "busy"
+        message = _receive(worker.connection)
+        if isinstance(message, Exception):
+            raise message
+        if isinstance(message, int):  # so many tasks done
+            self.queue.note(cell, done=message)
             return None
-        return _record_death(cell, store, worker, deaths[cell.identity])
+        outcome, usable = message or (None, False)
+        if outcome is None:
+            worker.process.join()
+            outcome = self._bury(worker, cell)
+        if self.logs and outcome is not None:
+            self._keep_output(cell, worker)
+        worker.cell = None
+        if not usable:
+            self._drop(worker)
+        return outcome
 
-    workers = [spawn(device) for device in devices[: max(1, len(cells))]]
-    try:
-        for worker in workers:
-            feed(worker)
-        while any(worker.cell for worker in workers):
-            busy = [w for w in workers if w.cell]
-            ready = wait([w.connection for w in busy] + [w.process.sentinel for w in busy])
-            for k, worker in enumerate(workers):
-                cell = worker.cell
-                if cell is None or not {worker.connection, worker.process.sentinel} & set(ready):
-                    continue
-                message = _receive(worker.connection)
-                if isinstance(message, Exception):
-                    raise message
-                outcome, usable = message or (None, False)
-                if outcome is None:
-                    worker.process.join()
-                    outcome = bury(worker, cell)
-                if outcome is not None:
-                    outcome = replace(outcome, output=_end_of(worker.output))
-                if not usable:
-                    _stop([worker])
-                    worker.cell = None
-                    if queue:
-                        workers[k] = spawn(worker.device)
-                if queue or usable:
-                    feed(workers[k])
-                if outcome is not None:
-                    yield outcome
-    finally:
-        _stop(workers)
-        store.sweep()
+    def _bury(self, worker: _Worker, cell: CellSettings) -> Outcome | None:
+        """What has come of the `cell` of a worker that died; None where it is to be tried again."""
+        deaths = self.deaths[cell.identity]
+        deaths.append(ends.cause(worker.process.exitcode, worker.oom_kills_before))
+        self.store.sweep()
+        written = version(self.store.path(cell)) != worker.record_before
+        record = self.store.find(cell) if written else None
+        if record is not None:  # its last deed
+            self.store.sweep(finished=[cell])
+            return outcome_of(cell, record)
+        if len(deaths) <= self.limits.max_retries:
+            self.queue.again(cell)
+            return None
+        times = f"{len(deaths)} times" if len(deaths) > 1 else "once"
+        return self._record_failure(cell, worker, f"the worker died {times}: {'; '.join(deaths)}")
+
+    def _is_late(self, worker: _Worker) -> bool:
+        limit = self.limits.cell_timeout
+        return limit is not None and time.monotonic() - worker.started > limit
+
+    def _stop_late(self, worker: _Worker) -> Outcome:
+        cell = worker.cell
+        assert cell is not None, "busy"
+        _end([worker], close=False)
+        self.store.sweep()
+        record = self.store.find(cell) if version(self.store.path(cell)) != worker.record_before else None
+        limit = self.limits.cell_timeout
+        outcome = (
+            outcome_of(cell, record)  # it has just come to its end all the same
+            if record is not None
+            else self._record_failure(cell, worker, f"stopped after {limit:g} s, as --cell-timeout asks")
+        )
+        worker.cell = None
+        self._drop(worker)
+        return outcome
+
+    def _record_failure(self, cell: CellSettings, worker: _Worker, error: str) -> Outcome:
+        from benchmarks.cell.run import failed_record
+
+        seconds = time.monotonic() - worker.started
+        try:
+            self.store.save(failed_record(cell, ends.with_printed(error, ends.last_printed(worker.output)), seconds))
+        except OSError as failure:
+            raise StorageFailed(f"{cell.label}: {failure}") from None
+        return Outcome(cell, "failed", error, seconds, float("nan"))
+
+    def _keep_output(self, cell: CellSettings, worker: _Worker) -> None:
+        folder = self.store.log(cell)
+        if folder.is_dir():
+            text = ends.last_printed(worker.output)
+            (folder / "printed.txt").write_text(f"{text}\n" if text else "", encoding="utf-8")
+
+    def _drop(self, worker: _Worker) -> None:
+        _end([worker])
+        self.workers.remove(worker)
+
+    def stop(self) -> None:
+        running = [worker.cell for worker in self.workers if worker.cell]
+        _end(self.workers)
+        self.store.sweep()
+        for cell in running:
+            self.queue.release(cell)
 
 
-def _stop(workers: list[_Worker]) -> None:
-    """Ends `workers`, also one that is stopped or does not listen."""
+def _end(workers: list[_Worker], close: bool = True) -> None:
+    """Ends `workers`, also one that is stopped; what they write is whole or not there."""
     for worker in workers:
-        worker.process.terminate()
-    deadline = time.monotonic() + PATIENCE
-    for worker in workers:
-        worker.process.join(max(0.0, deadline - time.monotonic()))
         worker.process.kill()
+    for worker in workers:
         worker.process.join()
-        worker.connection.close()
-        worker.output.close()
+        if close:
+            worker.connection.close()
+            worker.output.close()
 
 
 @contextmanager
@@ -209,67 +277,3 @@ def _receive(connection: Connection):
         return connection.recv() if connection.poll() else None
     except (EOFError, OSError):  # OSError: within one
         return None
-
-
-def outcome_of(cell: CellSettings, record) -> Outcome:
-
-    accuracy = record.score("acc") if record.status == "done" else float("nan")
-    error = record.error.strip().splitlines()[-1] if record.error else None
-    return Outcome(cell, record.status, error, record.seconds["total"], accuracy)
-
-
-def _record_death(cell: CellSettings, store: Store, worker: _Worker, causes: list[str]) -> Outcome:
-    """The record of a cell whose worker died MAX_TRIES times."""
-    from benchmarks.cell.run import failed_record
-
-    # what is printed of an error is its last line
-    printed = _end_of(worker.output, lines=100)
-    error = f"the worker died {len(causes)} times: {'; '.join(causes)}"
-    seconds = time.perf_counter() - worker.started
-    text = f"the last that it printed:\n{printed}\n{error}" if printed else error
-    try:
-        store.save(failed_record(cell, text, seconds))
-    except OSError as failure:
-        raise StorageFailed(f"{cell.label}: {failure}") from None
-    return Outcome(cell, "failed", error, seconds, float("nan"))
-
-
-def _cause(worker: _Worker) -> str:
-    """How a worker's process ended."""
-    code = worker.process.exitcode
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    try:
-        cause = f"signal {-code} ({signal.Signals(-code).name})"
-    except ValueError:  # a real-time signal
-        cause = f"signal {-code}"
-    if -code == signal.SIGKILL and _oom_kills() > worker.oom_kills_before:
-        cause += ", while the system killed processes because its memory was full"
-    return cause
-
-
-def _oom_kills() -> int:
-    """How many processes the system has killed for want of memory since it started; 0 where it does not say."""
-    try:
-        counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
-    except OSError:
-        return 0
-    return int(counts.get("oom_kill", 0))
-
-
-def _version(path: Path) -> tuple[int, int] | None:
-    """Tells a file under `path` from one that was there before; None where there is none."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_ino, state.st_mtime_ns
-
-
-def _end_of(file: IO[bytes], lines: int = 20) -> str:
-    """The last lines of what was printed to `file`, of its last 16 KiB."""
-    size = os.fstat(file.fileno()).st_size
-    text = os.pread(file.fileno(), 2**14, max(0, size - 2**14)).decode(errors="replace")
-    # after a crash Python also lists hundreds of modules
-    printed = [line[:500] for line in text.rstrip().splitlines() if not line.startswith("Extension modules:")]
-    return "\n".join(printed[-lines:]).strip("\n")

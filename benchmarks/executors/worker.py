@@ -17,6 +17,9 @@ from pathlib import Path
 
 from scenarios.child_process import end_with
 
+FOR_THE_RUNNER = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that a terminal or a scheduler sends to all processes of a run, and which the runner handles for all."""
+
 
 def work(
     connection: Connection,
@@ -26,15 +29,18 @@ def work(
     device: str,
     threads: int,
     logs: bool,
-    by_main: bool,
+    visible: str | None,
 ) -> None:
-    """A worker: receives cells, runs each, stores its record, answers with its Outcome and whether it can go on."""
-    # Ctrl-C and a closed terminal are the runner's to handle
-    for number in (signal.SIGINT, signal.SIGHUP):
+    """A worker: receives cells, runs each, stores its record, answers with its Outcome and whether it can go on.
+
+    Before that, an int for each task that is finished: how many are. visible: CUDA_VISIBLE_DEVICES, of the runner.
+    """
+    for number in FOR_THE_RUNNER:
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGHUP))
-    _end_with_runner(by_main)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_RUNNER)
+    _end_with_runner()
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
@@ -45,7 +51,8 @@ def work(
     from benchmarks.cell.environment import reset_peak_memory
     from benchmarks.cell.run import failed_record, run_cell
     from benchmarks.cell.run_log import RunLog
-    from benchmarks.executors.local import StorageFailed, outcome_of
+    from benchmarks.executors.contract import StorageFailed, outcome_of
+    from benchmarks.executors.ends import last_printed, with_printed
     from benchmarks.records.store import Store
     from scenarios import DataNotFound
 
@@ -63,36 +70,38 @@ def work(
         try:
             try:
                 log = RunLog(store.log(cell), cell) if logs else None
-                record = run_cell(cell, data_root, device, store.checkpoint(cell), log)
+                record = run_cell(cell, data_root, device, store.checkpoint(cell), log, connection.send)
             except DataNotFound as error:
                 connection.send(error)
                 return
             except Exception:
                 record = failed_record(cell, traceback.format_exc(), 0.0)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            if record.status == "failed" and record.error is not None:
+                record = record.model_copy(update={"error": with_printed(record.error, last_printed(1, lines=20))})
             store.save(record)
             if record.status != "failed":  # run again, it goes on from its last finished task
                 store.remove_checkpoints(cell)
         except OSError as error:
             connection.send(StorageFailed(f"{cell.label}: {error}"))
             return
-        sys.stdout.flush()
         connection.send((outcome_of(cell, record), not _has_lost_device(record.error)))
 
 
-def _end_with_runner(by_main: bool) -> None:
-    """This process ends when the one that started it has ended. by_main: its main thread did so, which lasts as long."""
+def _end_with_runner() -> None:
+    """This process ends when its runner has ended, and when the process has from which it was forked."""
     runner = multiprocessing.parent_process()
     assert runner is not None, "a worker is started by a runner"
-    assert runner.pid is not None
-
     ended = runner.sentinel
 
     def watch() -> None:
         wait([ended])
         os._exit(1)
 
-    if not (by_main and end_with(runner.pid)):
-        threading.Thread(target=watch, daemon=True).start()
+    # the fork server ends with the runner, and the system then ends this, also where it is stopped
+    end_with(os.getppid())
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _has_lost_device(error: str | None) -> bool:

@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
 from benchmarks.ledger.compare import CLOSE, WIDE, Entry, Ours, Row, Verdict, compare, entries_of, unmatched
 from benchmarks.ledger.published import CONFIDENCE, Note, Published, Reference
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.matching import records_of
-from benchmarks.report.markdown import NO_BREAK, escape, superscript
+from benchmarks.report.markdown import NO_BREAK, escape, pipe_table, superscript
 from benchmarks.report.protocol import circumstances
 from benchmarks.report.table import Notes
 from metrics import SCORES
@@ -241,5 +239,4 @@ def _numbered(notes: Notes) -> str:
 
 
 def _pipe(lines: list[list], heads: list[str], *left: str, last: str = "right") -> str:
-    align = [*left, *["right"] * (len(heads) - len(left) - 1), last]
-    return tabulate(lines, heads, tablefmt="pipe", colalign=align, disable_numparse=True)
+    return pipe_table(lines, heads, *left, *["right"] * (len(heads) - len(left) - 1), last)

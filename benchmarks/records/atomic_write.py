@@ -37,7 +37,7 @@ def temporary_file(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     _sweep_once(folder, os.getpid())
     # not after the file to come: its name may be as long as names can be
-    temporary = folder / f".{next(_numbers)}@{_machine()}-{os.getpid()}-{_started(os.getpid())}.tmp"
+    temporary = folder / f".{next(_numbers)}@{machine()}-{os.getpid()}-{started(os.getpid())}.tmp"
     try:
         yield temporary
     finally:
@@ -71,12 +71,12 @@ def _sweep_once(folder: Path, process: int) -> None:
 
 
 def _is_abandoned(path: Path, written: re.Match[str]) -> bool:
-    if written["machine"] == _machine():
-        return _started(int(written["pid"])) != written["started"]
+    if written["machine"] == machine():
+        return started(int(written["pid"])) != written["started"]
     return path.stat().st_mtime < time.time() - ABANDONED
 
 
-def _machine() -> str:
+def machine() -> str:
     """This machine, and what of it sees the same process numbers: containers may share a host name."""
     try:
         namespace = os.stat("/proc/self/ns/pid").st_ino
@@ -85,7 +85,7 @@ def _machine() -> str:
     return f"{platform.node()}-{namespace}"
 
 
-def _started(pid: int) -> str | None:
+def started(pid: int) -> str | None:
     """When process `pid` started, as the system counts: a number may be given again. None where it lives no more.
 
     "0" where the system does not say.

@@ -220,14 +220,19 @@ def _check_shape(shape: type[BaseModel], document: dict[str, Any]) -> None:
 
 def _check_numbers(value: Any) -> None:
     """Finite floats and integers of 64 bits throughout: what is shown or hashed can be."""
-    if isinstance(value, dict):
-        for inner in value.values():
-            _check_numbers(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_numbers(inner)
-    elif (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and abs(value) > LARGEST):
-        raise ValueError("a number in it is beyond 64 bits")
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):  # most are
+            continue
+        if isinstance(value, dict):
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
+        elif (isinstance(value, float) and not math.isfinite(value)) or (
+            isinstance(value, int) and abs(value) > LARGEST
+        ):
+            raise ValueError("a number in it is beyond 64 bits")
 
 
 def sentence(error: ValidationError) -> str:

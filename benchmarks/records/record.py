@@ -72,6 +72,10 @@ class Counts(_Part):
     def _matrix(self) -> AccuracyMatrix:
         return AccuracyMatrix.from_counts(self.correct, self.total)
 
+    def __eq__(self, other: object) -> bool:
+        # pydantic would compare what is cached too, and arrays have no one truth
+        return isinstance(other, Counts) and (self.correct, self.total) == (other.correct, other.total)
+
     def __copy__(self) -> Counts:
         # A copy may be given other counts (model_copy), so it takes nothing along that was made of these.
         return Counts.model_construct(correct=self.correct, total=self.total)

@@ -5,15 +5,16 @@ Every table, plot and verdict is a view of these; none reads records for a numbe
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.records.matching import records_of
 from benchmarks.records.networks import Settings, network_of, same_network
@@ -21,7 +22,7 @@ from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Scan
 from benchmarks.request.grid import Grid
 from methods import METHODS
-from metrics import SCORES, average_accuracy_curve, mean_accuracy_curve, per_task_forgetting
+from metrics import SCORES, Summary, average_accuracy_curve, mean_accuracy_curve, per_task_forgetting, summarise
 from metrics.matrix_stack import MatrixStack
 
 Role = Literal["upper bound", "lower bound", "method"]
@@ -54,6 +55,7 @@ COSTS: dict[str, Callable[[RunRecord], float]] = {
 """Costs of a record by id, in FLOPs, seconds and bytes, in the order in which a table shows them."""
 OTHER_VIEWS = {view: f"acc.{view}" for view in ("masked", "unmasked")}
 """Columns of ACC of the same logits under the other reading, see `RunRecord.matrix_other_view`."""
+_SHAPES = ("model", "training")
 AGAINST_JOINT = {id for id, entry in SCORES.items() if "joint" in entry.needs}
 UNSEEN = {id for id, entry in SCORES.items() if {"unseen tasks", "untrained row"} & set(entry.needs)}
 CURVES = {"mean": mean_accuracy_curve, "average": average_accuracy_curve, "forgetting": per_task_forgetting}
@@ -89,8 +91,9 @@ def frame_of(records: Sequence[RunRecord], joints: Sequence[RunRecord | None] | 
     for id in UNSEEN:
         columns[id][unseen] = np.nan
     columns |= {id: np.array([cost(record) for record in records], dtype=float) for id, cost in COSTS.items()}
-    objects = {"record": pd.Series(records, dtype=object), "joint": pd.Series(joints, dtype=object)}
-    return pd.DataFrame(columns | objects)
+    for name, objects in (("record", records), ("joint", joints)):
+        columns[name] = np.fromiter(objects, dtype=object, count=len(records))
+    return pd.DataFrame(columns)
 
 
 def _comparable(record: RunRecord, joint: RunRecord | None) -> bool:
@@ -116,7 +119,7 @@ def curves_of(frame: pd.DataFrame) -> pd.DataFrame:
     tasks so far, the accuracy on all their images, how much of each task is forgotten at the end, FLOPs of a prediction,
     parameters. NaN where a record has no entry."""
     parts = [pd.DataFrame(columns=["row", "task", *CURVES, *COST_CURVES]).set_index(["row", "task"])]
-    records = frame["record"]
+    records: dict[int, RunRecord] = dict(zip(frame.index.tolist(), frame["record"], strict=True))
     for rows, stack in _stacks({row: record.matrix for row, record in records.items()}):
         columns = {name: curve(stack) for name, curve in CURVES.items()}
         for name, read in COST_CURVES.items():
@@ -173,6 +176,16 @@ class Runs:
         """The score or cost `id` of successful records by method and seed, but of those that have none for a reason."""
         return self._numbers(id)[0]
 
+    def summaries(self, id: str) -> dict[str, Summary]:
+        """Mean and interval of `values` of each method, NaN with n = 0 for one that has none."""
+        if id not in self._summaries:
+            self._summaries[id] = {method: summarise(list(own.values())) for method, own in self.values(id).items()}
+        return self._summaries[id]
+
+    @cached_property
+    def _summaries(self) -> dict[str, dict[str, Summary]]:
+        return {}
+
     def reasons(self, id: str) -> dict[str, dict[str, list[int]]]:
         """Why the other successful records have no number `id`: by method and reason the seeds."""
         return self._numbers(id)[1]
@@ -181,8 +194,8 @@ class Runs:
         if id not in self._known:
             values: dict[str, BySeed] = {method: {} for method in self.roles}
             reasons: dict[str, dict[str, list[int]]] = {method: {} for method in self.roles}
-            for (method, seed, *pair), value in zip(self._keys, self.done_frame[id].tolist(), strict=True):
-                reason = why_absent(id, *pair) if math.isnan(value) else None
+            for (method, seed, record, joint), value in zip(self._keys, self.done_frame[id].tolist(), strict=True):
+                reason = why_absent(id, record, joint) if math.isnan(value) else None
                 if reason is None:
                     values[method][seed] = value
                 else:
@@ -193,6 +206,23 @@ class Runs:
     @cached_property
     def _known(self) -> dict[str, tuple[dict[str, BySeed], dict[str, dict[str, list[int]]]]]:
         return {}
+
+    @cached_property
+    def means(self) -> pd.DataFrame:
+        """Of each method with successful records the means over seeds of ACC and the costs, as the suite lists them."""
+        groups = self.done_frame.groupby("method", sort=False)[["acc", *COSTS]]
+        return groups.mean().where(groups.count().eq(groups.size(), axis=0))
+
+    def buffer_sizes(self, methods: Iterable[str]) -> list[tuple[str, dict[int, str]]]:
+        """Those of `methods` that differ in nothing but the size of their buffer: the method in METHODS, and by rising
+        size what the suite calls it."""
+        groups: dict[str, dict[int, str]] = {}
+        for method in methods:
+            own = dict(self.settings[method]["method"]["settings"])
+            if size := own.pop("buffer_size", None):
+                rest = [self.settings[method]["method"]["name"], own, *(self.settings[method][k] for k in _SHAPES)]
+                groups.setdefault(json.dumps(rest, sort_keys=True), {})[int(size)] = method
+        return [(json.loads(key)[0], dict(sorted(own.items()))) for key, own in groups.items() if len(own) > 1]
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -266,6 +296,14 @@ def results_of(grid: Grid, scan: Scan) -> Results:
         seeds = tuple(suite.seeds_of(scenario))
         runs.append(Runs(scenario, settings["setting"], seeds, dict(roles), rows, own, impossible))
     return Results(grid, scan, frame, tuple(runs))
+
+
+def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:
+    """Which of them no other beats in `value` at the same or a lower cost: of equal ones, all. A bool for each."""
+    c, v = np.asarray(cost, dtype=float), np.asarray(value, dtype=float)
+    at_least = (c[None] <= c[:, None]) & (v[None] >= v[:, None])
+    beats = at_least & ((c[None] < c[:, None]) | (v[None] > v[:, None]))
+    return np.logical_not(beats.any(axis=1))
 
 
 def _joints(records: Sequence[RunRecord], roles: Mapping[str, Role]) -> list[RunRecord | None]:

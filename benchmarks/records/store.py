@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.records.atomic_write import sweep, temporary_file, write_whole
+from benchmarks.records.claims import sweep_claims
 from benchmarks.records.record import RecordError, RunRecord, read_json
 from benchmarks.records.verified import Verification
 from benchmarks.request.errors import SettingsError
@@ -74,9 +75,11 @@ class Store:
         return self.scan(glob.escape(self.path(cell).name)).records.get(cell.identity)
 
     def sweep(self, finished: Iterable[CellSettings] = ()) -> None:
-        """Removes what killed processes left: files half written, and the checkpoints of `finished` cells."""
+        """Removes what killed processes left: files half written, and the checkpoints and dead claims of `finished` cells."""
         for folder in (self.folder, self.folder / "unfinished", *self.folder.glob("logs/*")):
             sweep(folder)
+        finished = list(finished)
+        sweep_claims(self.folder, finished)
         for cell in finished:
             self.remove_checkpoints(cell)
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from benchmarks.records.results import BySeed, Runs
-from benchmarks.report.markdown import escape
+from benchmarks.report.markdown import escape, pipe_table
 from benchmarks.report.significance import ALPHA, family
 from metrics import (
     average_ranks,
     critical_difference,
     paired_difference,
     probability_of_improvement,
-    summarise,
 )
 
 HOW_TO_READ = """\
@@ -47,7 +44,7 @@ def accuracies(runs: Runs) -> dict[str, BySeed]:
     usable = {
         m: own for m, own in runs.values("acc").items() if len(own) > 1 and not any(map(math.isnan, own.values()))
     }
-    return dict(sorted(usable.items(), key=lambda item: -round(summarise(list(item[1].values())).mean, 12)))
+    return dict(sorted(usable.items(), key=lambda item: -round(runs.summaries("acc")[item[0]].mean, 12)))
 
 
 def _against_best(runs: Runs, values: dict[str, BySeed]) -> str:
@@ -81,14 +78,12 @@ def _against_best(runs: Runs, values: dict[str, BySeed]) -> str:
         "verdict",
         "n",
     ]
-    return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["left", *["right"] * 7])
+    return pipe_table(rows, heads, "left", *["right"] * 7)
 
 
 def _ranks(all_runs: Sequence[Runs]) -> str:
     """Average ranks over scenarios with the critical difference (Demšar 2006), for methods that ran in all of them."""
-    means = {
-        runs.scenario: {m: summarise(list(v.values())).mean for m, v in accuracies(runs).items()} for runs in all_runs
-    }
+    means = {runs.scenario: {m: runs.summaries("acc")[m].mean for m in accuracies(runs)} for runs in all_runs}
     means = {scenario: own for scenario, own in means.items() if own}
     if len(means) < 2:
         return ""
@@ -105,10 +100,7 @@ def _ranks(all_runs: Sequence[Runs]) -> str:
         "(Nemenyi); closer ones are ties."
         + (f" Not in every scenario, so not ranked: {', '.join(map(escape, left_out))}." if left_out else "")
     )
-    table = tabulate(
-        rows, ["method", "average rank"], tablefmt="pipe", disable_numparse=True, colalign=["left", "right"]
-    )
-    return f"{table}\n\n{text}"
+    return pipe_table(rows, ["method", "average rank"], "left", "right") + f"\n\n{text}"
 
 
 def _interval(bounds: tuple[float, float]) -> str:

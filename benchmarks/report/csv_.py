@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
+from collections.abc import Iterator
+
+import pandas as pd
 
 from benchmarks.plain_text import spreadsheet_text
 from benchmarks.report.leaderboard import SMOKE, Leaderboard
 from benchmarks.report.measures import Kind
-from benchmarks.report.table import Cell
 
-HEAD = [
-    *("suite", "scenario", "setting", "method", "role", "measure", "unit", "better"),
-    *("mean", "half_width_95", "std", "n", "seeds", "mark", "suspicious", "status", "notes"),
-]
 RAW_UNITS: dict[Kind, str] = {
     "fraction": "fraction",
     "difference": "difference of fractions",
@@ -30,27 +26,36 @@ def csv_text(board: Leaderboard) -> str:
 
     A text that a spreadsheet would take for a formula has an apostrophe before it.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEAD)
-    suite = f"{board.name} ({SMOKE})" if board.smoke else board.name
+    frame = pd.DataFrame(_lines(board))
+    texts = frame.columns.difference(["better", "mean", "half_width_95", "std", "n"])
+    frame[texts] = frame[texts].map(lambda value: spreadsheet_text(str(value)))
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _lines(board: Leaderboard) -> Iterator[dict[str, object]]:
     for table in board.tables:
         for row in table.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):
-                measure = column.measure
-                notes = "; ".join(table.notes[k - 1] for k in dict.fromkeys((*row.notes, *cell.notes)))
-                head = (suite, table.scenario, table.setting, row.method, row.role, measure.id, RAW_UNITS[measure.kind])
-                tail = (row.seeds, cell.mark, "yes" if cell.suspicious else "", cell.text or "done", notes)
-                before, after = ([spreadsheet_text(str(text)) for text in part] for part in (head, tail))
-                writer.writerow([*before, measure.direction, *_numbers(cell), *after])
-    return text.getvalue()
-
-
-def _numbers(cell: Cell) -> tuple[str, str, str, int]:
-    summary = cell.summary
-    if summary is None:
-        return "", "", "", 0
-    return _text(summary.mean), _text(summary.half_width), _text(summary.std), summary.n
+                measure, summary = column.measure, cell.summary
+                yield {
+                    "suite": f"{board.name} ({SMOKE})" if board.smoke else board.name,
+                    "scenario": table.scenario,
+                    "setting": table.setting,
+                    "method": row.method,
+                    "role": row.role,
+                    "measure": measure.id,
+                    "unit": RAW_UNITS[measure.kind],
+                    "better": measure.direction,
+                    "mean": _text(summary.mean) if summary else "",
+                    "half_width_95": _text(summary.half_width) if summary else "",
+                    "std": _text(summary.std) if summary else "",
+                    "n": summary.n if summary else 0,
+                    "seeds": row.seeds,
+                    "mark": cell.mark,
+                    "suspicious": "yes" if cell.suspicious else "",
+                    "status": cell.text or "done",
+                    "notes": "; ".join(table.notes[k - 1] for k in dict.fromkeys((*row.notes, *cell.notes))),
+                }
 
 
 def _text(value: float) -> str:

@@ -73,9 +73,10 @@ def _at_chance(record: RunRecord) -> bool:
 def finetune_above_joint(runs: Runs) -> list[Flag]:
     """The lower bound significantly above the upper one: one of the two is not what its name says."""
     flags = []
+    accuracies = runs.values("acc")
     for upper in runs.named("upper bound"):
         for lower in runs.named("lower bound"):
-            below, above = _accuracies(runs, lower), _accuracies(runs, upper)
+            below, above = accuracies[lower], accuracies[upper]
             if not below.keys() & above.keys():
                 continue
             difference = paired_test(below, above)
@@ -88,9 +89,10 @@ def finetune_above_joint(runs: Runs) -> list[Flag]:
 def far_below_finetune(runs: Runs) -> list[Flag]:
     """A method significantly, and by more than FAR_BELOW, worse than doing nothing: a wrong hyperparameter or a bug."""
     flags = []
+    accuracies = runs.values("acc")
     for lower in runs.named("lower bound"):
-        floor = _accuracies(runs, lower)
-        values = {m: own for m in runs.named("method") if (own := _accuracies(runs, m)).keys() & floor.keys()}
+        floor = accuracies[lower]
+        values = {m: accuracies[m] for m in runs.named("method") if accuracies[m].keys() & floor.keys()}
         p_values = p_values_against("", {"": floor} | values)
         for method, own in values.items():
             shared = own.keys() & floor.keys()
@@ -183,10 +185,6 @@ def _alike(runs: Runs, measure: str, what: str, value: Callable[[RunRecord], Any
         if len(group) > 1
         for method in group
     ]
-
-
-def _accuracies(runs: Runs, method: str) -> BySeed:
-    return runs.values("acc")[method]
 
 
 def _counts(record: RunRecord) -> tuple:

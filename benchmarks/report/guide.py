@@ -7,14 +7,12 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from tabulate import tabulate
+import pandas as pd
 
 from benchmarks.records.record import RunRecord
-from benchmarks.records.results import Runs
-from benchmarks.report.markdown import escape
-from metrics import summarise
+from benchmarks.records.results import Role, Runs, pareto_front
+from benchmarks.report.markdown import escape, pipe_table
 
 BROKEN = 0.5
 USELESS = 0.1
@@ -35,88 +33,21 @@ class Evidence:
     runs: Sequence[Runs]
     places: Mapping[str, str]
 
-
-@dataclass(frozen=True)
-class Standing:
-    """One method in one scenario: means over seeds."""
-
-    method: str
-    accuracy: float
-    training: float
-    memory: float
-    stores_data: bool
-    records: tuple[RunRecord, ...]
+    def links(self, records: Sequence[RunRecord]) -> str:
+        """A link to each record, named by its seed."""
+        return " ".join(f"[{r.seed}]({self.records}/{self.places[r.identity]})" for r in records)
 
 
 def guide(evidence: Sequence[Evidence]) -> str:
     """The page, markdown. Suites without records are left out."""
     parts = ["# Which method, from the records", " ".join(HOW_TO_READ.split())]
-    by_setting: dict[str, list[tuple[Evidence, Runs]]] = defaultdict(list)
+    by_setting: dict[str, list[list[str]]] = defaultdict(list)
     for source in evidence:
         for runs in source.runs:
-            if standings(runs):
-                by_setting[runs.setting].append((source, runs))
+            if len(standings(runs)):
+                by_setting[runs.setting].append(_fronts(source, runs))
     if not by_setting:
         return "\n\n".join([*parts, "No records yet: run a suite first."]) + "\n"
-    for setting in ("task", "domain", "class"):
-        if setting in by_setting:
-            parts.append(f"## {setting}-incremental")
-            parts.append(_fronts(by_setting[setting]))
-    limits = [text for source in evidence for text in _limits(source)]
-    if limits:
-        parts += ["## Where methods break", " ".join(_LIMITS.split()), *limits]
-    return "\n\n".join(parts) + "\n"
-
-
-def standings(runs: Runs) -> list[Standing]:
-    """The methods between the bounds that have records, best first."""
-    found = []
-    for method in runs.named("method"):
-        records = tuple(runs.done(method).values())
-        if not records:
-            continue
-        found.append(
-            Standing(
-                method,
-                *(_summary(runs, method, id) for id in ("acc", "flops.training", "memory")),
-                any("buffer" in r.memory.stored_bytes[-1] for r in records),
-                records,
-            )
-        )
-    return sorted(found, key=lambda s: -s.accuracy)
-
-
-def pareto(candidates: Sequence[Standing], cost: str) -> list[Standing]:
-    """Those that no other beats in accuracy at the same or a lower cost ("training" or "memory"), cheapest first."""
-    front = [
-        s
-        for s in candidates
-        if not any(
-            (o.accuracy >= s.accuracy and getattr(o, cost) < getattr(s, cost))
-            or (o.accuracy > s.accuracy and getattr(o, cost) <= getattr(s, cost))
-            for o in candidates
-        )
-    ]
-    return sorted(front, key=lambda s: getattr(s, cost))
-
-
-def _fronts(scenarios: Sequence[tuple[Evidence, Runs]]) -> str:
-    """Per scenario the fronts for training cost and memory, and the best without stored data."""
-    rows = []
-    for source, runs in scenarios:
-        all_methods = [s for s in standings(runs) if not _share(runs, s.accuracy) < USELESS]
-        without = [s for s in all_methods if not s.stores_data]
-        front = pareto(all_methods, "training")
-        rows.append(
-            [
-                f"[{escape(runs.scenario)}]({source.folder}/{source.suite}.md)",
-                " → ".join(_with_accuracy(s) for s in front) or "none",
-                " → ".join(_with_accuracy(s) for s in pareto(all_methods, "memory")) or "none",
-                " → ".join(_with_accuracy(s) for s in pareto(without, "training")) or "none",
-                _bounds(runs),
-                _links(source, [r for s in all_methods[:1] for r in s.records]),
-            ]
-        )
     heads = [
         "scenario",
         "ACC against training FLOPs, cheapest first",
@@ -125,7 +56,40 @@ def _fronts(scenarios: Sequence[tuple[Evidence, Runs]]) -> str:
         "finetune – joint",
         "records of the best",
     ]
-    return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
+    for setting in ("task", "domain", "class"):
+        if setting in by_setting:
+            parts += [f"## {setting}-incremental", pipe_table(by_setting[setting], heads)]
+    limits = [text for source in evidence for text in _limits(source)]
+    if limits:
+        parts += ["## Where methods break", " ".join(_LIMITS.split()), *limits]
+    return "\n\n".join(parts) + "\n"
+
+
+def standings(runs: Runs) -> pd.DataFrame:
+    """The means over seeds of the methods between the bounds that have records, best first."""
+    ranked = runs.means.loc[[runs.roles[method] == "method" for method in runs.means.index]]
+    return ranked.sort_values("acc", ascending=False, kind="stable")
+
+
+def front(means: pd.DataFrame, cost: str) -> str:
+    """ "finetune 45.1 → er 78.2": the methods that no other beats in ACC at the same or a lower cost, cheapest first."""
+    best = means[pareto_front(means[cost], means["acc"])].sort_values(cost, kind="stable")
+    return " → ".join(f"{escape(str(method))} {100 * acc:.1f}" for method, acc in best["acc"].items()) or "none"
+
+
+def _fronts(source: Evidence, runs: Runs) -> list[str]:
+    """A scenario's fronts for training cost and memory, and the best without stored data."""
+    means = standings(runs)
+    means = means.loc[[not _share(runs, acc) < USELESS for acc in means["acc"]]]
+    stores = [any("buffer" in r.memory.stored_bytes[-1] for r in runs.done(m).values()) for m in means.index]
+    return [
+        f"[{escape(runs.scenario)}]({source.folder}/{source.suite}.md)",
+        front(means, "flops.training"),
+        front(means, "memory"),
+        front(means.loc[[not own for own in stores]], "flops.training"),
+        f"{100 * _bound(runs, 'lower bound'):.1f} – {100 * _bound(runs, 'upper bound'):.1f}",
+        source.links([r for method in means.index[:1] for r in runs.done(method).values()]),
+    ]
 
 
 _LIMITS = f"""\
@@ -141,57 +105,45 @@ def _limits(source: Evidence) -> list[str]:
     ]
 
 
-def _task_series(all_runs: Sequence[Runs]) -> list[list[Runs]]:
+def _task_series(all_runs: Sequence[Runs]) -> list[dict[int, Runs]]:
     """Scenarios that differ in their number of tasks alone, by growing number."""
-    groups: dict[str, list[tuple[int, Runs]]] = defaultdict(list)
+    groups: dict[str, dict[int, Runs]] = defaultdict(dict)
     for runs in all_runs:
-        settings = next(iter(runs.settings.values()), None)
-        if settings is None or not standings(runs):
-            continue
-        rest = {k: v for k, v in settings["scenario"].items() if k != "tasks"}
-        groups[json.dumps(rest, sort_keys=True)].append((settings["scenario"]["tasks"], runs))
-    series = [[runs for _, runs in sorted(group, key=lambda pair: pair[0])] for group in groups.values()]
-    return [group for group in series if len(group) > 1]
+        if len(standings(runs)):
+            settings = dict(next(iter(runs.settings.values()))["scenario"])
+            tasks = settings.pop("tasks")
+            groups[json.dumps(settings, sort_keys=True)][tasks] = runs
+    return [dict(sorted(group.items())) for group in groups.values() if len(group) > 1]
 
 
-def _task_table(source: Evidence, series: list[Runs]) -> str:
-    counts = [next(iter(runs.settings.values()))["scenario"]["tasks"] for runs in series]
-    methods = [s.method for s in standings(series[0])]
+def _task_table(source: Evidence, series: dict[int, Runs]) -> str:
+    shortest = next(iter(series.values()))
     rows = []
-    for method in methods:
-        records = [r for runs in series for r in runs.done(method).values()]
-        rows.append([escape(method), *(_share_cell(runs, method) for runs in series), _links(source, records[:1])])
-    heads = ["method", *(f"{n} tasks" for n in counts), "a record"]
-    title = f"### Number of tasks: {escape(series[0].scenario)} and longer ({source.suite})"
-    return f"{title}\n\n" + tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
+    for method in standings(shortest).index:
+        records = [r for runs in series.values() for r in runs.done(method).values()]
+        cells = [_share_cell(runs, method) for runs in series.values()]
+        rows.append([escape(method), *cells, source.links(records[:1])])
+    title = f"### Number of tasks: {escape(shortest.scenario)} and longer ({source.suite})"
+    return f"{title}\n\n" + pipe_table(rows, ["method", *(f"{n} tasks" for n in series), "a record"])
 
 
 def _buffer_table(source: Evidence, runs: Runs) -> str:
     """One method with several buffer sizes in one scenario."""
-    groups: dict[str, dict[int, str]] = defaultdict(dict)
-    for standing in standings(runs):
-        settings: dict[str, Any] = dict(runs.settings[standing.method]["method"])
-        size = settings["settings"].get("buffer_size")
-        if size is not None:
-            rest = {k: v for k, v in settings["settings"].items() if k != "buffer_size"}
-            groups[json.dumps([settings["name"], rest], sort_keys=True)][size] = standing.method
-    rows = []
-    for key, sizes in groups.items():
-        if len(sizes) > 1:
-            for size, method in sorted(sizes.items()):
-                records = list(runs.done(method).values())
-                rows.append([escape(json.loads(key)[0]), size, _share_cell(runs, method), _links(source, records)])
+    rows = [
+        [escape(base), size, _share_cell(runs, method), source.links(list(runs.done(method).values()))]
+        for base, sizes in runs.buffer_sizes(standings(runs).index)
+        for size, method in sizes.items()
+    ]
     if not rows:
         return ""
-    heads = ["method", "buffer size", "ACC (share of the way to joint)", "records"]
     title = f"### Buffer size: {escape(runs.scenario)} ({source.suite})"
-    return f"{title}\n\n" + tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
+    return f"{title}\n\n" + pipe_table(rows, ["method", "buffer size", "ACC (share of the way to joint)", "records"])
 
 
 def _share_cell(runs: Runs, method: str) -> str:
-    if not runs.done(method):
+    if method not in runs.means.index:
         return "diverged ✗" if any(r.status == "diverged" for r in runs.records[method].values()) else "n/a"
-    accuracy = _summary(runs, method, "acc")
+    accuracy = float(runs.means["acc"][method])
     share = _share(runs, accuracy)
     if math.isnan(share):
         return f"{100 * accuracy:.1f}"
@@ -200,29 +152,9 @@ def _share_cell(runs: Runs, method: str) -> str:
 
 def _share(runs: Runs, accuracy: float) -> float:
     """How much of the way from finetune (0) to joint (1) an accuracy covers; NaN where a bound is missing."""
-    low, high = (_bound(runs, role) for role in ("lower bound", "upper bound"))
+    low, high = _bound(runs, "lower bound"), _bound(runs, "upper bound")
     return (accuracy - low) / (high - low) if high > low else math.nan
 
 
-def _bounds(runs: Runs) -> str:
-    low, high = (_bound(runs, role) for role in ("lower bound", "upper bound"))
-    return f"{100 * low:.1f} – {100 * high:.1f}"
-
-
-def _bound(runs: Runs, role: Any) -> float:
-    means = [_summary(runs, m, "acc") for m in runs.named(role) if runs.done(m)]
-    return means[0] if means else math.nan
-
-
-def _summary(runs: Runs, method: str, id: str) -> float:
-    """The mean over seeds."""
-    return summarise(list(runs.values(id)[method].values())).mean
-
-
-def _with_accuracy(standing: Standing) -> str:
-    return f"{escape(standing.method)} {100 * standing.accuracy:.1f}"
-
-
-def _links(source: Evidence, records: Sequence[RunRecord]) -> str:
-    """A link to each record, named by its seed."""
-    return " ".join(f"[{r.seed}]({source.records}/{source.places[r.identity]})" for r in records)
+def _bound(runs: Runs, role: Role) -> float:
+    return next((float(runs.means["acc"][m]) for m in runs.named(role) if m in runs.means.index), math.nan)

@@ -53,11 +53,7 @@ def _environment(board: Leaderboard, table: Table, seeds: str) -> str:
     first = ["method", *(["seeds"] if table.uneven else [])]
     names = [*first, *(escape(column.measure.label) for column in table.columns)]
     units = [*("" for _ in first), *(escape(f"{column.unit.text} {column.arrow}") for column in table.columns)]
-    widths = [table.half_width_digits(i) for i in range(len(table.columns))]
-    rows = []
-    for row in table.rows:
-        cells = [_cell(c, column, w) for c, column, w in zip(row.cells, table.columns, widths, strict=True)]
-        rows.append(_line([_name(row), *([legend.seeds_text(row)] if table.uneven else []), *cells]))
+    rows = map(_line, table.texts(_name, _cell))
     # A rule where the bounds end.
     body = [
         line

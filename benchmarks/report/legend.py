@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.report.leaderboard import SMOKE, Leaderboard
 from benchmarks.report.measures import Measure
-from benchmarks.report.table import Row, Table
+from benchmarks.report.table import Table
 
 ROLES = {"upper bound": " (upper)", "lower bound": " (lower)", "method": ""}
 """What stands behind a method's name."""
@@ -27,10 +27,6 @@ def caption(table: Table, seeds: str) -> str:
     of = "" if table.n == asked else f" of {asked} asked for"
     single = ": no interval, and nothing is ranked" if table.n == 1 else ""
     return f"n = {table.n} seed{'s' if table.n > 1 else ''}{of} in every row{single}."
-
-
-def seeds_text(row: Row) -> str:
-    return f"{row.n}/{row.seeds}" if row.possible else "n/a"
 
 
 def reading(tables: Sequence[Table], best: str, tied: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tabulate import tabulate
 
@@ -50,6 +51,13 @@ def escape(text: str) -> str:
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
 
 
+def pipe_table(rows: Sequence[Sequence[object]], heads: Sequence[str], *align: str) -> str:
+    """A table of texts that are markdown already. align: of each column; by default as it comes, to the left."""
+    return tabulate(
+        rows, heads, tablefmt="pipe", colalign=align or None, disable_numparse=True, preserve_whitespace=bool(align)
+    )
+
+
 def _protocol(lines: Protocol) -> str:
     return "\n".join(f"- {escape(subject)}: {escape(text)}" for subject, text in lines.items())
 
@@ -65,13 +73,7 @@ def _section(board: Leaderboard, table: Table, own: Protocol) -> list[str]:
 
 def _table(table: Table) -> str:
     heads = ["method", *(["seeds"] if table.uneven else []), *(_head(column) for column in table.columns)]
-    widths = [table.half_width_digits(i) for i in range(len(table.columns))]
-    lines = []
-    for row in table.rows:
-        cells = [_cell(c, column, w) for c, column, w in zip(row.cells, table.columns, widths, strict=True)]
-        lines.append([_name(row), *([legend.seeds_text(row)] if table.uneven else []), *cells])
-    align = ["left", *["right"] * (len(heads) - 1)]
-    return tabulate(lines, heads, tablefmt="pipe", colalign=align, disable_numparse=True, preserve_whitespace=True)
+    return pipe_table(table.texts(_name, _cell), heads, "left", *["right"] * (len(heads) - 1))
 
 
 def _head(column: Column) -> str:
@@ -86,14 +88,10 @@ def _name(row: Row) -> str:
 def _cell(cell: Cell, column: Column, width: int) -> str:
     if cell.summary is None:
         return _marked(cell.text.replace(" ", NO_BREAK), cell.notes)
-    number = column.number(cell.summary)
-    text = number.mean
-    if number.half_width:
-        text += f"{NO_BREAK}±{NO_BREAK}{number.half_width.rjust(width, DIGIT)}"
+    text, after = column.number(cell.summary).filled(width, NO_BREAK, DIGIT)
     if cell.mark == "best":
         text = f"**{text}**"
     before = ("⚠" if cell.suspicious else "") + superscript(cell.notes) + ("†" if cell.mark == "tied" else "")
-    after = "" if number.half_width or not width else NO_BREAK * 3 + DIGIT * width
     return before + (NO_BREAK if before else "") + text + after
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.records.atomic_write import write_whole
+from benchmarks.records.recorded import recorded_suites
 from benchmarks.records.results import results_of
 from benchmarks.records.store import Scan
 from benchmarks.report.guide import Evidence, guide
 from benchmarks.report.page import PageSuite, write_page
-from benchmarks.report.recorded import recorded_suites
 from benchmarks.request.catalogue import suite_names
 from benchmarks.request.grid import Grid
 from benchmarks.request.suite import Suite

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from benchmarks.records.results import Runs
-from benchmarks.report.markdown import escape
+from benchmarks.report.markdown import escape, pipe_table
 from benchmarks.request.errors import SettingsError
 from metrics import ROSETTA, SCORES, summarise
 from scenarios.nearest import nearest
@@ -54,11 +52,12 @@ def _table(runs: Runs, tool: str) -> str:
             why = "n/a" if method in runs.impossible else "not run"
             rows.append([escape(method), why, *["" for _ in peer.printed]])
             continue
-        cells = [_number(peer.scale * own[id], 2 if peer.scale == 100 else 4) for id in peer.printed.values()]
-        rows.append([escape(method), _number(100 * own["acc"], 2), *cells])
+        cells = [
+            _number((peer.scale * own[id]).tolist(), 2 if peer.scale == 100 else 4) for id in peer.printed.values()
+        ]
+        rows.append([escape(method), _number((100 * own["acc"]).tolist(), 2), *cells])
     heads = ["method", "our ACC, %", *(f"{escape(name)} (`{id}`)" for name, id in peer.printed.items())]
-    align = ["left", *["right"] * (len(heads) - 1)]
-    return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
+    return pipe_table(rows, heads, "left", *["right"] * (len(heads) - 1))
 
 
 def _number(values: Sequence[float], decimals: int) -> str:

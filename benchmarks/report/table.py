@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,11 +14,15 @@ from benchmarks.report.measures import REMARKED, Measure, measures_for, remark
 from benchmarks.report.significance import ALPHA, family
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
 from benchmarks.report.wording import last_line, numbers, spread
-from metrics import Summary, summarise
+from metrics import Summary
 
 Mark = Literal["", "best", "tied"]
 DOUBT = "⚠ suspicious: "
-MEMORIES = {"distributed": "divided among them", "each": "which each rank has: does not compare with other methods"}
+MEMORIES = {
+    "distributed": "divided among them; two may hold the same",
+    "shards": "divided among them by shards of the data",
+    "each": "which each rank has: does not compare with other methods",
+}
 """What the budget is to a rank, by the setting `memory` of a method."""
 
 
@@ -49,6 +53,10 @@ class Row:
     notes: tuple[int, ...]
     cells: tuple[Cell, ...]
 
+    @property
+    def seeds_text(self) -> str:
+        return f"{self.n}/{self.seeds}" if self.possible else "n/a"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -65,10 +73,6 @@ class Column:
     def arrow(self) -> str:
         return "↑" if self.measure.direction == "higher" else "↓"
 
-    def numbers(self, cells: Iterable[Cell]) -> list[Number]:
-        """Those of `cells` that hold one."""
-        return [self.number(cell.summary) for cell in cells if cell.summary]
-
 
 @dataclass(frozen=True)
 class Table:
@@ -80,14 +84,21 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
 
-    def half_width_digits(self, index: int) -> int:
-        """Characters of the longest half width in a column."""
-        numbers = self.columns[index].numbers(self.column(index))
-        return max((len(number.half_width) for number in numbers), default=0)
-
     def column(self, index: int) -> list[Cell]:
         """The cells below a head, from top to bottom."""
         return [row.cells[index] for row in self.rows]
+
+    def texts(self, name: Callable[[Row], str], cell: Callable[[Cell, Column, int], str]) -> list[list[str]]:
+        """The rows as texts: `name`, the seeds where they must stand in each row, and each `cell` of its column and the
+        digits of the longest half width there."""
+        widths = []
+        for k, column in enumerate(self.columns):
+            numbers = [column.number(own.summary) for own in self.column(k) if own.summary]
+            widths.append(max((len(number.half_width) for number in numbers), default=0))
+        return [
+            [name(row), *([row.seeds_text] if self.uneven else []), *map(cell, row.cells, self.columns, widths)]
+            for row in self.rows
+        ]
 
     @property
     def uneven(self) -> bool:
@@ -108,7 +119,7 @@ class Table:
         return max((row.n for row in self.rows), default=0)
 
 
-def make_tables(all_runs: list[Runs], metrics: list[str] | None) -> list[Table]:
+def make_tables(all_runs: Sequence[Runs], metrics: list[str] | None) -> list[Table]:
     """The tables of a suite, in its order; units are the same in all of them."""
     bodies = [_Body(runs, measures_for(metrics, runs)) for runs in all_runs]
     means: dict[str, list[float]] = {}
@@ -162,7 +173,7 @@ class _Body:
             self.flags.setdefault((flag.method, flag.measure if shown else ""), []).append(flag)
 
     def summaries(self, measure: Measure) -> list[Summary]:
-        return [summarise(list(own.values())) for own in self.runs.values(measure.id).values() if own]
+        return [summary for summary in self.runs.summaries(measure.id).values() if summary.n]
 
     def table(self, means: Mapping[str, list[float]]) -> Table:
         marks = {measure.id: self._marks(measure) for measure in self.measures if measure.ranked}
@@ -175,10 +186,11 @@ class _Body:
 
     def _order(self) -> list[str]:
         """Bounds at both ends; inside, what has a number by falling ACC, the rest as the suite lists it."""
-        accuracy = {method: summarise(list(own.values())).mean for method, own in self.runs.values("acc").items()}
+        accuracy = self.runs.summaries("acc")
 
         def rank(method: str) -> float:
-            return -round(accuracy[method], 12) if not math.isnan(accuracy[method]) else 1.0
+            mean = accuracy[method].mean
+            return -round(mean, 12) if not math.isnan(mean) else 1.0
 
         roles: tuple[Role, ...] = ("upper bound", "method", "lower bound")
         return [method for role in roles for method in sorted(self.runs.named(role), key=rank)]
@@ -192,7 +204,7 @@ class _Body:
             return {}
         p_values = tests.p_values(best)
         marks: dict[str, Mark] = {m: "tied" for m in tests.ranked if p_values.get(m, 0.0) > ALPHA}
-        means = {method: round(summarise(list(tests.values[method].values())).mean, 12) for method in tests.ranked}
+        means = {method: round(self.runs.summaries(measure.id)[method].mean, 12) for method in tests.ranked}
         return marks | {method: "best" for method, mean in means.items() if mean == means[best]}
 
     def _row(self, method: str, marks: Mapping[str, Mapping[str, Mark]]) -> Row:
@@ -248,4 +260,4 @@ class _Body:
         if broken:
             doubts.append(broken)
         notes += [self.notes.number(f"{DOUBT}{method}: {text}") for text in doubts]
-        return Cell("", values, summarise(list(values.values())), mark, bool(doubts), tuple(notes))
+        return Cell("", values, self.runs.summaries(measure.id)[method], mark, bool(doubts), tuple(notes))

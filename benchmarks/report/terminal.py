@@ -26,7 +26,7 @@ def _table(board: Leaderboard, table: Table) -> str:
     wanted = set(COMPACT) - ({"bwt"} if table.uneven else set())
     chosen = [i for i, c in enumerate(table.columns) if not usual or c.measure.id in wanted]
     lines = [["", *([""] if table.uneven else [])], ["", *(["seeds"] if table.uneven else [])]]
-    lines += [[_name(row), *([legend.seeds_text(row)] if table.uneven else [])] for row in table.rows]
+    lines += [[_name(row), *([row.seeds_text] if table.uneven else [])] for row in table.rows]
     left_out = []
     for i in chosen:
         column = table.columns[i]
@@ -71,10 +71,7 @@ def _cells(column: Column, cells: list[Cell]) -> list[str]:
             texts.append(cell.text)
             continue
         mark = ("!" if cell.suspicious else "") + {"best": "*", "tied": "=", "": ""}[cell.mark]
-        text = mark + number.mean
-        if width:
-            text += f" ± {number.half_width.rjust(width)}" if number.half_width else " " * (width + 3)
-        texts.append(text)
+        texts.append(mark + (number.mean if not ranked else "".join(number.filled(width, " ", " "))))
     return texts
 
 

@@ -64,6 +64,13 @@ class Number:
     mean: str
     half_width: str
 
+    def filled(self, width: int, blank: str, digit: str) -> tuple[str, str]:
+        """Mean ± half width, filled up to `width` digits so that the signs stand below each other; and what stands behind
+        a mean without one."""
+        if self.half_width:
+            return f"{self.mean}{blank}±{blank}{self.half_width.rjust(width, digit)}", ""
+        return self.mean, (3 * blank + width * digit) * bool(width)
+
 
 def shown(summary: Summary, kind: Kind, unit: Unit, decimals: int) -> Number:
     """`summary` in `unit`. No half width for one seed, nor for a cost whose interval has no digit to show."""

@@ -47,7 +47,12 @@ def _without_added(part: str, values: Any) -> Any:
     defaults = _added_defaults(cls, cls.added_later)
     former = getattr(cls, "former_values", {})
     values = getattr(cls, "always_in_identity", {}) | values
-    return {k: v for k, v in values.items() if not (_is_new(cls, k, v, defaults) or (k in former and v == former[k]))}
+    left_out: frozenset[str] = getattr(cls, "not_in_identity", frozenset())
+    return {
+        k: v
+        for k, v in values.items()
+        if not (k in left_out or _is_new(cls, k, v, defaults) or (k in former and v == former[k]))
+    }
 
 
 @cache

@@ -29,8 +29,10 @@ def resolve(suite: Suite) -> list[CellSettings]:
     wrong: dict[str, list[str]] = {}
     for name, settings in suite.scenarios.items():
         lines: list[str] = []
-        streams[name] = _stream(settings, lines)
-        for line in lines:
+        checked = streams[name] = _stream(settings, lines)
+        if checked is not None:
+            lines += _refused_seeds(checked, suite.seeds_of(name))
+        for line in dict.fromkeys(lines):
             wrong.setdefault(line, []).append(name)
     problems += [f"scenario {', '.join(names)}: {line}" for line, names in wrong.items()]
     alone: list[str] = []
@@ -72,6 +74,16 @@ def resolve(suite: Suite) -> list[CellSettings]:
         if seed in suite.seeds_of(scenario)
         for method in suite.methods
     ]
+
+
+def _refused_seeds(stream: Stream, seeds: list[int]) -> list[str]:
+    problems = []
+    for seed in seeds:
+        try:
+            stream.check_seed(seed)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
 
 
 def misfit(suite: Suite, scenario: str, method: str, stream: Stream, pair: dict[str, Any]) -> str | None:

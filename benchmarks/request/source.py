@@ -19,7 +19,9 @@ from methods import METHODS, Method
 from models import BACKBONES, ModelSettings, kind_of
 from scenarios import SCENARIOS, Stream
 
-CORE = tuple(f"benchmarks.cell.{name}" for name in ("run", "fit", "evaluate", "matmul_backend", "checkpoint"))
+CORE = tuple(
+    f"benchmarks.cell.{name}" for name in ("run", "fit", "evaluate", "features", "matmul_backend", "checkpoint")
+)
 """What runs a cell. The rest of `benchmarks` says which cells there are and keeps what they leave: it is not followed."""
 FORMER_CORE = tuple(f"benchmarks.{name}" for name in ("run", "fit", "evaluate", "products", "checkpoint"))
 """The same at older commits, of which there are records."""

@@ -96,6 +96,7 @@ class Suite(BaseModel):
     overrides: list[Override] = []
     selection: str = Field("", description="how a request narrowed or changed the suite; empty for the whole of it")
     kind: Literal["benchmark", "smoke", "protocol"] = "benchmark"
+    reduced: str = Field("", description="the suite of the like with reduced networks and schedules, for processors")
     source: str = Field("", description="of a protocol: the publication that specifies it")
     choices: list[str] = Field(
         default_factory=list, description="a sentence for each thing that the source leaves open and this suite chose"

@@ -192,7 +192,7 @@ def _methods(given: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
         if not (settings is None or isinstance(settings, dict))
     ]
     # a copy each: what stands in two of them by a YAML anchor is changed one by one
-    return {n: copy.deepcopy(own) or {} for n, own in given.items() if own is None or isinstance(own, dict)}
+    return {n: copy.deepcopy(own or {}) for n, own in given.items() if own is None or isinstance(own, dict)}
 
 
 def _seeds(given: Any, where: str, problems: list[str]) -> list[int]:

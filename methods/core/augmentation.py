@@ -6,8 +6,7 @@ PRESETS are the lists of published recipes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Discriminator, Tag
@@ -64,9 +63,7 @@ class Augmenter:
     Raises ValueError for colour operations on images whose values do not go up to 255.
     """
 
-    def __init__(
-        self, operations: Sequence[Operation] = (), mixup: Mixup | None = None, seed: int = 0, scale: float = 255.0
-    ):
+    def __init__(self, operations: Any = (), mixup: Mixup | None = None, seed: int = 0, scale: float = 255.0):
         colours = [o.op for o in operations if not o.geometric]
         if colours and scale != 255:
             raise ValueError(f"augmentation {', '.join(colours)} needs pixels from 0 to 255, these end at {scale:g}")

@@ -38,18 +38,24 @@ class Batching(State):
             self._mix(batch, replayed)
         return batch
 
-    def batches(self, examples: Examples, size: int = IMAGES_AT_ONCE, mixed_precision: bool = True) -> Iterator[Batch]:
+    def batches(
+        self,
+        examples: Examples,
+        size: int = IMAGES_AT_ONCE,
+        mixed_precision: bool = True,
+        augmented_files: bool = False,
+    ) -> Iterator[Batch]:
         """Stored examples in order, `size` at a time, to be looked at: for features, importance, embeddings.
 
-        On the method's device, decoded as for a test, augmented only between the augmenter's `start` and `stop`, never
-        mixed. The body of the loop over them runs in the recipe's precision; mixed_precision=False: in float32, for
+        On the method's device, augmented only between the augmenter's `start` and `stop`, never mixed; files decoded as
+        for a test or, with augmented_files, as for training, anew at every call. The body of the loop over them runs in the recipe's precision; mixed_precision=False: in float32, for
         what would underflow, such as squared gradients.
         """
         for rows in torch.arange(len(examples), device=examples.labels.device).split(size):
             piece = examples[rows].to(self.device)
-            images = piece.images
+            as_at_test = isinstance(piece.images, ImageFiles) and not augmented_files
             with self.precision() if mixed_precision else nullcontext():
-                yield self._ready(piece, images if isinstance(images, ImageFiles) else self.augmenter.old(images))
+                yield self._ready(piece, piece.images if as_at_test else self._augmented(piece.images))
 
     def _ready(self, examples: Examples, images: Images, epoch: int = 0) -> Batch:
         x = self.normalise(images)

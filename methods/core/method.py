@@ -25,9 +25,11 @@ from torch import Tensor, nn
 from methods.core import step
 from methods.core.batch import Batch, TaskView
 from methods.core.batching import Batching
+from methods.core.compiled import compiled
 from methods.core.hyperparameters import Configured, check_hooks, hyper
 from methods.core.life_cycle import LifeCycle
 from methods.core.recipe import Phase
+from methods.core.sampling import Sampling
 from models import ranks
 from scenarios import Examples
 
@@ -54,6 +56,8 @@ class Method(LifeCycle, Batching, Configured):
     own_network: ClassVar[str] = ""
     """The network that it builds where that is not the one of the model settings, in words: `joint` then trains another
     one. {hyperparameter} stands for its value, {model} for the network of the model settings."""
+    reads_pixels: ClassVar[bool] = False
+    """Uses images for more than the backbone's features of them, so features cannot stand in their place."""
     family: ClassVar[str] = "other"
     """baseline, regularisation, replay, projection, expansion, ..."""
 
@@ -135,19 +139,35 @@ class Method(LifeCycle, Batching, Configured):
         loss: Callable[[Batch], Tensor] | None = None,
         name: str = "train",
         augment: bool = True,
+        sampling: Sampling | None = None,
         **changes: Any,
     ) -> Phase:
         """A phase over `data` by the task's recipe with `changes` (`Recipe.changed`), e.g. epochs=2, drop_last=False.
 
-        parameters: all that require a gradient where none are given. `schedule_scale` scales the changed lengths too.
+        parameters: all that require a gradient where none are given. sampling: the recipe's. `schedule_scale` scales the changed lengths too.
         """
         if parameters is None:
             parameters = [p for p in self.network.parameters() if p.requires_grad]
-        return Phase(data, self.recipe.changed(**changes).scaled(), parameters, loss, name, augment)
+        sampling = sampling or Sampling(views=self.recipe.repeated_augmentation)
+        return Phase(data, self.recipe.changed(**changes).scaled(), parameters, loss, name, augment, sampling)
 
     def logits(self, batch: Batch) -> Tensor:
         """The network's logits [N, columns so far] for a batch."""
         return self.network(batch.x, batch.tasks)
+
+    def refuse_fp16(self, why: str) -> None:
+        """For `build` of a method whose step an overflow breaks; the scaler makes one by itself every 2,000 steps.
+
+        Raises ValueError under fp16.
+        """
+        if self.mixed_precision == "fp16":
+            raise ValueError(
+                f"training.precision: {type(self).__name__} cannot train in fp16, {why}; bf16 and fp32 can"
+            )
+
+    def compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call`, a method of a module other than its forward, through torch.compile where the recipe compiles."""
+        return compiled(call) if self.recipe.compile else call
 
     def frozen_copy(self, part: nn.Module | None = None) -> nn.Module:
         """The network, or a part of it, as it is now, in eval mode and without gradients: a teacher."""

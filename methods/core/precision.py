@@ -1,4 +1,4 @@
-"""In which number format forward passes run."""
+"""Mixed precision of forward passes."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from methods.core.augmentation import PRESETS, Operations, preset
 from methods.core.batch import Batch
 from methods.core.hyperparameters import explain
+from methods.core.sampling import Sampling
 from methods.core.schedule import Schedule, lr_factor
 from scenarios import Examples
 from scenarios.mixup import Mixup
@@ -87,6 +88,11 @@ class Recipe(BaseModel):
     steps: int | None = Field(None, ge=1, description="minibatches a task, instead of epochs")
     batch_size: int = Field(64, ge=1)
     drop_last: bool = Field(False, description="leave out a last, smaller batch of an epoch")
+    repeated_augmentation: int = Field(
+        1,
+        ge=1,
+        description="views of an image in a batch, each augmented anew (Hoffer et al. 2020); as many batches as without",
+    )
     optimizer: OptimizerSettings = OptimizerSettings(lr=0.01, momentum=0.9)
     lr_batch: int | None = Field(
         None,
@@ -115,7 +121,7 @@ class Recipe(BaseModel):
         (), description=f"operations in order, e.g. [{{op: crop, padding: 4}}], or one of {', '.join(PRESETS)}"
     )
     mixup: Mixup | None = Field(None, description="{alpha: 0.8}: images of a batch mixed in pairs")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="spread over the classes that compete")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="spread over the active classes")
     precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
         "fp32", description='of forward passes; "auto": bf16 where the hardware multiplies it, else fp32'
     )
@@ -127,6 +133,7 @@ class Recipe(BaseModel):
     added_later: ClassVar[frozenset[str]] = frozenset(
         {"lr_batch", "milestones", "gamma", "warmup_epochs", "warmup_start", "min_lr", "clip_gradient", "first"}
         | {"schedule_scale", "augmentation", "mixup", "label_smoothing", "precision", "channels_last", "compile"}
+        | {"repeated_augmentation"}
     )
     """Settings whose default is what was done before they existed: with it, older records stay valid."""
 
@@ -242,6 +249,7 @@ class Phase:
     loss: Callable[[Batch], Tensor] | None = None
     name: str = "train"
     augment: bool = True
+    sampling: Sampling = field(default_factory=Sampling)
 
     @property
     def lr_factor(self) -> Callable[[int], float]:
@@ -264,7 +272,7 @@ class Phase:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in a pass over the data. Raises ValueError where there is none."""
-        n, b, drop_last = len(self.data), self.recipe.batch_size, self.recipe.drop_last
+        n, b, drop_last = self.sampling.length(len(self.data)), self.recipe.batch_size, self.recipe.drop_last
         batches = n // b if drop_last else -(-n // b)
         if batches == 0:
             raise ValueError(f"phase {self.name!r}: {n} examples make no batch of {b} (drop_last={drop_last})")

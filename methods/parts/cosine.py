@@ -55,6 +55,6 @@ class FixedRows:
 
 
 def fix_old_rows(method: Method) -> FixedRows | None:
-    """Holds the rows of old classes that the new ones compete with; None where there are none."""
+    """Holds the rows of old classes that are active beside the new ones; None where there are none."""
     old = method.layout.rivals(method.task.id)
     return FixedRows(method.network.head, old.stop) if old.start < old.stop else None

@@ -55,7 +55,7 @@ class EpisodicMemory:
     def sample(self, n: int) -> Examples:
         """min(n, stored) different examples, drawn uniformly over all tasks."""
         everything = self.all()
-        return everything[draw(len(everything), n, self.generator).to(everything.labels.device)]
+        return everything[draw(len(everything), n, self.generator).to(everything.labels.device, non_blocking=True)]
 
     def all(self) -> Examples:
         return Examples.concatenate(self.tasks)

@@ -24,7 +24,7 @@ def fisher_diagonal(
 ) -> list[Tensor]:
     """Mean over examples of the squared gradient of log p(y | x), per parameter of `network`, in its order.
 
-    logits: x -> [N, K] through `network`, over the K outputs that compete; batches of (x, y) with y in 0..K-1.
+    logits: x -> [N, K] through `network`, over the K active classes; batches of (x, y) with y in 0..K-1.
     labels: whose y: "true" (the empirical Fisher), "sampled" from the model, "predicted" (its argmax), or "all",
     each weighted by its probability (the exact Fisher: expectation over the model's own distribution).
     "true_weighted" is the true label's term of "all" alone, as the code of Buzzega et al. 2020 has it.

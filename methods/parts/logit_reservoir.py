@@ -47,7 +47,8 @@ def to_width(logits: Tensor, n: int) -> Tensor:
 
 def logit_widths(layout: OutputLayout, tasks: Tensor) -> Tensor:
     """Columns that existed when each example of `tasks` (int64 [N]) was learned; int64 [N]."""
-    return torch.tensor([layout.width(t) for t in range(layout.n_tasks)], device=tasks.device)[tasks]
+    widths = torch.tensor([layout.width(t) for t in range(layout.n_tasks)])
+    return widths.to(tasks.device, non_blocking=True)[tasks]
 
 
 def logit_distance(logits: Tensor, stored: Tensor, widths: Tensor) -> Tensor:

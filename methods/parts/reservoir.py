@@ -59,8 +59,8 @@ class Reservoir:
         slots, last = np.unique(slots[::-1], return_index=True)
         taken = slots < self.capacity
         device = new.labels.device
-        rows = torch.from_numpy(n - 1 - last[taken]).to(device)
-        to = torch.from_numpy(slots[taken]).to(device)
+        rows = torch.from_numpy(n - 1 - last[taken]).to(device, non_blocking=True)
+        to = torch.from_numpy(slots[taken]).to(device, non_blocking=True)
         chosen = new[rows]
         self._store.images[to] = chosen.images
         self._store.labels[to] = chosen.labels
@@ -104,7 +104,7 @@ class Reservoir:
 
     def pick(self, n: int) -> Tensor:
         """Rows int64 of min(n, stored) different examples, drawn uniformly: into `examples` and `beside`."""
-        return draw(len(self), n, self.generator).to(self.examples.labels.device)
+        return draw(len(self), n, self.generator).to(self.examples.labels.device, non_blocking=True)
 
 
 def draw(population: int, n: int, generator: torch.Generator) -> Tensor:

@@ -10,16 +10,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from methods.core import losses
-from methods.core.evaluation import evaluation_mode
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts import sam
+from methods.parts.balanced_finetuning import finetuning_phase, herded
 from methods.parts.distributed_memory import DistributedMemory, Sharing
 from methods.parts.exemplar_training import classes_of_tasks
 from models import ModelSettings, ranks
-from scenarios import Examples, OutputLayout, Scenario
+from scenarios import OutputLayout, Scenario
 
-HERDING = 1000
-"""Stands for a phase where augmentation draws its numbers."""
 ADAPTIVE = "Kwon et al. 2021 (ASAM)"
 
 
@@ -55,12 +53,13 @@ class TaskTransformer(Method):
     buffer_size: Annotated[int, Field(ge=1)] = hyper(2000, "exemplars in all (memory_size)", "Douillard et al. 2022")
     memory: Sharing = hyper(
         "global",
-        '"global": one set; "distributed": each of `ranks` chooses its share from its shard of the data; "each": every '
-        "rank chooses a whole budget, up to ranks x buffer_size images (not comparable with other methods)",
-        "global, distributed: erratum of Douillard et al. 2022; each: its first version, and DNE's release",
+        '"global": one set; "distributed": each of `ranks` chooses its share from all data by its own augmented views and '
+        'trains on the new data and its own; "shards": each chooses its share from its shard, all train on the union; '
+        '"each": as distributed with a whole budget a rank, up to ranks x buffer_size images (not comparable)',
+        "global, distributed: erratum of Douillard et al. 2022; each: its first version, and DNE's release; shards: ours",
     )
     ranks: Annotated[int, Field(ge=1)] = hyper(
-        1, "processes whose memories are kept, however many the run has itself; none of global's business"
+        1, "processes whose memories are kept and that fine-tune side by side, however many the run has itself"
     )
     herding: Literal["augmented", "plain"] = hyper(
         "augmented",
@@ -70,6 +69,12 @@ class TaskTransformer(Method):
     finetune_epochs: Annotated[int, Field(ge=0)] = hyper(20, "of balanced fine-tuning", "Douillard et al. 2022")
     finetune_lr: Annotated[float, Field(gt=0)] = hyper(
         0.1, "its constant learning rate, as part of the recipe's", "Douillard et al. 2022: 5e-5 of 5e-4"
+    )
+    finetune_order: Literal["shuffled", "stored"] = hyper(
+        "shuffled",
+        'exemplars of an epoch of it: in random order, or "stored": one after the other as chosen, once on each of `ranks`, '
+        "a smaller last batch, of the newest classes, left out",
+        "stored: DyTox's and DNE's releases (ft_no_sampling), 2 and 4 ranks; shuffled: our choice",
     )
     sam: Annotated[float, Field(ge=0)] = hyper(
         0.0, "rho of sharpness-aware minimisation from the second task on", "DyTox++: 3.0; DyTox: 0"
@@ -101,6 +106,8 @@ class TaskTransformer(Method):
         return super().incompatibility(layout)
 
     def build(self, scenario: Scenario, model: ModelSettings) -> nn.Module:
+        if self.sam:
+            self.refuse_fp16("the worst weights nearby (sam) of an infinite gradient are none")
         self.buffer = DistributedMemory(
             self.buffer_size,
             "total",
@@ -120,23 +127,19 @@ class TaskTransformer(Method):
         self.network.freeze(*(("old_tokens", "old_heads") if task.id else ()))
 
     def phases(self, task: TaskView):
-        yield self.phase(Examples.concatenate([self.buffer.examples(), task.train]) if task.id else task.train)
-        if self.herding == "augmented":
-            self.augmenter.start(task.id, HERDING)
-        self.buffer.update(task.train, self._embeddings)
-        self.augmenter.stop()
+        data, sampling = self.buffer.beside(task.train, self.recipe.repeated_augmentation)
+        yield self.phase(data, sampling=sampling)
+        herded(self, self.buffer, task.train, self.herding == "augmented")
         if task.id and self.finetune_epochs:
-            self.network.freeze(*self._frozen_in_finetuning())
-            optimizer = self.recipe.optimizer
-            optimizer = optimizer.model_copy(update={"lr": optimizer.lr * self.finetune_lr})
-            yield self.phase(
-                self.buffer.examples(),
-                name="finetune",
-                loss=self._classification_alone,
-                epochs=self.finetune_epochs,
-                steps=None,
-                optimizer=optimizer,
-                schedule="constant",
+            stored = self.buffer.in_order(self.ranks) if self.finetune_order == "stored" else (self.buffer.examples(),)
+            yield finetuning_phase(
+                self,
+                stored[0],
+                self.finetune_epochs,
+                self.finetune_lr,
+                self._frozen_in_finetuning(),
+                self._classification_alone,
+                *stored[1:],
             )
 
     def end_task(self, task: TaskView) -> None:
@@ -146,7 +149,7 @@ class TaskTransformer(Method):
     # ---- losses ---------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch) -> Tensor:
-        parts = self.network.forward_parts(batch.x)
+        parts = self.compiled(self.network.forward_parts)(batch.x)
         classification = self._classification(parts.logits, batch)
         if parts.divergence is None:
             return classification
@@ -200,17 +203,12 @@ class TaskTransformer(Method):
 
     # ---- memory ---------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def _embeddings(self, examples: Examples) -> Tensor:
-        """[N, d]: the concatenated task embeddings, by which exemplars are herded."""
-        with evaluation_mode(self.network):
-            return torch.cat([self.network.embed(batch.x).float() for batch in self.batches(examples)])
-
     def footprint(self) -> dict[str, int]:
         return {"buffer": self.buffer.nbytes} if len(self.buffer) else {}
 
     def diagnostics(self) -> dict[str, float]:
-        return {"exemplars": self.buffer.distinct}
+        apart = {"exemplars.overlap": self.buffer.overlap} if len(self.buffer.parts) > 1 else {}
+        return {"exemplars": self.buffer.distinct, **apart}
 
 
 def _targets(batch: Batch, columns: int) -> Tensor:

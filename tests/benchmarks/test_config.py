@@ -241,3 +241,8 @@ def test_a_setting_whose_default_is_new_leaves_older_records_valid():
     older = random[0].identity_settings()
     del older["scenario"]["sampling"]  # as a record has it that was made before the setting existed
     assert identity_of(older) == random[0].identity != even.identity
+
+
+def test_more_seeds_than_a_paper_has_orders():
+    with pytest.raises(SettingsError, match=r"class order 'dytox-cifar100' has 3 orders, for seeds 0 to 2"):
+        load_suite("cifar100-lite", seeds="4")

@@ -12,6 +12,7 @@ from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app
 from benchmarks.cost.count import cost_of, growth_of
 from benchmarks.cost.price import check_affordable, too_long
+from benchmarks.request.catalogue import suite_names
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.load import load_suite
 from benchmarks.request.resolve import resolve
@@ -74,10 +75,22 @@ training: {{epochs: 1, batch_size: 128}}
 GROWN = [
     pytest.param("{method: der_expand}", 6, 50, "total", 6.666, 67.32, id="DER"),
     pytest.param(
-        "{method: dytox, model: {backbone: task-transformer}}", 6, 50, "modules", 1.384, 10.73, id="DyTox, 6 tasks"
+        "{method: dytox, model: {backbone: task-transformer, fused: false}}",
+        6,
+        50,
+        "modules",
+        1.384,
+        10.73,
+        id="DyTox, 6 tasks",
     ),
     pytest.param(
-        "{method: dytox, model: {backbone: task-transformer}}", 10, "null", "total", 1.582, 10.73, id="DyTox, 10 tasks"
+        "{method: dytox, model: {backbone: task-transformer, fused: false}}",
+        10,
+        "null",
+        "total",
+        1.582,
+        10.73,
+        id="DyTox, 10 tasks",
     ),
     *(
         pytest.param(
@@ -169,3 +182,12 @@ def test_days_of_cpu_want_a_yes(monkeypatch):
     check_affordable(cells("finetune"), ["cpu"], None, lambda _: None)  # minutes: not even looked at
     assert "can name" in too_long(20, 3, 2, gpus=1)
     assert "none on this machine" in too_long(20, 3, 2, gpus=0)
+    assert too_long(20, 3, 2, gpus=0, reduced="cifar100-lite").endswith(
+        "Suite cifar100-lite is made for processors: `cost cifar100-lite` tells what it takes"
+    )
+
+
+def test_a_reduced_suite_is_one_that_there_is():
+    reduced = {name: load_suite(name).reduced for name in suite_names()}
+    assert reduced["cifar100-b0"] == "cifar100-lite"
+    assert {other for other in reduced.values() if other} <= set(reduced)

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app, main
 from benchmarks.cli.progress import Remaining, clock
-from benchmarks.executors.local import StorageFailed, _receive, run_local
+from benchmarks.executors.contract import Outcome, StorageFailed
+from benchmarks.executors.local import _receive, run_local
 from benchmarks.executors.signals import stopped_by_signals
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
@@ -69,7 +70,7 @@ def test_a_worker_that_dies_each_time_is_a_failed_record_that_says_how_and_the_g
 def test_a_kill_for_want_of_memory_is_told_from_others(tmp_path, monkeypatch):
     counter = tmp_path / "counter"
     counter.write_text("7")
-    monkeypatch.setattr("benchmarks.executors.local._oom_kills", lambda: int(counter.read_text()))
+    monkeypatch.setattr("benchmarks.executors.ends.oom_kills", lambda: int(counter.read_text()))
 
     def exhausted():
         counter.write_text("8")
@@ -125,9 +126,12 @@ def test_what_a_worker_killed_in_mid_write_leaves_is_removed(tmp_path, monkeypat
 
 
 def test_a_new_worker_follows_one_whose_gpu_is_lost(tmp_path, monkeypatch):
+    pids = tmp_path / "pids"
+
     def ends_with(message):
         def end_task(self, task):
-            print("pid", os.getpid())
+            with open(pids, "a") as file:
+                print(self.__class__.__name__, os.getpid(), file=file)
             if message:
                 raise RuntimeError(message)
 
@@ -137,9 +141,9 @@ def test_a_new_worker_follows_one_whose_gpu_is_lost(tmp_path, monkeypatch):
     monkeypatch.setattr(METHODS["ewc"], "end_task", ends_with("some other error"))
     for method in ("er", "finetune"):
         monkeypatch.setattr(METHODS[method], "end_task", ends_with(None))
-    outcomes = list(run_local(cells("ewc", "si", "er", "finetune"), tmp_path, None, ["cpu"]))
+    outcomes = list(run_local(cells("ewc", "si", "er", "finetune"), tmp_path / "runs", None, ["cpu"]))
     assert [o.status for o in outcomes] == ["failed", "failed", "done", "done"]
-    ewc, si, er, finetune = (o.output.splitlines()[-1] for o in outcomes)
+    ewc, si, er, finetune = dict(line.split() for line in pids.read_text().splitlines()).values()
     assert ewc == si != er == finetune
 
 
@@ -150,8 +154,7 @@ def test_a_message_cut_short_by_death_is_none():
     assert _receive(ours) is None
 
 
-def test_a_stopped_worker_ends_with_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.executors.local.PATIENCE", 0.1)
+def test_a_stopped_worker_ends_with_the_run(tmp_path):
     outcomes = run_local(cells("finetune", seeds=8), tmp_path, None, ["cpu"])
     next(outcomes)
     (worker,) = multiprocessing.active_children()
@@ -246,7 +249,7 @@ def test_ctrl_c_while_workers_start_prints_no_traceback(tmp_path):
 def is_worker_of(runner: int, path: Path) -> bool:
     try:
         parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-        return parent == runner and b"spawn_main" in (path / "cmdline").read_bytes()
+        return parent == runner and b"forkserver" in (path / "cmdline").read_bytes()
     except OSError:
         return False
 
@@ -312,8 +315,6 @@ def test_interrupt_leaves_whole_records_and_the_rest_runs_later(tmp_path):
 
 
 def test_time_left_is_from_cells_of_the_same_kind():
-    from benchmarks.executors.local import Outcome
-
     grid = cells("finetune", "gem", seeds=3)
     remaining = Remaining(grid, workers=2)
     by_name = {name: [c for c in grid if c.method_name == name] for name in ("finetune", "gem")}

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import pandas as pd
 
 from benchmarks.records.results import results_of
-from benchmarks.report.guide import Evidence, Standing, guide, pareto
-from metrics import Summary
+from benchmarks.report.guide import Evidence, front, guide
 from tests.benchmarks.test_report_fixtures import planted, recorded, shifted
 
 
-def standing(name: str, accuracy: float, training: float, memory: float = 1.0) -> Standing:
-    return Standing(name, Summary(accuracy, 0.0, 3, 0.0), training, memory, False, ())
-
-
 def test_pareto_front_by_hand():
-    candidates = [standing("a", 0.9, 10), standing("b", 0.8, 5), standing("c", 0.7, 6), standing("d", 0.6, 1)]
-    assert [s.method for s in pareto(candidates, "training")] == ["d", "b", "a"]
-    assert [s.method for s in pareto([*candidates, standing("e", 0.9, 9)], "training")] == ["d", "b", "e"]
+    means = pd.DataFrame({"acc": [0.9, 0.8, 0.7, 0.6], "cost": [10, 5, 6, 1], "same": 1.0}, index=list("abcd"))
+    assert front(means, "cost") == "d 60.0 → b 80.0 → a 90.0"
+    assert front(means, "same") == "a 90.0"
+    means.loc["e"] = [0.9, 9, 1.0]
+    assert front(means, "cost") == "d 60.0 → b 80.0 → e 90.0"
     # equal in both: neither beats the other
-    assert {s.method for s in pareto([standing("a", 0.5, 1), standing("b", 0.5, 1)], "training")} == {"a", "b"}
-    assert [s.method for s in pareto([replace(c, memory=1.0) for c in candidates], "memory")] == ["a"]
+    assert front(means.loc[["a", "a"]], "cost") == "a 90.0 → a 90.0"
+    assert front(means.iloc[:0], "cost") == "none"
 
 
 def evidence(records, methods, **kwargs) -> Evidence:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-import benchmarks.records.record
+import benchmarks.ledger.compare
+import benchmarks.request.catalogue
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app
 from benchmarks.ledger.compare import Entry, compare, entries_of, judge, protocol_names, unmatched
@@ -25,7 +27,7 @@ from benchmarks.records.store import Scan, Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
-from metrics import Estimate, Summary, score, summarise
+from metrics import SCORES, Estimate, Summary, score, summarise
 from tests.benchmarks.test_report_fixtures import planted, recorded, recorded_grid, shifted
 from tests.benchmarks.test_report_golden import GOLDEN, IMPOSSIBLE, RECORDS, SUITE
 
@@ -70,10 +72,7 @@ def test_the_golden_ledger_shows_every_verdict_and_drops_no_row(scan):
 
 def test_another_score_formula_gives_another_ledger(monkeypatch):
     """What is shown is computed from the records' counts, not kept: compare the golden page."""
-    changed = benchmarks.records.record.score
-    monkeypatch.setattr(
-        benchmarks.records.record, "score", lambda id, *matrices: changed("la" if id == "acc" else id, *matrices)
-    )
+    monkeypatch.setitem(SCORES, "acc", replace(SCORES["acc"], function=SCORES["la"].function))
     assert ledger(golden_entries(RECORDS.scan())) != (GOLDEN / FILE).read_text()
 
 

@@ -20,13 +20,13 @@ import pytest
 
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Flops, RunRecord
+from benchmarks.records.recorded import recorded_suites
 from benchmarks.records.store import Store
 from benchmarks.report import page as page_package
 from benchmarks.report.markdown import markdown
 from benchmarks.report.overview import write_guide, write_index
 from benchmarks.report.page import PageSuite, page, write_page
 from benchmarks.report.page.suite import seed_selection, selection
-from benchmarks.report.recorded import recorded_suites
 from benchmarks.report.significance import pair_p_values
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite

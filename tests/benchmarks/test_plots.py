@@ -176,17 +176,17 @@ def test_spots_are_means_with_intervals_on_both_axes():
 
 
 def test_the_front_has_what_nothing_cheaper_beats():
-    front = cost.pareto_front(spots_of(priced(), methods=list(PRICED)))
+    front = cost.front_of(spots_of(priced(), methods=list(PRICED)))
     assert [spot.entry.method for spot in front] == ["finetune", "er"]  # joint sees past data, gem costs more
 
 
 def test_the_front_leaves_out_methods_with_fewer_seeds_and_keeps_equals():
     records = priced(["finetune", "gem"]) + priced(["er"], seeds=[2])
-    front = cost.pareto_front(spots_of(records, methods=list(PRICED)))
+    front = cost.front_of(spots_of(records, methods=list(PRICED)))
     assert [spot.entry.method for spot in front] == ["finetune", "gem"]
-    equal = cost.pareto_front(spots_of(runs({"er": 1, "gem": 1}), methods=["er", "gem"]))
+    equal = cost.front_of(spots_of(runs({"er": 1, "gem": 1}), methods=["er", "gem"]))
     assert {spot.entry.method for spot in equal} == {"er", "gem"}
-    same_cost = cost.pareto_front(spots_of(runs({"er": 1, "gem": 0}), methods=["er", "gem"]))
+    same_cost = cost.front_of(spots_of(runs({"er": 1, "gem": 0}), methods=["er", "gem"]))
     assert [spot.entry.method for spot in same_cost] == ["er"]
 
 
@@ -236,7 +236,7 @@ def test_without_flops_the_accuracy_stays_and_the_plot_says_why(settings):
 
 def test_curves_are_means_over_seeds_with_student_intervals():
     scene = scene_of(runs({"er": 0}), methods=["er"])
-    mean, half = scene.entries[0].over_seeds(tasks._accuracy)
+    mean, half = scene.entries[0].over_seeds("mean", 100)
     last = summarise([(70 + 78 + 85 + 3 * s) / 3 for s in SEEDS])
     assert mean == pytest.approx([97, (80 + 90) / 2, last.mean])
     assert half == pytest.approx([0, 0, last.half_width])
@@ -245,7 +245,7 @@ def test_curves_are_means_over_seeds_with_student_intervals():
 def test_methods_of_the_same_cost_share_a_line_and_others_have_their_own():
     records = runs({"er": 0, "ewc": 1}) + runs({"gem": 2}, flops=spent(3000, 10))
     scene = scene_of(records, methods=["er", "ewc", "gem"])
-    lines = tasks._grouped(scene.entries, lambda r: np.array(r.flops.inference, dtype=float))
+    lines = tasks.costs_of(scene, "flops.inference")
     assert [[entry.method for entry in line.entries] for line in lines] == [["er", "ewc"], ["gem"]]
     assert lines[0].style is curves.SHARED
     assert lines[1].style == style_of("gem")
@@ -274,7 +274,7 @@ def test_a_cost_that_hardly_changes_is_a_note_and_takes_no_height(settings):
 
 def test_lines_that_coincide_are_found():
     scene = scene_of(runs({"er": 0, "ewc": 0, "gem": -30}), methods=["er", "ewc", "gem"])
-    lines = [curves.Curve((e,), *e.over_seeds(tasks._accuracy)) for e in scene.entries]
+    lines = [curves.Curve((e,), *e.over_seeds("mean", 100)) for e in scene.entries]
     groups = curves.coinciding(lines, 1.0)
     assert [[c.entries[0].method for c in group] for group in groups] == [["er", "ewc"], ["gem"]]
 
@@ -350,9 +350,9 @@ def test_a_method_with_several_buffer_sizes_is_one_line(settings):
     names = {"er-200": {"method": "er"}, "er-50": {"method": "er"}, "gem": {}, "finetune": {}}
     records = [variant(r, "er-200", 200) for r in runs({"er": 9})] + [variant(r, "er-50", 50) for r in runs({"er": 4})]
     scene = scene_of([*records, *runs({"gem": 1, "finetune": 0})], methods=names)
-    (family,) = buffer.families(scene)
-    assert (family.name, family.sizes) == ("er", (50, 200))
-    assert [entry.method for entry in family.entries] == ["er-50", "er-200"]
+    ((base, name, sizes),) = buffer.families(scene)
+    assert (base, name) == ("er", "er")
+    assert [(size, entry.method) for size, entry in sizes.items()] == [(50, "er-50"), (200, "er-200")]
     text = words(svg("buffer", scene))
     assert "finetune" in text
     assert "gem" not in text

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from unittest import mock
 
+import numpy as np
 import pytest
 
+from benchmarks.records import record
 from benchmarks.records.results import results_of
 from benchmarks.records.store import Store
 from benchmarks.report import make_leaderboard
 from benchmarks.report.overview import write_index
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
-from metrics import AccuracyMatrix, score
-from tests.benchmarks.test_report_fixtures import PLAIN, counts, planted, planted_cell, recorded
+from metrics import SCORES, AccuracyMatrix, mean_accuracy_curve, score
+from tests.benchmarks.test_report_fixtures import PLAIN, SCENARIO, counts, planted, planted_cell, recorded, shifted
 
 
 def test_a_matrix_is_made_once_and_never_of_other_counts():
@@ -26,12 +28,48 @@ def test_a_matrix_is_made_once_and_never_of_other_counts():
     assert own != changed
 
 
-def test_a_leaderboard_makes_no_matrix_of_a_record_twice():
+def test_a_leaderboard_reads_no_counts_of_a_record_twice():
     grid, scan = recorded([planted(m, s) for m in ("er", "ewc", "finetune", "joint") for s in (0, 1, 2)])
-    for record in scan.records.values():
-        record.matrix.matrix()
-    with mock.patch.object(AccuracyMatrix, "from_counts", side_effect=AssertionError("made again")):
-        make_leaderboard(results_of(grid, scan))
+    expected = make_leaderboard(results_of(grid, scan))
+    with (
+        mock.patch.object(record, "arrays_of", side_effect=AssertionError("read again")),
+        mock.patch.object(AccuracyMatrix, "from_counts", side_effect=AssertionError("made again")),
+    ):
+        assert make_leaderboard(results_of(grid, scan)).tables == expected.tables
+
+
+def test_the_frame_has_every_score_and_cost_of_every_record():
+    shorter = [planted("er", s, [[50], [60 + s]], scenario="split-digits/task") for s in (0, 1)]
+    records = [planted(m, s, shifted(-s)) for m in ("joint", "ewc", "er") for s in (1, 0)] + shorter
+    results = results_of(*recorded(records, scenarios=[SCENARIO, "split-digits/task"]))
+    frame = results.frame
+    assert frame[["scenario", "method", "seed"]].values.tolist() == [
+        *([SCENARIO, m, s] for m in ("joint", "ewc", "er") for s in (0, 1)),
+        *(["split-digits/task", "er", s] for s in (0, 1)),
+    ]
+    for id, entry in SCORES.items():
+        joints = [None if own is joint else joint for own, joint in zip(frame["record"], frame["joint"], strict=True)]
+        expected = [own.score(id, joint) for own, joint in zip(frame["record"], joints, strict=True)]
+        np.testing.assert_array_equal(frame[id], expected, err_msg=entry.id, strict=False)
+    assert frame["flops.inference"].tolist() == [2000.0] * len(records)
+    assert frame["memory"].tolist() == [4000.0] * 4 + [4500.0] * 4  # 4 bytes a parameter, and the buffer of er
+    curves = results.curves["mean"]
+    assert len(curves) == 6 * 3 + 2
+    for row, own in frame["record"].items():
+        np.testing.assert_array_equal(curves.loc[row], mean_accuracy_curve(own.matrix.matrix()))
+
+
+def test_a_number_that_is_not_there_has_a_reason():
+    reason = "class-incremental: no outputs yet"
+    records = [planted("er", s, not_evaluated={"unseen tasks": reason} if s else {}) for s in (0, 1, 2)]
+    records += [planted("ewc", 0, status="failed", error="broke"), planted("ewc", 1, [[None] * 3] * 4)]
+    (runs,) = results_of(*recorded(records)).runs
+    assert runs.values("fwt")["er"].keys() == {0}
+    assert runs.reasons("fwt")["er"] == {reason: [1, 2]}
+    assert list(runs.values("acc")["ewc"]) == [1], "a failed run has no values, one that lacks its matrix has NaN"
+    assert np.isnan(runs.values("acc")["ewc"][1])
+    assert np.isnan(runs.means["acc"]["ewc"]), "a mean leaves nothing out"
+    assert runs.reasons("d")["er"] == {"needs the joint method's record with the same seed": [0, 1, 2]}
 
 
 def test_the_index_reads_no_records_that_are_at_hand(tmp_path):

@@ -12,7 +12,7 @@ from benchmarks.records.results import frame_of, why_absent
 from methods import METHODS, Joint, Method, OptimizerSettings, Recipe
 from scenarios import Split
 from tests.benchmarks.helpers import cells
-from tests.conftest import SHORT, SMALL_MODEL, small_permuted, small_split
+from tests.conftest import SHORT, SMALL_MODEL, small_model, small_permuted, small_split
 
 SETTINGS_OF_DIGITS = ("split-digits/task", "split-digits/domain", "split-digits/class")
 
@@ -147,7 +147,7 @@ def test_flops_counted_once_a_shape_are_exact_for_every_method(name):
         scenario = small_split("class", **settings)
     totals = []
     for always in (False, True):
-        method = make(METHODS[name]).start(scenario, SMALL_MODEL, SHORT)
+        method = make(METHODS[name]).start(scenario, small_model(name), SHORT)
         trainer = Trainer()
         if always:
             trainer.meter._counted = _Forgetful()

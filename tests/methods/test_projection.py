@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.cell.run import task_view, train_task
 from methods import AGEM, GEM
-from methods.gem import project
+from methods.gem import project, project_on_device
 from methods.parts.gradients import flat_gradient, gradient_of
 from tests.conftest import SHORT, SMALL_MODEL, small_split
 
@@ -27,6 +27,19 @@ def test_agrees_with_an_independent_solver(seed):
     ours = project(torch.from_numpy(gradient), torch.from_numpy(constraints)).numpy()
     np.testing.assert_allclose(ours, primal(gradient, constraints), atol=1e-6)
     assert (constraints @ ours).min() >= -1e-6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_accelerator_projects_as_the_processor_does(seed):
+    rng = torch.Generator().manual_seed(seed)
+    constraints, gradient = torch.randn(4, 300, generator=rng), torch.randn(300, generator=rng)
+    for margin, ridge in ((0.0, 0.0), (0.5, 1e-3)):
+        there = project_on_device(gradient, constraints, margin, ridge)
+        if (constraints @ gradient < 0).any():
+            torch.testing.assert_close(there, project(gradient, constraints, margin, ridge))
+        else:
+            assert there is None
+    assert project_on_device(constraints[0], constraints[:1]) is None
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.5])

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from metrics import (
     per_task_forgetting,
     score,
 )
+from metrics.matrix_stack import MatrixStack, arrays_of
 
 THREE_TASKS = {
     "acc": 2.2 / 3,  # (.7 + .6 + .9) / 3
@@ -253,3 +255,32 @@ def without(matrix, cells):
     for i, j in cells:
         correct[i][j] = total[i][j] = None
     return AccuracyMatrix.from_counts(correct, total)
+
+
+@pytest.mark.parametrize("n_tasks", [1, 2, 3, 7, 20])
+def test_a_stack_of_matrices_gives_what_each_alone_gives_to_the_last_bit(n_tasks):
+    draw = np.random.default_rng(n_tasks)
+    tables = []
+    for holes in (0.0, 0.0, 0.1, 0.9):
+        missing = draw.random((n_tasks + 1, n_tasks)) < holes
+        total = draw.integers(1, 1000, size=missing.shape)
+        correct = draw.integers(0, total + 1)
+        tables.append([np.where(missing, None, counts).tolist() for counts in (correct, total)])
+    matrices = [AccuracyMatrix.from_counts(*own) for own in tables]
+    stack = MatrixStack([arrays_of(*own) for own in tables])
+    for id, entry in SCORES.items():
+        joint = "joint" in entry.needs
+        together = entry.function(stack, stack) if joint else entry.function(stack)
+        alone = [score(id, matrix, matrix if joint else None) for matrix in matrices]
+        np.testing.assert_array_equal(together, alone, err_msg=id)
+    for curve in (average_accuracy_curve, mean_accuracy_curve, per_task_forgetting):
+        np.testing.assert_array_equal(curve(stack), [curve(matrix) for matrix in matrices])
+
+
+@pytest.mark.parametrize("correct", [[[1], [3]], [[1], [-1]], [[1], [None]], [[1], [1, 1]], [[1], ["x"]], [[1]]])
+def test_counts_that_are_no_matrix_are_refused_as_one_alone_would_be(correct):
+    total = [[2], [2]]
+    with pytest.raises(ValueError, match=r"row|correct") as alone:
+        AccuracyMatrix.from_counts(correct, total)
+    with pytest.raises(ValueError, match=re.escape(str(alone.value))):
+        arrays_of(correct, total)

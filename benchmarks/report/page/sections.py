@@ -99,8 +99,10 @@ def _table(table: Table, caption: str) -> str:
     if table.uneven:
         heads.append('<th scope="col">seeds</th>')
     heads += map(_head, table.columns)
-    widths = [table.half_width_digits(i) for i in range(len(table.columns))]
-    rows = "\n".join(_row(table, row, widths) for row in table.rows)
+    rows = "\n".join(
+        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+        for name, *cells in table.texts(_name, _cell)
+    )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.scenario)}"><table>'
         f"<caption>{escape(caption)}</caption>\n"
@@ -117,12 +119,9 @@ def _head(column: Column) -> str:
     return f'<th scope="col" {known}>{text}</th>'
 
 
-def _row(table: Table, row: Row, widths: list[int]) -> str:
+def _name(row: Row) -> str:
     marks = " ".join(["⚠"] * row.suspicious + [note_mark(k) for k in row.notes])
-    name = f"{escape(row.method)}{escape(legend.ROLES[row.role])}{_sup(marks)}"
-    seeds = f"<td>{legend.seeds_text(row)}</td>" if table.uneven else ""
-    cells = "".join(map(_cell, row.cells, table.columns, widths))
-    return f'<tr><th scope="row">{name}</th>{seeds}{cells}</tr>'
+    return f"{escape(row.method)}{escape(legend.ROLES[row.role])}{_sup(marks)}"
 
 
 def _cell(cell: Cell, column: Column, width: int) -> str:
@@ -130,14 +129,9 @@ def _cell(cell: Cell, column: Column, width: int) -> str:
     before = [*(["⚠"] if cell.suspicious else []), *map(note_mark, cell.notes), *(["†"] if cell.mark == "tied" else [])]
     marks = _sup(" ".join(before))
     if cell.summary is None:
-        return f"<td>{marks}{escape(cell.text)}</td>"
-    number = column.number(cell.summary)
-    text = number.mean
-    if number.half_width:
-        text += f"{NO_BREAK}±{NO_BREAK}{number.half_width.rjust(width, DIGIT)}"
-    elif width:
-        text += NO_BREAK * 3 + DIGIT * width
-    return f"<td>{marks}<b>{text}</b></td>" if cell.mark == "best" else f"<td>{marks}{text}</td>"
+        return marks + escape(cell.text)
+    text = "".join(column.number(cell.summary).filled(width, NO_BREAK, DIGIT))
+    return f"{marks}<b>{text}</b>" if cell.mark == "best" else marks + text
 
 
 def _sup(marks: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -13,6 +11,7 @@ from benchmarks.report.plots.canvas import (
     LINE_HEIGHT,
     TEXT,
     Canvas,
+    cut_text,
     draw_sign,
     log_limits,
     marker,
@@ -27,28 +26,17 @@ from benchmarks.report.plots.styles import style_of
 WIDTH, HEIGHT, MARGIN = 680.0, 260.0, 150.0
 
 
-@dataclass(frozen=True)
-class Family:
-    """A method with all but the buffer's size the same: its entries by rising size."""
-
-    base: str
-    name: str
-    sizes: tuple[int, ...]
-    entries: tuple[Entry, ...]
-
-
 def draw(scene: Scene) -> Canvas | None:
     """A line a method; None where no method stands in the suite with two sizes of its buffer."""
     found = families(scene)
     if not found:
         return None
     bounds = [e for e in scene.entries if e.role != "method" and math.isfinite(_acc(e)[0])]
-    shown = [*(e for f in found for e in f.entries), *bounds]
+    shown = [*(e for _, _, sizes in found for e in sizes.values()), *bounds]
     accuracies = [_acc(entry) for entry in shown]
     limits = percent_limits([m - h for m, h in accuracies], [m + h for m, h in accuracies])
-    cut = " The accuracy axis does not start at 0." if limits[0] > 0 else ""
     notes = [
-        f"{scene.seeds_text('bars')} Level lines: bounds, which have no buffer.{cut}",
+        f"{scene.seeds_text('bars')} Level lines: bounds, which have no buffer.{cut_text(limits)}",
         scene.absent_text(),
     ]
     canvas = Canvas(WIDTH, HEIGHT + 78, f"{scene.heading}: accuracy and buffer size", notes)
@@ -56,7 +44,7 @@ def draw(scene: Scene) -> Canvas | None:
     set_percent_y(axes, limits)
     axes.set_ylabel("ACC, average accuracy after the last task, %")
     axes.set_xlabel("examples stored in all (log scale)")
-    sizes = sorted({size for family in found for size in family.sizes})
+    sizes = sorted({size for *_, own in found for size in own})
     axes.set_xscale("log")
     axes.set_xlim(*log_limits(sizes))
     axes.xaxis.set_major_locator(FixedLocator(sizes))
@@ -64,14 +52,14 @@ def draw(scene: Scene) -> Canvas | None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     right = axes.get_xlim()[1]
     labels = []
-    for family in found:
-        style = style_of(family.base)
-        mean, half = np.array([_acc(entry) for entry in family.entries]).T
-        x = np.array(family.sizes, dtype=float)
+    for base, name, own in found:
+        style = style_of(base)
+        mean, half = np.array([_acc(entry) for entry in own.values()]).T
+        x = np.array(list(own), dtype=float)
         axes.plot(x, mean, color=style.colour, linewidth=1.7, linestyle=style.dash, zorder=3, **marker(style))
         low, high = np.maximum(mean - half, 0), np.minimum(mean + half, 100)
         axes.vlines(x, low, high, color=style.colour, linewidth=1.2, zorder=3)
-        labels.append((family.name, style, canvas.place(axes, x[-1], mean[-1])))
+        labels.append((name, style, canvas.place(axes, x[-1], mean[-1])))
     for entry in bounds:
         mean, half = _acc(entry)
         axes.axhspan(max(mean - half, 0), min(mean + half, 100), color=entry.style.colour, alpha=0.1, linewidth=0)
@@ -87,27 +75,21 @@ def draw(scene: Scene) -> Canvas | None:
     return canvas
 
 
-def families(scene: Scene) -> list[Family]:
-    """Groups of entries that differ in nothing but `buffer_size`, in the suite's order."""
-    groups: dict[str, dict[int, Entry]] = {}
-    for entry in scene.entries:
-        settings = entry.records[0].settings
-        own = dict(settings["method"]["settings"])
-        size = own.pop("buffer_size", None)
-        if size and math.isfinite(_acc(entry)[0]):
-            rest = [settings["method"]["name"], own, settings["model"], settings["training"]]
-            groups.setdefault(json.dumps(rest, sort_keys=True), {})[int(size)] = entry
-    varied = {key: by_size for key, by_size in groups.items() if len(by_size) > 1}
-    bases = [json.loads(key)[0] for key in varied]
-    found = []
-    for key, by_size in varied.items():
-        base = json.loads(key)[0]
-        sizes = tuple(sorted(by_size))
-        entries = tuple(by_size[size] for size in sizes)
+def families(scene: Scene) -> list[tuple[str, str, dict[int, Entry]]]:
+    """Groups of entries that differ in nothing but the size of their buffer, in the suite's order: the method, its name
+    in the plot, and the entries by rising size."""
+    entries = {entry.method: entry for entry in scene.entries if math.isfinite(_acc(entry)[0])}
+    found = scene.runs.buffer_sizes(entries)
+    bases = [base for base, _ in found]
+    return [
         # Two groups of one method differ in some hyperparameter: only their entries' names tell them apart.
-        name = base if bases.count(base) == 1 else f"{base} ({entries[0].method} …)"
-        found.append(Family(base, name, sizes, entries))
-    return found
+        (
+            base,
+            base if bases.count(base) == 1 else f"{base} ({next(iter(sizes.values()))} …)",
+            {size: entries[method] for size, method in sizes.items()},
+        )
+        for base, sizes in found
+    ]
 
 
 def _acc(entry: Entry) -> tuple[float, float]:

@@ -205,6 +205,11 @@ def set_percent_y(axes: Axes, limits: tuple[float, float]) -> None:
     axes.yaxis.set_major_locator(FixedLocator([t for t in ticks if 0 <= t <= 100 and limits[0] <= t <= limits[1]]))
 
 
+def cut_text(limits: tuple[float, float]) -> str:
+    """What a note must say of an accuracy axis with these limits, after a blank; empty where that is nothing."""
+    return " The accuracy axis does not start at 0." if limits[0] > 0 else ""
+
+
 def log_limits(values: Sequence[float], least: float = 4.0) -> tuple[float, float]:
     """Limits on a logarithmic axis that hold all `values` (positive) with air, at least a factor of `least` apart."""
     low, high = math.log(min(values)), math.log(max(values))

@@ -10,12 +10,14 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from benchmarks.records.results import pareto_front
 from benchmarks.report.plots.canvas import (
     FAINT,
     INK,
     LINE_HEIGHT,
     TEXT,
     Canvas,
+    cut_text,
     marker,
     percent_limits,
     set_log_x,
@@ -64,7 +66,7 @@ def draw(scene: Scene) -> Canvas | None:
         scene.seeds_text("bars"),
         "Grey steps: the Pareto front, the highest mean ACC at up to that cost, among methods with all seeds; an upper "
         "bound, which trains on all past data, is not on it.",
-        f"Marks that would cover each other are drawn one around the other.{_cut(limits)}",
+        f"Marks that would cover each other are drawn one around the other.{cut_text(limits)}",
         scene.absent_text(),
     ]
     canvas = Canvas(680, height + 78, f"{scene.heading}: accuracy and its cost", notes)
@@ -80,10 +82,6 @@ def draw(scene: Scene) -> Canvas | None:
     return canvas
 
 
-def _cut(limits: tuple[float, float]) -> str:
-    return " The accuracy axis does not start at 0." if limits[0] > 0 else ""
-
-
 def spots(entries: Sequence[Entry], cost: str) -> list[Spot]:
     """The methods that have an ACC and a cost above 0."""
     found = []
@@ -95,17 +93,14 @@ def spots(entries: Sequence[Entry], cost: str) -> list[Spot]:
     return found
 
 
-def pareto_front(found: Sequence[Spot]) -> list[Spot]:
+def front_of(found: Sequence[Spot]) -> list[Spot]:
     """By rising cost, the spots that no other beats in ACC at the same or a lower cost. Of equal ones, all.
 
     Upper bounds are left out, as are methods with fewer seeds than others: their means do not compare.
     """
     able = [s for s in found if s.entry.ranked and s.entry.role != "upper bound"]
-
-    def beaten(spot: Spot) -> bool:
-        return any(o.cost <= spot.cost and o.acc >= spot.acc and (o.cost < spot.cost or o.acc > spot.acc) for o in able)
-
-    return sorted((s for s in able if not beaten(s)), key=lambda s: (s.cost, s.acc))
+    best = pareto_front([s.cost for s in able], [s.acc for s in able])
+    return sorted(itertools.compress(able, best), key=lambda s: (s.cost, s.acc))
 
 
 def _panel(canvas: Canvas, axes: Axes, found: list[Spot]) -> None:
@@ -116,7 +111,7 @@ def _panel(canvas: Canvas, axes: Axes, found: list[Spot]) -> None:
     # An interval wider than its mean would reach below 0, where a logarithm has no place.
     lows = [max(s.cost - s.cost_half, s.cost / 10) for s in found]
     set_log_x(axes, [*lows, *(s.cost + s.cost_half for s in found)])
-    front = pareto_front(found)
+    front = front_of(found)
     if front:
         right = axes.get_xlim()[1]
         x, y = [*(s.cost for s in front), right], [*(s.acc for s in front), front[-1].acc]

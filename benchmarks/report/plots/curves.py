@@ -21,6 +21,8 @@ from benchmarks.report.plots.canvas import (
     log_limits,
     log_ticks,
     marker,
+    percent_limits,
+    set_percent_y,
     shortened,
     si,
     task_ticks,
@@ -75,6 +77,44 @@ def same_together(curves: Sequence[Curve]) -> list[Curve]:
     return [
         Curve(tuple(e for c in group for e in c.entries), group[0].mean, group[0].half) for group in groups.values()
     ]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of the axes that stand below each other, `height` points high. percent: of accuracies, else of costs from 0,
+    on a logarithmic axis where they differ by more than `log_from`."""
+
+    label: str
+    curves: list[Curve]
+    height: float
+    percent: bool = False
+    log_from: float = LOG_FROM
+
+
+def accuracy_limits(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Of an axis that holds the curves with their bands."""
+    halves = [np.nan_to_num(curve.half) for curve in curves]
+    low, high = (finite(*(c.mean + sign * half for c, half in zip(curves, halves))) for sign in (-1, 1))
+    return percent_limits(low, high)
+
+
+def draw_panels(title: str, panels: Sequence[Panel], n_tasks: int, between: float, notes: Sequence[str]) -> Canvas:
+    """The panels below each other with one axis of tasks, `between` points apart."""
+    height = sum(panel.height + between for panel in panels) + 60
+    canvas = Canvas(WIDTH, height, title, notes)
+    y = canvas.top + between - 10
+    for panel in panels:
+        y -= panel.height + between
+        axes = canvas.axes(LEFT, y, WIDTH - LEFT - MARGIN, panel.height)
+        if panel.percent:
+            set_percent_y(axes, accuracy_limits(panel.curves))
+            axes.set_ylabel(panel.label)
+        else:
+            cost_axis(axes, panel.curves, panel.label, panel.log_from)
+        draw_lines(canvas, axes, panel.curves, n_tasks, most=100.0 if panel.percent else np.inf)
+        axes.tick_params(labelbottom=panel is panels[-1])
+    axes.set_xlabel("tasks learned")
+    return canvas
 
 
 def cost_axis(axes: Axes, curves: list[Curve], label: str, log_from: float = LOG_FROM) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from benchmarks.report.plots.canvas import INK, Canvas, finite, shortened, task_ticks, text_width
-from benchmarks.report.plots.scene import Entry, Scene, matrix_of
-from metrics import per_task_forgetting
+from benchmarks.report.plots.scene import Entry, Scene
 
 WIDTH = 680.0
 LEAST = 10.0
@@ -24,7 +23,7 @@ def draw(scene: Scene) -> Canvas | None:
     rows = math.ceil(len(scene.entries) / columns)
     width, tall = (WIDTH - 50 - 12 * columns) / columns, 96.0
     step = tall + 34
-    values = [entry.over_seeds(lambda r: 100 * per_task_forgetting(matrix_of(r))[:-1]) for entry in scene.entries]
+    values = [tuple(own[:-1] for own in entry.over_seeds("forgetting", 100)) for entry in scene.entries]
     limits = _limits([bound for mean, half in values for bound in _interval(mean, half)])
     notes = [
         f"{scene.seeds_text('bars')} Forgetting of a task: its best accuracy between learning it and the last task but "

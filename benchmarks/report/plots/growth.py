@@ -7,21 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.records.record import RunRecord
-from benchmarks.report.plots.canvas import Canvas, finite, percent_limits, set_percent_y
-from benchmarks.report.plots.curves import (
-    LEFT,
-    MARGIN,
-    WIDTH,
-    Curve,
-    cost_axis,
-    draw_lines,
-    label_height,
-    same_together,
-)
-from benchmarks.report.plots.scene import Array, Scene, matrix_of, style_in
+from benchmarks.report.plots.canvas import Canvas, cut_text, finite
+from benchmarks.report.plots.curves import Curve, Panel, accuracy_limits, draw_panels, label_height, same_together
+from benchmarks.report.plots.scene import Array, Scene, style_in
 from benchmarks.report.plots.styles import Style
-from metrics import average_accuracy_curve
 
 PANEL, BETWEEN = 190.0, 16.0
 GROWS = 1.25
@@ -46,7 +35,8 @@ def draw(scene: Scene) -> Canvas | None:
     if scene.runs.setting != "class":
         return None
     methods = [
-        Growth(e.method, e.label, e.style, e.over_seeds(_flops)[0], e.over_seeds(_accuracy)) for e in scene.entries
+        Growth(e.method, e.label, e.style, e.over_seeds("flops.inference")[0], e.over_seeds("average", 100))
+        for e in scene.entries
     ]
     methods += [Growth(m, m, style_in(scene.runs, m), flops) for m, flops in scene.counted.items()]
     if not any(grows(m.flops) for m in methods):
@@ -74,36 +64,15 @@ def draw_growth(title: str, methods: Sequence[Growth], notes: Sequence[str] = ()
     reading = "FLOPs: one prediction for one image, 2 per multiply-add, attention products included. Lines that coincide are striped."
     if any(len(curve.entries) > 1 for curve in flops):
         reading += " Methods with the same FLOPs after every task share one grey line."
+    cut = ""
+    # never logarithmic: how fast a line rises is what is to be seen
+    panels = [Panel("inference,\nFLOPs per image", flops, _height(flops), log_from=np.inf)]
     if accuracy:
         reading += " Accuracy: of all test images of all classes so far; its last value is LA, its mean AA."
-    panels = [flops, accuracy] if accuracy else [flops]
-    heights = [max(PANEL, sum(label_height(curve) for curve in curves)) for curves in panels]
-    limits = percent_limits(
-        finite(*(c.mean - np.nan_to_num(c.half) for c in accuracy)),
-        finite(*(c.mean + np.nan_to_num(c.half) for c in accuracy)),
-    )
-    cut = "The accuracy axis does not start at 0." if accuracy and limits[0] > 0 else ""
-    canvas = Canvas(WIDTH, sum(heights) + BETWEEN * len(panels) + 60, title, [reading, cut, *notes])
-    y = canvas.top + BETWEEN - 10
-    for curves, height in zip(panels, heights, strict=True):
-        y -= height + BETWEEN
-        axes = canvas.axes(LEFT, y, WIDTH - LEFT - MARGIN, height)
-        if curves is flops:
-            # never logarithmic: how fast a line rises is what is to be seen
-            cost_axis(axes, curves, "inference,\nFLOPs per image", log_from=np.inf)
-        else:
-            set_percent_y(axes, limits)
-            axes.set_ylabel("accuracy on all\nclasses so far, %")
-        draw_lines(canvas, axes, curves, n_tasks, most=np.inf if curves is flops else 100.0)
-        axes.tick_params(labelbottom=curves is panels[-1])
-    axes.set_xlabel("tasks learned")
-    return canvas
+        cut = cut_text(accuracy_limits(accuracy)).strip()
+        panels.append(Panel("accuracy on all\nclasses so far, %", accuracy, _height(accuracy), percent=True))
+    return draw_panels(title, panels, n_tasks, BETWEEN, [reading, cut, *notes])
 
 
-def _flops(record: RunRecord) -> Array:
-    n_tasks = len(record.matrix.correct) - 1
-    return np.array([*record.flops.inference, *[np.nan] * n_tasks][:n_tasks], dtype=float)
-
-
-def _accuracy(record: RunRecord) -> Array:
-    return 100 * average_accuracy_curve(matrix_of(record))
+def _height(curves: Sequence[Curve]) -> float:
+    return max(PANEL, sum(map(label_height, curves)))

@@ -16,7 +16,7 @@ from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
 from benchmarks.report.plots.canvas import FAINT, INK, SMALL, Canvas, shortened, task_ticks
-from benchmarks.report.plots.scene import Array, Entry, Scene, matrix_of
+from benchmarks.report.plots.scene import Array, Entry, Scene
 
 WIDTH = 680.0
 GAP = 0.35
@@ -53,7 +53,7 @@ def draw(scene: Scene) -> Canvas | None:
         row, column = divmod(k, columns)
         y = canvas.top - 34 - row * step - tall + 6
         axes = canvas.axes(62 + column * (width + 14), y, cell * n, tall)
-        mean, _ = entry.over_seeds(lambda record: matrix_of(record).accuracy)
+        mean = np.mean([np.divide(*record.matrix.arrays) for record in entry.records], axis=0)
         _heat_map(axes, mean, cell)
         _describe(axes, entry, n, width, left=column == 0, below=k + columns >= len(scene.entries))
         if column == 0:

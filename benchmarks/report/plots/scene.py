@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ from benchmarks.report.leaderboard import make_leaderboard
 from benchmarks.report.plots.styles import Style, style_of
 from benchmarks.report.table import Row, Table
 from benchmarks.request.grid import Grid
-from metrics import AccuracyMatrix, Summary, summarise_each
+from metrics import Summary, summarise_each
 
 Array = NDArray[np.float64]
 Counted = Mapping[tuple[str, str], Array]
@@ -34,14 +34,17 @@ class Entry:
     role: Role
     style: Style
     ranked: bool
-    records: tuple[RunRecord, ...]
+    runs: Runs
     summaries: dict[str, Summary | None]
 
-    def over_seeds(self, of: Callable[[RunRecord], Array]) -> tuple[Array, Array]:
-        """Means and half widths of the 95% intervals over seeds, element by element; NaN where any seed has NaN,
-        half widths also where there is one seed."""
-        values = np.stack([np.asarray(of(record), dtype=float) for record in self.records])
-        return summarise_each(values)
+    @property
+    def records(self) -> tuple[RunRecord, ...]:
+        return tuple(self.runs.done(self.method).values())
+
+    def over_seeds(self, name: str, scale: float = 1) -> tuple[Array, Array]:
+        """Means and half widths of the 95% intervals over seeds of one of `Runs.curves`, task by task; NaN where any
+        seed has NaN, half widths also where there is one seed."""
+        return summarise_each(scale * self.runs.curve(self.method, name))
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,7 @@ def _entry(runs: Runs, table: Table, row: Row) -> Entry:
     most = table.n
     label = ("⚠ " if doubted else "") + row.method + ("" if row.n == most else f" ({row.n} of {most} seeds)")
     summaries = {id: cells[id].summary for id in MEASURES}
-    records = tuple(runs.done(row.method).values())
-    return Entry(row.method, label, row.role, style_in(runs, row.method), row.n == most, records, summaries)
+    return Entry(row.method, label, row.role, style_in(runs, row.method), row.n == most, runs, summaries)
 
 
 def style_in(runs: Runs, method: str) -> Style:
@@ -132,8 +134,3 @@ def _notes(table: Table, row: Row) -> list[str]:
     texts = [(who, table.notes[k - 1]) for who, numbers in about for k in numbers]
     named = re.compile(rf"(?<![\w-]){re.escape(row.method)}(?![\w-])")
     return [text if named.search(text) else f"{who}: {text}" for who, text in texts]
-
-
-def matrix_of(record: RunRecord) -> AccuracyMatrix:
-    """The accuracy matrix of a record."""
-    return record.matrix.matrix()

@@ -2,83 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.records.record import RunRecord
-from benchmarks.report.plots.canvas import LINE_HEIGHT, TEXT, Canvas, finite, percent_limits, set_percent_y, si
-from benchmarks.report.plots.curves import (
-    LEFT,
-    MARGIN,
-    WIDTH,
-    Curve,
-    cost_axis,
-    draw_lines,
-    label_height,
-    same_together,
-)
-from benchmarks.report.plots.scene import Array, Entry, Scene, matrix_of
-from metrics import mean_accuracy_curve
+from benchmarks.report.plots.canvas import LINE_HEIGHT, TEXT, Canvas, cut_text, si
+from benchmarks.report.plots.curves import Curve, Panel, accuracy_limits, draw_panels, label_height, same_together
+from benchmarks.report.plots.scene import Scene
 
 TALL_PANEL, SMALL_PANEL, BETWEEN = 250.0, 80.0, 14.0
 FLAT = 1.1
 """The last of a cost over the first, up to which it is not drawn."""
+COSTS = {"inference,\nFLOPs per image": "flops.inference", "parameters": "parameters"}
 
 
 def draw(scene: Scene) -> Canvas | None:
     """Accuracy, and below it, with the same tasks, each cost that changes; one that hardly does is a note."""
     if not scene.entries:
         return None
-    accuracy = [Curve((e,), *e.over_seeds(_accuracy)) for e in scene.entries]
-    limits = percent_limits(
-        finite(*(c.mean - np.nan_to_num(c.half) for c in accuracy)),
-        finite(*(c.mean + np.nan_to_num(c.half) for c in accuracy)),
-    )
-    panels = {
-        "inference,\nFLOPs per image": _grouped(scene.entries, lambda r: _padded(r.flops.inference, scene.n_tasks)),
-        "parameters": _grouped(scene.entries, lambda r: _padded([p["total"] for p in r.parameters], scene.n_tasks)),
-    }
-    costs = {label: curves for label, curves in panels.items() if not all(map(_flat, curves))}
-    constant = [_said(label, curves) for label, curves in panels.items() if label not in costs]
+    accuracy = [Curve((e,), *e.over_seeds("mean", 100)) for e in scene.entries]
+    costs = {label: costs_of(scene, name) for label, name in COSTS.items()}
+    constant = [_said(label, curves) for label, curves in costs.items() if all(map(_flat, curves))]
+    small = [
+        Panel(label, curves, max(SMALL_PANEL, sum(map(label_height, curves))))
+        for label, curves in costs.items()
+        if not all(map(_flat, curves))
+    ]
     tall = max(TALL_PANEL, (TEXT * LINE_HEIGHT + 1) * len(accuracy))
-    heights = [max(SMALL_PANEL, sum(label_height(c) for c in curves)) for curves in costs.values()]
-    cut = " The accuracy axis does not start at 0." if limits[0] > 0 else ""
+    shared = any(len(curve.entries) > 1 for panel in small for curve in panel.curves)
     notes = [
-        f"{scene.seeds_text('bands')} The last accuracy is ACC.{cut}",
+        f"{scene.seeds_text('bands')} The last accuracy is ACC.{cut_text(accuracy_limits(accuracy))}",
         "Lines that coincide are striped in their colours."
-        + (" Methods with the same cost after every task share one grey line." if _shared(costs.values()) else ""),
+        + (" Methods with the same cost after every task share one grey line." if shared else ""),
         *constant,
         scene.absent_text(),
     ]
-    height = tall + sum(heights) + len(costs) * BETWEEN + 74
-    canvas = Canvas(WIDTH, height, f"{scene.heading}: after each task", notes)
-    y = canvas.top - 10 - tall
-    axes = canvas.axes(LEFT, y, WIDTH - LEFT - MARGIN, tall)
-    set_percent_y(axes, limits)
-    axes.set_ylabel("accuracy, mean over\nthe tasks so far, %")
-    draw_lines(canvas, axes, accuracy, scene.n_tasks, most=100.0)
-    for (label, curves), small in zip(costs.items(), heights, strict=True):
-        axes.tick_params(labelbottom=False)
-        y -= small + BETWEEN
-        axes = canvas.axes(LEFT, y, WIDTH - LEFT - MARGIN, small)
-        cost_axis(axes, curves, label)
-        draw_lines(canvas, axes, curves, scene.n_tasks)
-    axes.set_xlabel("tasks learned")
-    return canvas
+    panels = [Panel("accuracy, mean over\nthe tasks so far, %", accuracy, tall, percent=True), *small]
+    return draw_panels(f"{scene.heading}: after each task", panels, scene.n_tasks, BETWEEN, notes)
 
 
-def _accuracy(record: RunRecord) -> Array:
-    return 100 * mean_accuracy_curve(matrix_of(record))
-
-
-def _padded(values: Sequence[float], n: int) -> Array:
-    """One value a task; NaN where the record has none."""
-    return np.array([*values, *[np.nan] * n][:n], dtype=float)
-
-
-def _grouped(entries: Sequence[Entry], of: Callable[[RunRecord], Array]) -> list[Curve]:
-    return same_together([Curve((entry,), *entry.over_seeds(of)) for entry in entries])
+def costs_of(scene: Scene, name: str) -> list[Curve]:
+    return same_together([Curve((entry,), *entry.over_seeds(name)) for entry in scene.entries])
 
 
 def _flat(curve: Curve) -> bool:
@@ -94,7 +58,3 @@ def _said(label: str, curves: Sequence[Curve]) -> str:
     values = ", ".join(text + name for text, name in zip(ranges, names, strict=True))
     label = label.replace("\n", " ")
     return f"{label[0].upper()}{label[1:]} after each task: {values}."
-
-
-def _shared(panels) -> bool:
-    return any(len(curve.entries) > 1 for curves in panels for curve in curves)

@@ -1,0 +1,113 @@
+"""Which executor a run has, from the options of the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.request.errors import SettingsError
+from scenarios.nearest import nearest
+
+if TYPE_CHECKING:
+    from benchmarks.executors.contract import Executor
+    from benchmarks.executors.queue import Versions
+
+EXECUTORS = ("local", "ray", "slurm")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The options of the same names. gpus_per_cell: the part of a GPU that a cell gets; None: a whole one, or none
+    where no GPU is named."""
+
+    executor: str = "local"
+    gpus_per_cell: float | None = None
+    ray_address: str | None = None
+    slurm: str | None = None
+    detach: bool = False
+    cell_timeout: float | None = None
+    max_retries: int = 1
+
+    def check(self, ddp: bool = False) -> None:
+        """Raises SettingsError with all that does not go together."""
+        problems = []
+        if self.executor not in EXECUTORS:
+            problems.append(f"--executor {self.executor}{nearest(self.executor, EXECUTORS)}")
+        if self.ray_address is not None and self.executor != "ray":
+            problems.append("--ray-address is for --executor ray")
+        if (self.slurm is not None or self.detach) and self.executor != "slurm":
+            problems.append("--slurm and --detach are for --executor slurm")
+        if self.gpus_per_cell is not None and self.executor == "slurm":
+            problems.append("--gpus-per-cell: with --executor slurm say --slurm gpus=1")
+        if self.gpus_per_cell is not None and self.gpus_per_cell <= 0:
+            problems.append(
+                f"--gpus-per-cell {self.gpus_per_cell:g}: say a part of a GPU, e.g. 0.25, or a number of them"
+            )
+        if ddp and self != USUAL:
+            problems.append("--ddp: torchrun is the executor, and the limits of a cell are its own")
+        if self.executor == "slurm":
+            from benchmarks.executors.on_slurm import parse_options
+
+            try:
+                parse_options(self.slurm)
+            except SettingsError as error:
+                problems += error.problems
+        if problems:
+            raise SettingsError(problems)
+
+    @property
+    def here(self) -> bool:
+        """Whether cells run on this machine."""
+        return self.executor == "local"
+
+    def devices(self, devices: list[str]) -> list[str]:
+        """One entry a worker, with as many on a GPU as `gpus_per_cell` allows."""
+        if self.gpus_per_cell is None or not self.here:
+            return devices
+        several = int(1 // self.gpus_per_cell) if self.gpus_per_cell < 1 else 1
+        return (
+            [device for device in dict.fromkeys(devices) for _ in range(several)] if "cpu" not in devices else devices
+        )
+
+    def build(
+        self,
+        folder: Path,
+        data_root: str | None,
+        devices: list[str],
+        workers: int | None = None,
+        logs: bool = False,
+        before: Versions | None = None,
+    ) -> Executor:
+        """The executor. devices: of the local one; workers: of a Ray cluster started here; before: what has no record
+        since then is to be done, None: since the executor starts. Raises SettingsError."""
+        from benchmarks.executors.contract import Limits
+
+        limits = Limits(self.cell_timeout, self.max_retries)
+        if self.executor == "ray":
+            from benchmarks.executors.on_ray import run_on_ray
+
+            return lambda cells: run_on_ray(
+                cells,
+                folder,
+                data_root,
+                self.ray_address,
+                self.gpus_per_cell or 0.0,
+                workers,
+                logs=logs,
+                limits=limits,
+                before=before,
+            )
+        if self.executor == "slurm":
+            from benchmarks.executors.on_slurm import parse_options, run_on_slurm
+
+            options = parse_options(self.slurm)
+            return lambda cells: run_on_slurm(
+                cells, folder, data_root, options, self.detach, logs, limits, before=before
+            )
+        from benchmarks.executors.local import run_local
+
+        return lambda cells: run_local(cells, folder, data_root, devices, logs=logs, limits=limits, before=before)
+
+
+USUAL = Choice()

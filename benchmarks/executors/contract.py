@@ -1,0 +1,58 @@
+"""What every executor is: cells in, outcomes out.
+
+An executor is a function of the cells to run that gives an Outcome as each is finished; its records are then in the
+store. It raises StorageFailed where a record cannot be written and DataNotFound where data is absent; closed early, it
+ends what it has started. `local` runs cells on this machine; `on_ray` and `on_slurm` bring cells to machines on which
+`local` runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from benchmarks.records.record import RunRecord
+from benchmarks.request.suite import CellSettings
+
+
+class StorageFailed(RuntimeError):
+    """A record could not be written."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A cell that is finished. status as in the record; error: its last line; seconds: wall time of the cell.
+
+    where: what ran it, where that was not this run: "another run", or a node.
+    """
+
+    cell: CellSettings
+    status: str
+    error: str | None
+    seconds: float
+    accuracy: float
+    where: str = ""
+
+
+Executor = Callable[[list[CellSettings]], Generator[Outcome, None, None]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a cell that misbehaves may cost.
+
+    cell_timeout: seconds after which it is stopped and recorded as failed; run again, it goes on from its last finished
+    task. max_retries: how often a cell is tried again whose process died.
+    """
+
+    cell_timeout: float | None = None
+    max_retries: int = 1
+
+
+USUAL = Limits()
+
+
+def outcome_of(cell: CellSettings, record: RunRecord, where: str = "") -> Outcome:
+    accuracy = record.score("acc") if record.status == "done" else float("nan")
+    error = record.error.strip().splitlines()[-1] if record.error else None
+    return Outcome(cell, record.status, error, record.seconds["total"], accuracy, where)

@@ -1,0 +1,116 @@
+"""The cells that a run has still to do, and those that it waits for because another run does them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.executors.contract import Outcome, StorageFailed, outcome_of
+from benchmarks.records.claims import Claims
+from benchmarks.records.store import Store
+from benchmarks.request.suite import CellSettings
+
+LOOK = 2.0
+"""Seconds between two looks at the cells that other runs do."""
+
+Version = tuple[int, int]
+Versions = Mapping[str, Version | None]
+"""By the identity of a cell, the file that lay under the name of its record."""
+
+
+def versions(store: Store, cells: list[CellSettings]) -> dict[str, Version | None]:
+    """Of each cell by identity, the file that lies now under the name of its record."""
+    return {cell.identity: version(store.path(cell)) for cell in cells}
+
+
+class Queue:
+    """Hands out `cells`, each claimed first where there are `claims`. before: the `versions` from which on a record
+    counts as that of another run that did the cell meanwhile; None: from now on."""
+
+    def __init__(
+        self,
+        cells: list[CellSettings],
+        store: Store,
+        claims: Claims | None = None,
+        before: Versions | None = None,
+    ):
+        self.store, self.claims = store, claims
+        self._free, self._held = deque(cells), deque[CellSettings]()
+        self._before = versions(store, cells) if before is None else before
+        self._done: deque[Outcome] = deque()
+        self._looked = float("-inf")
+
+    def __bool__(self) -> bool:
+        """Whether there are cells left, free or held by others."""
+        return bool(self._free or self._held or self._done)
+
+    @property
+    def has_free(self) -> bool:
+        return bool(self._free)
+
+    def take(self, where: str = "") -> CellSettings | None:
+        """The next cell to run; None where there is none left, or others hold them all for the time being."""
+        while self._free:
+            cell = self._free.popleft()
+            try:
+                if self.claims and not self.claims.holds(cell) and not self.claims.take(cell, where):
+                    self._held.append(cell)
+                    continue
+            except OSError as error:
+                raise StorageFailed(f"{cell.label}: {error}") from None
+            if not self._done_by_others(cell):
+                return cell
+            self.release(cell)
+        return None
+
+    def look(self) -> None:
+        """Tells the other runs that this one lives, and frees the cells that they have given up."""
+        if self.claims is None:
+            return
+        self.claims.beat()
+        if time.monotonic() - self._looked < LOOK:
+            return
+        self._looked = time.monotonic()
+        held, self._held = self._held, deque()
+        self._free += [cell for cell in held if not self._done_by_others(cell)]
+
+    def finished_by_others(self) -> Iterator[Outcome]:
+        while self._done:
+            yield self._done.popleft()
+
+    def again(self, cell: CellSettings) -> None:
+        """`cell`, which this run took, is to be tried once more, next."""
+        self._free.appendleft(cell)
+
+    def release(self, cell: CellSettings) -> None:
+        """`cell`, which this run took, is done or given up."""
+        if self.claims:
+            self.claims.release(cell)
+
+    def note(self, cell: CellSettings, **facts) -> None:
+        if self.claims:
+            self.claims.note(cell, **facts)
+
+    def changed(self, cell: CellSettings) -> bool:
+        """Whether there is a new record of `cell`."""
+        return version(self.store.path(cell)) != self._before.get(cell.identity)
+
+    def _done_by_others(self, cell: CellSettings) -> bool:
+        if not self.changed(cell):
+            return False
+        record = self.store.find(cell)
+        if record is None:
+            return False
+        self._done.append(outcome_of(cell, record, "another run"))
+        return True
+
+
+def version(path: Path) -> Version | None:
+    """Tells a file under `path` from one that was there before; None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_mtime_ns
