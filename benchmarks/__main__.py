@@ -1,6 +1,45 @@
-"""`python -m benchmarks VERB`."""
+"""`python -m benchmarks VERB`, and the command `retain VERB` where Retain is installed.
 
-from benchmarks.cli.app import main
+Retain's packages have plain names, and so may those of the repository that a user stands in. `retain` does not look
+there, and neither does `python -m benchmarks`, which by itself would look there first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("methods", "metrics", "models", "scenarios")
+
+
+def main() -> None:
+    """Runs the command line. Exits with 2 where another package stands in for one of Retain's."""
+    if Path.cwd() != ROOT:
+        if sys.path[:1] in ([""], [os.getcwd()]):
+            del sys.path[0]
+        os.environ["PYTHONSAFEPATH"] = "1"  # of processes started from here: a fork server, ranks
+    for name in PACKAGES:
+        if (found := _place(name)) != ROOT / name:
+            print(
+                f"error: {found} stands before Retain's own package {name!r} on Python's path: take its folder out of "
+                "PYTHONPATH, or install Retain into an environment of its own",
+                file=sys.stderr,
+            )
+            raise SystemExit(2)
+    from benchmarks.cli.app import main as command_line
+
+    command_line()
+
+
+def _place(package: str) -> Path | None:
+    """The folder that a package would be imported from."""
+    spec = find_spec(package)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]).resolve() if places else Path(spec.origin).resolve() if spec and spec.origin else None
+
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.request.repository import commit
+from benchmarks import __version__
+from benchmarks.request.repository import commit, repository
 
 
 @lru_cache
@@ -20,6 +21,8 @@ def environment(device: str) -> dict[str, Any]:
     """Versions, hardware, instruction set, thread count and commit, for the record."""
     packages = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
     versions = {"python": platform.python_version()}
+    if repository(Path(__file__)) is None:  # a commit says more
+        versions["retain"] = __version__
     for name in packages:
         try:
             versions[name] = metadata.version(name)

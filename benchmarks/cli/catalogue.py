@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 
 def methods() -> Iterator[str]:
@@ -92,11 +91,10 @@ def contents() -> Iterator[str]:
 
 
 def version_line() -> str:
-    """Our version, as CITATION.cff has it, and those of what results depend on most."""
+    """Our version and those of what results depend on most."""
     import platform
     from importlib import metadata
 
-    from benchmarks.request.suite_yaml import read_yaml
+    from benchmarks import __version__
 
-    ours = read_yaml((Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8"))["version"]
-    return f"retain {ours}, torch {metadata.version('torch')}, Python {platform.python_version()}"
+    return f"retain {__version__}, torch {metadata.version('torch')}, Python {platform.python_version()}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -12,15 +14,25 @@ ROOT = Path(__file__).resolve().parents[2]
 @lru_cache
 def commit(file: Path = Path(__file__)) -> str | None:
     """The commit of the repository that `file` is of (by default this one), with "+dirty" where tracked or new files
-    differ from it; None where it is of none, as when it is installed."""
+    differ from it. None where it is of none, as when it is installed; of this project then the commit that it was
+    installed from, where that is known."""
     root = repository(file)
     try:
         if root is None:
-            return None
+            return installed_from() if file.is_relative_to(ROOT / "benchmarks") else None
         head = git(root, "rev-parse", "HEAD").strip()
         return head + ("+dirty" if git(root, "status", "--porcelain", "--untracked-files=normal").strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def installed_from() -> str | None:
+    """The commit of the git address that Retain was installed from, as pip notes it (PEP 610); None for a wheel."""
+    try:
+        noted = json.loads(metadata.distribution("retain").read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        return None
+    return noted.get("vcs_info", {}).get("commit_id")
 
 
 @lru_cache

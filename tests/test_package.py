@@ -1,0 +1,129 @@
+"""The wheel, in an environment without this repository: the command `retain` from anywhere, beside folders of any name."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+import benchmarks
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("benchmarks", "methods", "metrics", "models", "scenarios")
+PARTS = ("pyproject.toml", "requirements.txt", "README.md", "LICENSE")
+TINY = ("run", "digits", "--methods", "finetune,er", "--scenarios", "split-digits/class", "--seeds", "1")
+SHORT = ("--set", "training.epochs=1", "--workers", "1")
+
+
+def clean(**more: str) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DATA_ROOT")} | more
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, env=clean(**environment), capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """The folder of commands of an environment with the built wheel, and with the packages that it needs."""
+    folder = tmp_path_factory.mktemp("package")
+    source, wheels, target = folder / "source", folder / "wheels", folder / "env"
+    source.mkdir()
+    for name in PACKAGES:  # copied, so that nothing left by an older build gets in, and nothing is left here
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in PARTS:
+        shutil.copy(ROOT / name, source)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+    wheel = ("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(wheels), str(source))
+    built = run(*pip, *wheel, cwd=folder)
+    assert built.returncode == 0, built.stderr
+    venv.create(target, symlinks=True)
+    paths = {"base": str(target), "platbase": str(target)}
+    site = Path(sysconfig.get_path("purelib", "venv", paths))
+    (site / "rest.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    commands = Path(sysconfig.get_path("scripts", "venv", paths))
+    install = ("--python", str(commands / "python"), "install", "--no-deps", "--no-index", *map(str, wheels.glob("*")))
+    done = run(*pip, *install, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return commands
+
+
+@pytest.fixture
+def repository(tmp_path) -> Path:
+    """A repository of a user's own, whose folders have the names of ours."""
+    for name in ("models", "metrics", "tests"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('a package of the user was imported')\n")
+    for command in (("init",), ("add", "."), ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "mine")):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path
+
+
+def test_a_suite_runs_from_an_empty_folder(installed, tmp_path):
+    done = run(installed / "retain", *TINY, *SHORT, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "er" in done.stdout
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "runs").rglob("*.json")]
+    assert sorted(record["method"] for record in records) == ["er", "finetune"]
+    for record in records:
+        # no repository: the version says what ran, and the files' hashes are those of the checkout's code
+        assert record["environment"]["commit"] is None
+        assert record["environment"]["versions"]["retain"] == benchmarks.__version__
+        assert "methods/core/method.py" in record["source"]
+    assert (tmp_path / "results" / "leaderboards" / "index.html").stat().st_size > 10_000
+    again = run(installed / "retain", *TINY, *SHORT, cwd=tmp_path)
+    assert "2 done, 0 to run" in again.stdout
+
+
+def test_what_comes_with_it_is_there(installed, tmp_path):
+    suites = run(installed / "retain", "list", "suites", cwd=tmp_path)
+    assert len(suites.stdout.splitlines()) == len(list((ROOT / "benchmarks" / "suites").glob("*.yaml")))
+    missing = (
+        "import sys, benchmarks; from pathlib import Path; here = Path(benchmarks.__file__).parents[1]; "
+        "print([line for line in sys.stdin.read().split() if not (here / line).is_file()])"
+    )
+    kinds = (".yaml", ".csv", ".txt", ".html", ".css", ".js")
+    data = [p for name in PACKAGES for p in (ROOT / name).rglob("*") if p.suffix in kinds]
+    names = "\n".join(p.relative_to(ROOT).as_posix() for p in data)
+    command = [str(installed / "python"), "-I", "-c", missing]
+    found = subprocess.run(command, cwd=tmp_path, input=names, capture_output=True, text=True)
+    assert (len(data) > 40, found.stdout.strip()) == (True, "[]"), found.stderr
+
+
+@pytest.mark.parametrize("command", [("retain",), ("python", "-m", "benchmarks")], ids=" ".join)
+def test_folders_of_the_same_names_do_no_harm(installed, repository, command):
+    if command == ("retain",):  # of which the other way to run it would be the user's own
+        shutil.copytree(repository / "models", repository / "benchmarks")
+    done = run(installed / command[0], *command[1:], *TINY, *SHORT, "--methods", "finetune", cwd=repository)
+    assert done.returncode == 0, done.stderr
+    (record,) = (repository / "results" / "runs").rglob("*.json")
+    # the repository that the user stands in is not what ran
+    assert json.loads(record.read_text())["environment"]["commit"] is None
+
+
+def test_a_package_that_stands_before_ours_is_named(installed, repository):
+    done = run(installed / "retain", "list", cwd=repository, PYTHONPATH=str(repository))
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"error: {repository / 'metrics'} stands before Retain's own package 'metrics' on Python's path: take its folder "
+        "out of PYTHONPATH, or install Retain into an environment of its own"
+    ]
+
+
+def test_one_version_everywhere(installed, tmp_path):
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert cited is not None
+    assert cited.group(1) == benchmarks.__version__
+    assert run(installed / "retain", "--version", cwd=tmp_path).stdout.startswith(f"retain {benchmarks.__version__}, ")
+    ask = "from importlib.metadata import requires; print(*requires('retain'), sep='\\n')"
+    required = run(installed / "python", "-c", ask, cwd=tmp_path).stdout.split()
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert sorted(required) == sorted(line for line in lines if line and not line.startswith("#"))
