@@ -35,7 +35,7 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
 MOST_WORDS = {"README.md": 1400, "docs/gpus-and-clusters.md": 1100, "docs/methods.md": 1000}
 """As `wc -w` counts; another page has at most 900."""
 PUBLISHED = ROOT / "results" / "published"
-TO_BE_WRITTEN = ("methods/l1.py", "scenarios/dimmed.py", "results/runs/", "results/leaderboards/")
+TO_BE_WRITTEN = ("methods/l1.py", "scenarios/dimmed.py", "results/runs/", "results/leaderboards/", "results/selftest/")
 """Paths that a reader or a run makes."""
 
 MARKED = re.compile(r"<!-- test: ([\w-]+) -->\n```\w+\n(.*?)```", re.S)
