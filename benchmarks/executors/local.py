@@ -21,7 +21,7 @@ from typing import IO
 
 from benchmarks.executors import ends
 from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
-from benchmarks.executors.queue import Queue, Version, Versions, version
+from benchmarks.executors.queue import Queue, Version, Versions, record_since, version
 from benchmarks.executors.worker import FOR_THE_RUNNER, work
 from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
@@ -175,8 +175,7 @@ class _LocalGrid:
         deaths = self.deaths[cell.identity]
         deaths.append(ends.cause(worker.process.exitcode, worker.oom_kills_before))
         self.store.sweep()
-        written = version(self.store.path(cell)) != worker.record_before
-        record = self.store.find(cell) if written else None
+        record = record_since(self.store, cell, worker.record_before)
         if record is not None:  # its last deed
             self.store.sweep(finished=[cell])
             return outcome_of(cell, record)
@@ -195,7 +194,7 @@ class _LocalGrid:
         assert cell is not None, "busy"
         _end([worker], close=False)
         self.store.sweep()
-        record = self.store.find(cell) if version(self.store.path(cell)) != worker.record_before else None
+        record = record_since(self.store, cell, worker.record_before)
         limit = self.limits.cell_timeout
         outcome = (
             outcome_of(cell, record)  # it has just come to its end all the same

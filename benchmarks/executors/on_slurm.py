@@ -19,7 +19,8 @@ from typing import Any
 from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
 from benchmarks.executors.ends import with_printed
 from benchmarks.executors.local import run_local
-from benchmarks.executors.queue import Version, Versions, version, versions
+from benchmarks.executors.node import Job
+from benchmarks.executors.queue import Version, Versions, record_since, versions
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
@@ -36,30 +37,24 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class CellJob:
-    """What a job does: one cell. run: the word in its claims, the same when it is put back into the queue; before: the
-    record that lay there when it was submitted, so that a job whose record exists ends at once."""
+    """What a job of Slurm does: one cell. Its word in the claims is the same when it is put back into the queue. before:
+    the record that lay there when it was submitted, so that a job whose record exists ends at once."""
 
     cell: CellSettings
-    folder: str
-    data_root: str | None
-    device: str
-    threads: int
-    logs: bool
-    limits: Limits
-    run: str
+    job: Job
     before: Version | None
 
     def __call__(self) -> str:
-        claims = Claims(Path(self.folder), self.run)
+        job = self.job
         outcomes = run_local(
             [self.cell],
-            Path(self.folder),
-            self.data_root,
-            [self.device],
-            self.threads,
-            self.logs,
-            self.limits,
-            claims,
+            Path(job.folder),
+            job.data_root,
+            [job.device],
+            job.threads,
+            job.logs,
+            job.limits,
+            Claims(Path(job.folder), job.run),
             {self.cell.identity: self.before},
         )
         return "; ".join(outcome.status for outcome in outcomes)
@@ -116,18 +111,19 @@ def run_on_slurm(
 ) -> Generator[Outcome, None, None]:
     """Submits `cells` and yields each as its record appears; detach: ends when all are submitted.
 
-    options: of sbatch, as `parse_options` gives them. cluster: "slurm", or submitit's "local" for tests. before: as for Queue. Closing the
-    generator leaves the jobs in the queue: the same `run` again waits for them. Raises SettingsError where there is no
-    Slurm or it refuses the options.
+    options: of sbatch, as `parse_options` gives them. cluster: "slurm", or submitit's "local" for tests. before: as for Queue.
+    Closing the generator leaves the jobs in the queue: the same `run` again waits for them. Raises SettingsError where
+    there is no Slurm or it refuses the options.
     """
     store = Store(folder.resolve())
-    now = versions(store, cells)
-    before = now if before is None else before
-    newer = {cell.identity: store.find(cell) for cell in cells if now[cell.identity] != before[cell.identity]}
+    before = versions(store, cells) if before is None else before
+    left = []
     for cell in cells:
-        if record := newer.get(cell.identity):
+        if record := record_since(store, cell, before[cell.identity]):
             yield outcome_of(cell, record, "another run")
-    cells = [cell for cell in cells if newer.get(cell.identity) is None]
+        else:
+            left.append(cell)
+    cells = left
     queued = submitted(store.folder) if cluster == "slurm" else {}
     new = [cell for cell in cells if cell.identity not in queued]
     jobs = {identity: job for identity, (job, _) in queued.items()}
@@ -148,13 +144,7 @@ def _submit(chosen, store, data_root, options, logs, limits, cluster, before) ->
     tasks = [
         CellJob(
             cell,
-            str(store.folder),
-            data_root,
-            device,
-            threads,
-            logs,
-            limits,
-            uuid.uuid4().hex,
+            Job(str(store.folder), data_root, device, threads, logs, limits, uuid.uuid4().hex),
             before[cell.identity],
         )
         for cell in chosen
@@ -196,7 +186,7 @@ def _outcomes(cells, store: Store, jobs: dict[str, str], handles, before) -> Ite
         queued = _queue([jobs[cell.identity] for cell in left]) if not handles else None
         waiting = []
         for cell in left:
-            record = store.find(cell) if version(store.path(cell)) != before[cell.identity] else None
+            record = record_since(store, cell, before[cell.identity])
             handle = handles.get(cell.identity)
             if record is not None:
                 yield outcome_of(cell, record, f"job {jobs[cell.identity]}")

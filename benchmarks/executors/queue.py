@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.executors.contract import Outcome, StorageFailed, outcome_of
 from benchmarks.records.claims import Claims
+from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.suite import CellSettings
 
@@ -23,6 +24,11 @@ Versions = Mapping[str, Version | None]
 def versions(store: Store, cells: list[CellSettings]) -> dict[str, Version | None]:
     """Of each cell by identity, the file that lies now under the name of its record."""
     return {cell.identity: version(store.path(cell)) for cell in cells}
+
+
+def record_since(store: Store, cell: CellSettings, before: Version | None) -> RunRecord | None:
+    """The record of `cell`, where it is another than the one that lay there `before`."""
+    return store.find(cell) if version(store.path(cell)) != before else None
 
 
 class Queue:
@@ -93,14 +99,8 @@ class Queue:
         if self.claims:
             self.claims.note(cell, **facts)
 
-    def changed(self, cell: CellSettings) -> bool:
-        """Whether there is a new record of `cell`."""
-        return version(self.store.path(cell)) != self._before.get(cell.identity)
-
     def _done_by_others(self, cell: CellSettings) -> bool:
-        if not self.changed(cell):
-            return False
-        record = self.store.find(cell)
+        record = record_since(self.store, cell, self._before.get(cell.identity))
         if record is None:
             return False
         self._done.append(outcome_of(cell, record, "another run"))
