@@ -15,6 +15,7 @@ from benchmarks.cell.evaluate import evaluate
 from benchmarks.cell.run import task_view, train_task
 from benchmarks.contract.check import CLAIMS, ONCE, NotApplicable, Trial
 from methods import METHODS, Method, OptimizerSettings
+from scenarios import Scenario
 from scenarios.setting import SETTINGS as ALL_SETTINGS
 from tests.conftest import SETTINGS, SHORT, small_model, small_split
 
@@ -33,6 +34,18 @@ def make(name: str, **settings) -> Method:
     known = METHODS[name]().hyperparameters()
     small = SMALL if name in TRANSFORMERS else {}
     return METHODS[name](**{k: v for k, v in (BUDGET | small | settings).items() if k in known})
+
+
+def brief(name: str, **settings) -> Method:
+    """`make`, with the stages of its own an epoch long."""
+    stages = {"correction_epochs": 1, "compression_epochs": 1, "finetune_epochs": 1}
+    return make(name, **stages | ({"epochs": 1} if name == "gdumb" else {}) | settings)
+
+
+def two_tasks(name: str) -> Scenario:
+    """Four digits in two tasks, in the last setting that the method takes."""
+    setting = next(s for s in reversed(SETTINGS) if possible(name, s))
+    return small_split(setting, tasks=2, class_order=(0, 1, 2, 3))
 
 
 def possible(name: str, setting: str) -> bool:

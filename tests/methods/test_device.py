@@ -9,8 +9,8 @@ from benchmarks.cell.evaluate import evaluate
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import train_task
 from methods import METHODS
-from tests.conftest import SETTINGS, SHORT, small_model, small_split
-from tests.methods.test_contract import make, possible
+from tests.conftest import SHORT, small_model
+from tests.methods.test_contract import brief, two_tasks
 from tests.pretended_gpu import pretended_gpu
 
 __all__ = ["pretended_gpu"]
@@ -29,11 +29,8 @@ BRIEF = SHORT.model_copy(update={"epochs": 1, "batch_size": 20})
 
 @pytest.mark.parametrize(("name", "changes"), RUNS)
 def test_nothing_of_a_method_stays_on_the_processor(name, changes, pretended_gpu):
-    setting = next(s for s in reversed(SETTINGS) if possible(name, s))
-    scenario = small_split(setting, tasks=2, class_order=(0, 1, 2, 3))
-    small = {"correction_epochs": 1, "compression_epochs": 1, "finetune_epochs": 1}
-    own = {"epochs": 1} if name == "gdumb" else {}
-    method = make(name, **small, **own, **changes).start(scenario, small_model(name), BRIEF, device=pretended_gpu)
+    scenario = two_tasks(name)
+    method = brief(name, **changes).start(scenario, small_model(name), BRIEF, device=pretended_gpu)
     trainer = Trainer()
     for task in scenario.tasks:
         train_task(method, scenario, task, trainer)

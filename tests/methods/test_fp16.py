@@ -6,8 +6,8 @@ import torch
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import train_task
 from methods import METHODS
-from tests.conftest import SETTINGS, SHORT, small_model, small_split
-from tests.methods.test_contract import make, possible
+from tests.conftest import SHORT, small_model, small_split
+from tests.methods.test_contract import brief, make, two_tasks
 
 FP16 = SHORT.model_copy(update={"epochs": 1, "batch_size": 20, "precision": "fp16"})
 REFUSED = {"si": {}, "gem": {}, "dgr": {}, "dytox": {"sam": 0.5}}
@@ -24,11 +24,8 @@ def test_refused_with_the_reason(name):
     [name for name in METHODS if (name not in REFUSED or REFUSED[name]) and METHODS[name].family != "prototypes"],
 )
 def test_an_overflow_leaves_no_trace(name):
-    setting = next(s for s in reversed(SETTINGS) if possible(name, s))
-    scenario = small_split(setting, tasks=2, class_order=(0, 1, 2, 3))
-    small = {"correction_epochs": 1, "compression_epochs": 1, "finetune_epochs": 1}
-    own = {"epochs": 1} if name == "gdumb" else {}
-    method = make(name, **small, **own).start(scenario, small_model(name), FP16)
+    scenario = two_tasks(name)
+    method = brief(name).start(scenario, small_model(name), FP16)
     adjust, overflows = method.adjust_gradients, 0
 
     def overflow(batch):

@@ -6,8 +6,8 @@ import torch
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import train_task
 from methods import METHODS
-from tests.conftest import SETTINGS, SHORT, small_model, small_split
-from tests.methods.test_contract import make, possible
+from tests.conftest import SHORT, small_model
+from tests.methods.test_contract import brief, two_tasks
 from tests.pretended_gpu import counting_gpu
 
 __all__ = ["counting_gpu"]
@@ -27,11 +27,8 @@ RECIPE = SHORT.model_copy(update={"epochs": 2, "batch_size": 20})
 
 @pytest.mark.parametrize(("name", "changes"), RUNS)
 def test_a_step_does_not_wait(name, changes, counting_gpu):
-    setting = next(s for s in reversed(SETTINGS) if possible(name, s))
-    scenario = small_split(setting, tasks=2, class_order=(0, 1, 2, 3))
-    small = {"correction_epochs": 1, "compression_epochs": 1, "finetune_epochs": 1}
-    own = {"epochs": 1} if name == "gdumb" else {}
-    method = make(name, **small, **own, **changes).start(scenario, small_model(name), RECIPE, device="cuda:0")
+    scenario = two_tasks(name)
+    method = brief(name, **changes).start(scenario, small_model(name), RECIPE, device="cuda:0")
     step, steps, waits = method.observe, 0, []
 
     def observe(*arguments):
