@@ -147,7 +147,7 @@ def run_suite(asked: Asked, how: How) -> bool:
         return True
     waiting = {cell.identity for cell in missing}
     store.sweep(finished=[cell for cell in part.cells if cell.identity not in waiting])
-    failed = _carry_out(asked.suite, missing, store, devices, how, before, grid.suite.reduced)
+    failed = _carry_out(asked.suite, grid.suite.reduced, missing, scan, store, devices, how, before)
     if failed is None:
         return True
     if missing:
@@ -193,7 +193,14 @@ def _foretell(grid: Grid, scan: Scan, missing: list[CellSettings], devices: list
 
 
 def _carry_out(
-    suite: str, missing: list[CellSettings], store: Store, devices: list[str], how: How, before: Versions, reduced: str
+    suite: str,
+    reduced: str,
+    missing: list[CellSettings],
+    scan: Scan,
+    store: Store,
+    devices: list[str],
+    how: How,
+    before: Versions,
 ) -> int | None:
     """Runs `missing`, but what another run has done since `before`. Gives how many did not succeed; None in a rank that
     leaves it to another to say so."""
@@ -217,16 +224,16 @@ def _carry_out(
     from benchmarks.cli.progress import run_with_progress
 
     execute = how.choice.build(store.folder, how.data_root, devices, how.workers, how.logs, before)
-    return run_with_progress(out, _longest_first(missing, store, devices, how), execute, len(devices))
+    return run_with_progress(out, _longest_first(missing, scan, devices, how), execute, len(devices))
 
 
-def _longest_first(missing: list[CellSettings], store: Store, devices: list[str], how: How) -> list[CellSettings]:
+def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], how: How) -> list[CellSettings]:
     from benchmarks.cost.price import quick_seconds
     from benchmarks.executors.order import longest_first
 
     if how.choice.here and (len(missing) <= len(devices) or len(devices) == 1):
         return missing  # the order saves no time, and whole seeds come first
-    return longest_first(missing, store.scan().records.values(), quick_seconds(missing, how.data_root))
+    return longest_first(missing, scan.records.values(), quick_seconds(missing, how.data_root))
 
 
 def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> None:

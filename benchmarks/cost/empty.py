@@ -8,7 +8,7 @@ import torch
 
 from scenarios import Scenario, Stream
 from scenarios.dataset import Dataset
-from scenarios.datasets import in_files, outline
+from scenarios.datasets import Outline, in_files, outline
 
 
 def empty_scenario(
@@ -21,9 +21,7 @@ def empty_scenario(
     if most is not None:
         stream = stream.model_copy(update={"samples_per_task": None})
     facts = outline(stream.data, data_root)
-    shape = facts.image_shape
-    if in_files(stream.data) and stream.transform is not None:
-        shape = (3, stream.transform.image_size, stream.transform.image_size)
+    shape = shape_in(stream, facts)
     image = torch.randint(256, (1, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).to(device)
     images, labels = [], []
     for counts in (facts.train, facts.test):
@@ -39,3 +37,10 @@ def empty_scenario(
         replace(t, train=replace(t.train, pixel_map=None), test=replace(t.test, pixel_map=None)) for t in scenario.tasks
     )
     return replace(scenario, tasks=tasks)
+
+
+def shape_in(stream: Stream, facts: Outline) -> tuple[int, int, int]:
+    """The shape [C, H, W] of an image in `stream`, of a data set with these facts."""
+    if in_files(stream.data) and stream.transform is not None:
+        return (3, stream.transform.image_size, stream.transform.image_size)
+    return facts.image_shape

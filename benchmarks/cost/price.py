@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 from benchmarks.cost.count import CellCost, cost_of, growth_of
+from benchmarks.cost.empty import shape_in
 from benchmarks.cost.seconds import StepTimer
 from benchmarks.records.matching import records_of
 from benchmarks.records.store import Scan
@@ -18,7 +20,7 @@ from benchmarks.request.grid import Grid
 from benchmarks.request.suite import CellSettings
 from metrics.flops import count_flops
 from models import ModelSettings, build_network
-from scenarios.datasets import OUTLINES, in_files, outline
+from scenarios.datasets import OUTLINES, outline
 
 ASK_ABOVE_HOURS = 12.0
 """A run on processors that is estimated to take longer wants --yes."""
@@ -119,7 +121,6 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
 
     Data whose size is not known counts nothing.
     """
-    per_image: dict[tuple, int] = {}
     features: dict[tuple, int] = {}
     flops = 0.0
     for cell in cells:
@@ -127,19 +128,17 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
         if stream.data not in OUTLINES and stream.data != "digits":
             continue
         facts = outline(stream.data, data_root)
-        shape = facts.image_shape
-        if in_files(stream.data) and stream.transform is not None:
-            shape = (3, stream.transform.image_size, stream.transform.image_size)
-        key = (cell.model.model_dump_json(), shape)
-        if key not in per_image:
-            per_image[key] = _forward_flops(cell.model, shape)
+        shape = shape_in(stream, facts)
+        per_image = _forward_flops(cell.model, shape)
         recipe = cell.training
         if getattr(cell.model, "frozen", False) and not recipe.augmentation:
-            features[key, stream.data] = per_image[key] * (sum(facts.train) + sum(facts.test))  # once, for all cells
+            features[cell.model, shape, stream.data] = per_image * (
+                sum(facts.train) + sum(facts.test)
+            )  # once, for all cells
             continue
         images = sum(facts.train) if stream.samples_per_task is None else stream.samples_per_task * stream.tasks
         passes = images * (recipe.epochs or 0) + (recipe.steps or 0) * recipe.batch_size * stream.tasks
-        flops += 3 * per_image[key] * passes * recipe.schedule_scale
+        flops += 3 * per_image * passes * recipe.schedule_scale
     flops += sum(features.values())
     return flops / (FAST_CORE * workers) / 3600
 
@@ -158,6 +157,7 @@ def quick_seconds(cells: Sequence[CellSettings], data_root: str | None = None) -
     return counted if rough_hours(cells, 1, data_root) > WORTH_A_LOOK else rough
 
 
+@lru_cache
 def _forward_flops(model: ModelSettings, shape: tuple[int, int, int]) -> int:
     try:
         network = build_network(model.without_weights(), shape, "shared", [10], 10).eval()
