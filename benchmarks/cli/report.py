@@ -93,7 +93,7 @@ def report(
         say(f"plots:       {write_plots(grid, scan, folder, counted, png)[-1]}")
     if published and folder != committed:
         return  # a reader's view: what is committed stays
-    more = None if published else own_file(suite, grid, scan, changes)
+    more = None if published else own_file(results_dir, suite, grid, scan, changes)
     say(f"all suites:  {write_index(results_dir, published, more, unless_named(scan), {records: stored})}")
 
 

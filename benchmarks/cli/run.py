@@ -245,7 +245,7 @@ def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> No
     if logs is not None:
         say(f"logs:        {logs}")
     say(f"leaderboard: {report.markdown}")
-    more = own_file(asked.suite, grid, scan, asked.changes)
+    more = own_file(asked.results_dir, asked.suite, grid, scan, asked.changes)
     say(f"all suites:  {write_index(asked.results_dir, more=more, say=unless_named(scan))}")
 
 

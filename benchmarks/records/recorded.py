@@ -17,12 +17,14 @@ from benchmarks.request.load import load_suite
 
 @dataclass(frozen=True)
 class Recorded:
-    """A suite that has records. `tables` is the folder of its tables, `records` that of its records."""
+    """A suite that has records. `tables` is the folder of its tables, `records` that of its records. arguments: what
+    `run` is given for it where that is not its name."""
 
     grid: Grid
     scan: Scan
     tables: Path
     records: Path
+    arguments: tuple[str, ...] | None = None
 
 
 def recorded_suites(

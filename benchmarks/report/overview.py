@@ -6,13 +6,16 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from benchmarks.records.atomic_write import write_whole
-from benchmarks.records.recorded import recorded_suites
+from benchmarks.records.recorded import Recorded, recorded_suites
 from benchmarks.records.results import results_of
 from benchmarks.records.store import Scan
 from benchmarks.report.guide import Evidence, guide
+from benchmarks.report.leaderboard import name_of
 from benchmarks.report.page import PageSuite, write_page
+from benchmarks.report.plots.figures import drawn
 from benchmarks.request.catalogue import suite_names
 from benchmarks.request.grid import Grid
 from benchmarks.request.suite import Suite
@@ -42,7 +45,7 @@ def write_guide(results: Path, published: bool = False, say: Callable[[str], obj
 def write_index(
     results: Path,
     published: bool = False,
-    more: list[PageSuite] | None = None,
+    more: list[Recorded] | None = None,
     say: Callable[[str], object] = lambda problem: None,
     read: Mapping[Path, Scan] | None = None,
 ) -> Path:
@@ -50,16 +53,36 @@ def write_index(
 
     say: hears of every record that is not believed. read: scans at hand, by the folder of their records.
     """
-    suites = [PageSuite.of(suite.grid, suite.scan) for suite in recorded_suites(results, published, say, read)]
-    title = "Published results" if published else "Leaderboards"
-    return write_page(_home(results, published), [*suites, *(more or [])], title)
+    home = _home(results, published)
+    suites = [*recorded_suites(results, published, say, read), *(more or [])]
+    pages = [_page_suite(suite, home, published) for suite in suites]
+    return write_page(home, pages, "Published results" if published else "Leaderboards")
 
 
-def own_file(suite: str, grid: Grid, scan: Scan, changes: list[str] | None) -> list[PageSuite]:
+def _page_suite(suite: Recorded, home: Path, published: bool) -> PageSuite:
+    """With the plots that belong to its tables: of own runs, those drawn since the tables were written."""
+    name = name_of(suite.grid.suite)
+    table = suite.tables / f"{name}.md"
+    plots = {
+        scenario: [
+            (title, quote(_relative(path, home)))
+            for title, path in drawn(suite.tables / f"{name}.plots", scenario)
+            if published or not table.exists() or path.stat().st_mtime >= table.stat().st_mtime
+        ]
+        for scenario in suite.grid.suite.scenarios
+    }
+    return PageSuite.of(
+        suite.grid, suite.scan, arguments=suite.arguments, folder=_relative(suite.records, home), plots=plots
+    )
+
+
+def own_file(results: Path, suite: str, grid: Grid, scan: Scan, changes: list[str] | None) -> list[Recorded]:
     """`suite` for the page where it cannot be found by name: a file of one's own, or one changed by --set."""
     if suite in suite_names() and not changes:
         return []
-    return [PageSuite.of(grid, scan, arguments=[suite, *(part for c in changes or [] for part in ("--set", c))])]
+    arguments = (suite, *(part for change in changes or [] for part in ("--set", change)))
+    tables, records = tables_folder(results, grid.suite), results / "runs" / grid.suite.name
+    return [Recorded(grid, scan, tables, records, arguments)]
 
 
 def tables_folder(results: Path, suite: Suite, published: bool = False, plain: bool = True) -> Path:

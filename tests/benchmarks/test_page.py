@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import os
 import re
 import shlex
 from collections import Counter
@@ -22,7 +23,6 @@ from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Flops, RunRecord
 from benchmarks.records.recorded import recorded_suites
 from benchmarks.records.store import Store
-from benchmarks.report import page as page_package
 from benchmarks.report.markdown import markdown
 from benchmarks.report.overview import write_guide, write_index
 from benchmarks.report.page import PageSuite, page, write_page
@@ -32,7 +32,7 @@ from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from benchmarks.request.selection import parse_seeds
 from metrics import paired_difference
-from tests.benchmarks.test_report_fixtures import PLAIN, planted, planted_cell, recorded, recorded_grid, shifted
+from tests.benchmarks.test_report_fixtures import planted, planted_cell, recorded, recorded_grid, shifted
 
 GOLDEN = Path(__file__).parent / "golden"
 METHODS = {"finetune": 0, "joint": 12, "ewc": 2, "er": 8, "gem": 9, "lwf": 4}
@@ -87,6 +87,7 @@ class Document(HTMLParser):
         self.attributes: list[tuple[str, str, str]] = []
         self.tables: list[list[list[str]]] = []
         self.scripts: list[str] = []
+        self.items: list[str] = []
         self.text = ""
         self._open: list[str] = []
         self.feed(text)
@@ -104,6 +105,8 @@ class Document(HTMLParser):
             self.tables[-1][-1].append("")
         elif tag == "script":
             self.scripts.append("")
+        elif tag == "li":
+            self.items.append("")
         if tag not in VOID:
             self._open.append(tag)
 
@@ -115,6 +118,8 @@ class Document(HTMLParser):
             self.scripts[-1] += data
         elif "style" not in self._open:
             self.text += data
+        if "li" in self._open:
+            self.items[-1] += data
         if ("td" in self._open or "th" in self._open) and "sup" not in self._open:
             self.tables[-1][-1][-1] += data
 
@@ -173,14 +178,16 @@ def test_html_is_sound(document):
     ids = document.values("id")
     assert len(ids) == len(set(ids))
     named = document.values("aria-labelledby") + document.values("aria-describedby")
-    assert [name for name in named if name not in ids and name != "opened-title"] == []
+    named += [href[1:] for href in document.values("href") if href.startswith("#")]
+    assert [name for name in named if name not in ids] == []
     assert document.tags["label"] == document.tags["select"] + document.tags["input"]
     assert document.tags["caption"] == document.tags["table"] == len(document.tables) == 3
 
 
 def test_nothing_is_loaded_from_elsewhere(suites, document):
     text = page(suites)
-    assert {value for name in ("src", "href") for value in document.values(name)} <= {"data:,", "#s0", "#s1"}
+    links = {value for name in ("src", "href") for value in document.values(name)}
+    assert {link for link in links if not link.startswith("#")} == {"data:,"}
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
@@ -245,25 +252,6 @@ def test_3000_cells_take_less_than_2_megabytes(golden):
     assert len(text.encode()) < 2_000_000
 
 
-def test_data_hold_what_is_drawn():
-    records = [planted("er", 0, PLAIN), planted("er", 1, shifted(10))]
-    [row] = Document(page([page_suite(records, methods=["er"], seeds=(0, 1))])).data["suites"][0]["tables"][0]["rows"]
-    assert row["matrix"] == [500, 400, 600, 970, 550, 620, 800, 900, 660, 750, 830, 900]
-    assert row["accuracy"][0] == [970, 850, 827]
-    assert row["accuracy"][1][:2] == [0, 0]
-    assert row["accuracy"][1][2] == 635  # 12.706, the t quantile of one degree of freedom, times 10 points / 2
-    assert row["forgetting"][0] == [220, 70]
-
-
-def test_a_cell_that_was_not_evaluated_is_null_in_the_data():
-    blind = [[None] * 3, [97, None, None], [80, 90, None], [70, 78, 85]]
-    [row] = Document(page([page_suite([planted("er", 0, blind)], methods=["er"])])).data["suites"][0]["tables"][0][
-        "rows"
-    ]
-    assert row["matrix"][:6] == [None, None, None, 970, None, None]
-    assert row["accuracy"] == [[970, 850, 777], [None] * 3]
-
-
 def test_pairs_are_tested_as_the_tables_marks_are():
     values = [
         {0: 0.9, 1: 0.8, 2: 0.85},
@@ -299,8 +287,10 @@ def test_names_of_a_command_select_themselves_alone():
 def test_command_names_the_file_and_the_changes_of_a_suite_of_one_s_own():
     grid, scan = recorded([planted("er", 0)], methods=["er"])
     suite = PageSuite.of(grid, scan, arguments=["my suites/tiny.yaml", "--set", "training.epochs=1"])
-    assert shlex.split(suite.command)[3:] == ["run", "my suites/tiny.yaml", "--set", "training.epochs=1"]
-    assert PageSuite.of(grid, scan).command == "python -m benchmarks run planted"
+    command = shlex.split(suite.command("split-digits/domain", "er", [0, 1]))
+    assert command[3:7] == ["run", "my suites/tiny.yaml", "--set", "training.epochs=1"]
+    assert command[7:] == ["--scenarios", "split-digits/domain", "--methods", "er", "--seeds", "2"]
+    assert " run planted --scenarios" in PageSuite.of(grid, scan).command("split-digits/domain", "er", [0])
 
 
 def test_facts_to_filter_by(document):
@@ -353,62 +343,49 @@ def test_published_records_count_by_name(tmp_path):
     assert [row.n for row in suite.board.tables[1].rows if row.method == "er"] == [1]
 
 
-def test_opens_on_the_suite_that_the_readme_shows_or_else_on_the_largest_that_compares_methods():
+def test_the_suite_of_the_readme_stands_first_then_images_then_the_largest_that_compares_methods():
     def of(name, seeds, kind="benchmark"):
         records = [planted("er", s, shifted(s)) for s in range(seeds)]
         source = {"source": "a paper"} if kind == "protocol" else {}
-        return page_suite(records, methods=["er"], seeds=range(seeds), name=name, kind=kind, **source)
+        return page_suite(records, methods=["er"], seeds=range(seeds), name=name, title=name, kind=kind, **source)
+
+    def shown(*suites):
+        return [suite["title"] for suite in Document(page(suites)).data["suites"]]
 
     protocol, small, large, smoke = of("a", 5, "protocol"), of("b", 1), of("c", 3), of("d", 4, "smoke")
-    assert Document(page([protocol, small, large, smoke])).data["opens"] == "c"
-    assert Document(page([protocol, large, of("mnist", 1)])).data["opens"] == "mnist"
-    assert Document(page([protocol])).data["opens"] == "a"
-    assert Document(page([])).data["opens"] == ""
+    assert shown(protocol, smoke, small, large) == ["c", "b", "a", "d (smoke test, not a result)"]
+    assert shown(large, of("cifar100-lite", 1), of("mnist", 1)) == ["mnist", "cifar100-lite", "c"]
+    assert shown() == []
 
 
-def oklab(colour: str) -> list[float]:
-    """Ottosson 2020, "A perceptual color space for image processing"."""
-    colour = "#" + "".join(2 * c for c in colour[1:]) if len(colour) == 4 else colour
-    r, g, b = (linear(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
-    lms = (
-        0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b,
-        0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b,
-        0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b,
-    )
-    x, y, z = (v ** (1 / 3) for v in lms)
-    return [
-        0.2104542553 * x + 0.7936177850 * y - 0.0040720468 * z,
-        1.9779984951 * x - 2.4285922050 * y + 0.4505937099 * z,
-        0.0259040371 * x + 0.7827717662 * y - 0.8086757660 * z,
+def test_every_row_leads_to_its_records():
+    records = ordinary(seeds=(0, 2))
+    grid, scan = recorded(records, methods=[*METHODS, "pnn"], seeds=(0, 2))
+    places = {record.identity: f"records.jsonl#L{k}" for k, record in enumerate(records, 1)}
+    document = Document(page([PageSuite.of(grid, replace(scan, places=places), folder="planted")]))
+    links = [href for href in document.values("href") if href.startswith("planted/")]
+    assert sorted(links) == sorted(f"planted/{place}" for place in places.values())
+    rows = document.data["suites"][0]["tables"][0]["rows"]
+    assert [href for href in document.values("href") if re.fullmatch(r"#s0t0r\d+", href)] == [
+        f"#s0t0r{k}" for k in range(len(rows))
     ]
-
-
-def linear(c: float) -> float:
-    return c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-
-
-def luminance(lab: list[float]) -> float:
-    """Relative luminance (WCAG 2.1) of a colour in oklab."""
-    big, a, b = lab
-    x, y, z = (
-        (big + 0.3963377774 * a + 0.2158037573 * b) ** 3,
-        (big - 0.1055613458 * a - 0.0638541728 * b) ** 3,
-        (big - 0.0894841775 * a - 1.2914855480 * b) ** 3,
+    er = [row["method"] for row in rows].index("er")
+    [item] = [text for text in document.items if text.startswith("er: seed")]
+    assert f"s0t0r{er}" in document.values("id")
+    assert item.startswith(
+        "er: seeds 0, 2; python -m benchmarks run planted --scenarios split-digits/domain --methods er"
     )
-    red = 4.0767416621 * x - 3.3077115913 * y + 0.2309699292 * z
-    green = -1.2684380046 * x + 2.6097574011 * y - 0.3413193965 * z
-    blue = -0.0041960863 * x - 0.7034186147 * y + 1.7076147010 * z
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-def test_numbers_of_a_matrix_can_be_read_on_every_shade(theme):
-    style = (Path(page_package.__file__).parent / "page.css").read_text()
-    colours = {name: re.findall(rf"--{name}: (#\w+)", style)[theme] for name in ("paper", "heat", "number")}
-    assert "color: var(--number); background: color-mix(in oklab, var(--heat)" in style
-    paper, heat = oklab(colours["paper"]), oklab(colours["heat"])
-    number = luminance(oklab(colours["number"]))
-    for v in range(101):
-        mixed = [a + (b - a) * v / 100 for a, b in zip(paper, heat, strict=True)]
-        low, high = sorted((number, luminance(mixed)))
-        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{v} %"
+def test_plots_stand_beside_their_table_unless_they_are_older(tmp_path):
+    Store(tmp_path / "runs" / "digits").save(digits_record())
+    plots = tmp_path / "leaderboards" / "digits.plots"
+    plots.mkdir(parents=True)
+    for kind in ("cost", "matrices"):
+        (plots / f"split-digits.domain.{kind}.svg").write_text("<svg/>")
+    drawn = [f"digits.plots/split-digits.domain.{kind}.svg" for kind in ("cost", "matrices")]
+    assert Document(write_index(tmp_path).read_text()).values("src") == drawn
+    table = tmp_path / "leaderboards" / "digits.md"
+    table.write_text("renewed")
+    os.utime(table, (2e9, 2e9))
+    assert Document(write_index(tmp_path).read_text()).values("src") == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.report.page.data import embedded, page_data
-from benchmarks.report.page.sections import SYMBOLS, contents, escape, sections
+from benchmarks.report.page.sections import contents, escape, sections
 from benchmarks.report.page.suite import PageSuite
 
 HERE = Path(__file__).parent
@@ -22,16 +22,17 @@ def write_page(folder: Path, suites: Sequence[PageSuite], title: str = "Leaderbo
 
 
 def page(suites: Sequence[PageSuite], title: str = "Leaderboards") -> str:
-    """The whole document. It loads nothing: its own policy forbids it, and only the script in it may run."""
+    """The whole document. It loads the plots beside it and nothing else, and only the script in it may run: its own
+    policy says so. The suites stand in the order in which a reader wants them, and the first is shown."""
+    ordered = sorted(suites, key=lambda suite: suite.rank)
     script = _file("page.js")
     values = {
         "title": escape(title),
         "script-hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "style": _file("page.css"),
-        "symbols": escape(SYMBOLS.partition(" Units:")[0]),
-        "contents": contents(list(suites)),
-        "sections": sections(list(suites)),
-        "data": embedded(page_data(list(suites))),
+        "contents": contents(ordered),
+        "sections": sections(ordered),
+        "data": embedded(page_data(ordered)),
         "script": script,
     }
     # In one pass: a text that happens to look like a placeholder stays what it is.

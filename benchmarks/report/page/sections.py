@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape as escape_markup
 
 from benchmarks.plain_text import printable
+from benchmarks.records.results import Runs
 from benchmarks.report import legend
 from benchmarks.report.markdown import DIGIT, NO_BREAK
 from benchmarks.report.markdown import SYMBOLS as MARKDOWN_SYMBOLS
@@ -38,34 +39,60 @@ def sections(suites: list[PageSuite]) -> str:
 
 def _suite(suite: PageSuite, id: str) -> str:
     board = suite.board
-    parts = [f'<section class="suite" id="{id}" aria-labelledby="{id}h">']
-    parts.append(f'<h2 id="{id}h">{escape(board.title)}</h2>')
+    parts = [f'<section class="suite" id="{id}" aria-labelledby="{id}h">', f'<h2 id="{id}h">{escape(board.title)}</h2>']
     if board.about:
         parts.append(f"<p>{escape(' '.join(board.about.split()))}</p>")
-    reading = legend.reading(board.tables, "Bold:", "†")
-    parts.append(_details("How to read the tables", _items(map(escape, reading)), open=True))
-    parts.append(_details("Protocol, as resolved in the records", _protocol(board.shared)))
-    for k, (table, own) in enumerate(zip(board.tables, board.own, strict=True)):
+    parts.append(_details("How to read the tables", _items(map(escape, legend.reading(board.tables, "Bold:", "†")))))
+    for k, (table, runs, own) in enumerate(zip(board.tables, suite.runs, board.own, strict=True)):
+        name = f"{id}t{k}"
         title = escape(legend.heading(board, table))
-        parts.append(
-            f'<section class="table" id="{id}t{k}" aria-labelledby="{id}t{k}h"><h3 id="{id}t{k}h">{title}</h3>'
-        )
-        parts.append(_protocol(own))
-        parts.append(_table(table, legend.caption(table, (own | board.shared).get("seeds", ""))))
+        parts.append(f'<section class="table" id="{name}" aria-labelledby="{name}h"><h3 id="{name}h">{title}</h3>')
+        first, *others = [*map(_figure, suite.plots.get(table.scenario, [])), ""]
+        shown = _table(table, legend.caption(table, (own | board.shared).get("seeds", "")), name)
+        parts.append(f'<div class="beside">{shown}{first}</div>')
         if table.notes:
             marked = (f"<li>{_sup(note_mark(k))}{escape(note)}</li>" for k, note in enumerate(table.notes, 1))
-            notes = "".join(marked)
-            parts.append(f'<ul class="notes">{notes}</ul>')
+            parts.append(f'<ul class="notes">{"".join(marked)}</ul>')
+        if any(others):
+            parts.append(_details("More plots", f'<div class="plots">{"".join(others)}</div>'))
+        parts.append(_details("Records behind the numbers, and commands", _records(suite, table, runs, name)))
+        if own:
+            parts.append(_details("Protocol of this table alone", _protocol(own)))
         parts.append("</section>")
-    columns = _items(map(_explanation, board.measures)) + f"<p>{escape(SYMBOLS)}</p>"
-    parts.append(_details("Columns", columns))
+    parts.append(_details("Columns", _items(map(_explanation, board.measures)) + f"<p>{escape(SYMBOLS)}</p>"))
+    parts.append(_details("Protocol, as resolved in the records", _protocol(board.shared)))
     parts.append(_details("Methods and their hyperparameters, as resolved", _methods(suite)))
-    parts.append("</section>")
-    return "\n".join(part for part in parts if part)
+    return "\n".join([*parts, "</section>"])
 
 
-def _details(summary: str, content: str, open: bool = False) -> str:
-    return f"<details{' open' if open else ''}><summary>{escape(summary)}</summary>{content}</details>"
+def _figure(plot: tuple[str, str]) -> str:
+    """Reads itself from a file beside the page; a click shows it alone."""
+    title, path = map(escape, plot)
+    return (
+        f'<figure><a href="{path}"><img src="{path}" loading="lazy" alt="{title}"></a>'
+        f"<figcaption>{title}</figcaption></figure>"
+    )
+
+
+def _records(suite: PageSuite, table: Table, runs: Runs, id: str) -> str:
+    """An item a row of the table, which the row's name leads to: its records, by seed, and its command."""
+    lines = []
+    for k, row in enumerate(table.rows):
+        records = runs.records[row.method]
+        links = [_link(suite.records.get(record.identity), seed) for seed, record in records.items()]
+        seeds = f"seed{'s' * (len(links) > 1)} {', '.join(links)}" if links else "no record"
+        command = escape(suite.command(runs.scenario, row.method, records or runs.seeds))
+        run = f"; <code>{command}</code>" if row.possible else ""
+        lines.append(f'<li id="{id}r{k}"><b>{escape(row.method)}</b>: {seeds}{run}</li>')
+    return f"<ul>{''.join(lines)}</ul>"
+
+
+def _link(path: str | None, seed: int) -> str:
+    return f'<a href="{escape(path)}">{seed}</a>' if path else str(seed)
+
+
+def _details(summary: str, content: str) -> str:
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
 def _items(lines: Iterable[str]) -> str:
@@ -74,7 +101,7 @@ def _items(lines: Iterable[str]) -> str:
 
 
 def _protocol(lines: Protocol) -> str:
-    return _items(f"{escape(subject)}: {escape(text)}" for subject, text in lines.items()) if lines else ""
+    return _items(f"{escape(subject)}: {escape(text)}" for subject, text in lines.items())
 
 
 def _explanation(measure: Measure) -> str:
@@ -94,14 +121,12 @@ def _methods(suite: PageSuite) -> str:
     return _items(lines)
 
 
-def _table(table: Table, caption: str) -> str:
-    heads = ['<th scope="col">method</th>']
-    if table.uneven:
-        heads.append('<th scope="col">seeds</th>')
+def _table(table: Table, caption: str, id: str) -> str:
+    heads = ['<th scope="col">method</th>', *(['<th scope="col">seeds</th>'] if table.uneven else [])]
     heads += map(_head, table.columns)
     rows = "\n".join(
-        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-        for name, *cells in table.texts(_name, _cell)
+        f'<tr><th scope="row"><a href="#{id}r{k}">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+        for k, (name, *cells) in enumerate(table.texts(_name, _cell))
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.scenario)}"><table>'
@@ -111,17 +136,16 @@ def _table(table: Table, caption: str) -> str:
 
 
 def _head(column: Column) -> str:
-    """data-factor: a raw value times it is what the column shows, in data-unit. What it means stands under Columns."""
-    measure = column.measure
-    unit = column.unit.text
-    text = f"{escape(measure.label)}, {escape(unit)}{NO_BREAK}{column.arrow}"
-    known = f'data-measure="{escape(measure.id)}" data-factor="{column.unit.factor:g}" data-unit="{escape(unit)}"'
+    """data-unit: of the numbers below. What they mean stands under Columns."""
+    known = f'data-measure="{escape(column.measure.id)}" data-unit="{escape(column.unit.text)}"'
+    text = f"{escape(column.measure.label)}, {escape(column.unit.text)}{NO_BREAK}{column.arrow}"
     return f'<th scope="col" {known}>{text}</th>'
 
 
 def _name(row: Row) -> str:
+    """Closes the link that leads to the row's records."""
     marks = " ".join(["⚠"] * row.suspicious + [note_mark(k) for k in row.notes])
-    return f"{escape(row.method)}{escape(legend.ROLES[row.role])}{_sup(marks)}"
+    return f"{escape(row.method)}</a>{escape(legend.ROLES[row.role])}{_sup(marks)}"
 
 
 def _cell(cell: Cell, column: Column, width: int) -> str:

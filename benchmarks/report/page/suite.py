@@ -1,11 +1,11 @@
-"""What the page shows of one suite, and what it must know of a method to filter by it."""
+"""What the page shows of one suite: its tables, plots, records, and what it must know of a method to filter by it."""
 
 from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from benchmarks.records.results import Runs, results_of
 from benchmarks.records.store import Scan
@@ -13,53 +13,60 @@ from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
 from benchmarks.request.grid import Grid
 from methods import METHODS
 
-SHOWN = "mnist"
+FIRST = ("mnist", "cifar100-lite", "cifar100-pretrained", "tinyimagenet100-lite")
+"""What a reader wants to see: the suite of the README, then images."""
 
 
 @dataclass(frozen=True)
 class PageSuite:
     """board, runs: of the same records, table by table. arguments: what stands after `python -m benchmarks run` for this
-    suite: its name, or the path of its YAML file, and every --set that the records were made with."""
+    suite: its name, or the path of its YAML file, and every --set that the records were made with. records: links to
+    the records by identity. plots: of each scenario title and link, the first to stand beside its table."""
 
     board: Leaderboard
     runs: tuple[Runs, ...]
     arguments: tuple[str, ...]
     kind: str = "benchmark"
+    records: Mapping[str, str] = field(default_factory=dict)
+    plots: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, grid: Grid, scan: Scan, metrics: list[str] | None = None, arguments: Iterable[str] | None = None
+        cls,
+        grid: Grid,
+        scan: Scan,
+        metrics: list[str] | None = None,
+        arguments: Iterable[str] | None = None,
+        folder: str = ".",
+        plots: Mapping[str, list[tuple[str, str]]] | None = None,
     ) -> PageSuite:
         """The suite of `grid` with the records in `scan`; `metrics` as in make_leaderboard, `arguments` by default the
-        suite's name."""
+        suite's name; `folder`: of the records, as a link."""
         words = (grid.suite.name,) if arguments is None else tuple(arguments)
-        results = results_of(grid, scan)
-        return cls(make_leaderboard(results, metrics), results.runs, words, grid.suite.kind)
+        results, links = (
+            results_of(grid, scan),
+            {identity: f"{folder}/{place}" for identity, place in scan.places.items()},
+        )
+        return cls(make_leaderboard(results, metrics), results.runs, words, grid.suite.kind, links, plots or {})
 
     @property
-    def size(self) -> int:
-        """Successful runs."""
-        return sum(row.n for table in self.board.tables for row in table.rows)
+    def rank(self) -> tuple[int, bool, bool, int]:
+        """Sorts what a reader wants to the front: FIRST, then the largest that compares methods. A protocol's rows are
+        to be compared with a publication, and smoke tests are no results."""
+        place = FIRST.index(self.board.name) if self.board.name in FIRST else len(FIRST)
+        successful = sum(row.n for table in self.board.tables for row in table.rows)
+        return place, self.kind != "benchmark", self.kind == "smoke", -successful
 
-    @property
-    def command(self) -> str:
-        """The command that runs the suite; `selection` narrows it."""
-        return shlex.join(["python", "-m", "benchmarks", "run", *self.arguments])
+    def command(self, scenario: str, method: str, seeds: Iterable[int]) -> str:
+        """The command that runs these cells."""
+        run = shlex.join(["python", "-m", "benchmarks", "run", *self.arguments])
+        return f"{run} --scenarios {selection(scenario)} --methods {selection(method)} --seeds {seed_selection(seeds)}"
 
     @property
     def methods(self) -> dict[str, Facts]:
         """Every method of the suite, by the name that the suite gives it."""
         names = dict.fromkeys(row.method for table in self.board.tables for row in table.rows)
         return {name: _facts(name, self.runs) for name in names}
-
-
-def opening(suites: Sequence[PageSuite]) -> str:
-    """The name of the suite to open on: the one the README shows, else the largest that compares methods. A protocol's
-    rows are to be compared with a publication, and smoke tests are no results."""
-    names = [suite.board.name for suite in suites]
-    if SHOWN in names or not suites:
-        return SHOWN if SHOWN in names else ""
-    return max(suites, key=lambda suite: (suite.kind == "benchmark", suite.size)).board.name
 
 
 @dataclass(frozen=True)

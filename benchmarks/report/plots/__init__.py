@@ -6,15 +6,18 @@ as they are.
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import name_of
+from benchmarks.report.plots import figures
 from benchmarks.request.grid import Grid
 
 if TYPE_CHECKING:
+    from benchmarks.report.plots.canvas import Canvas
     from benchmarks.report.plots.scene import Counted
 
 __all__ = ["write_plots"]
@@ -27,30 +30,25 @@ def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = 
     The same records give the same bytes of markdown and SVG (with the same matplotlib). A plot that has nothing to
     show is not written: the page says why. `counted`: of methods without records, for the plot of growth. Plots in <suite>.plots/ that this suite no longer has are removed.
     """
-    from benchmarks.report.plots.canvas import Canvas, plot_settings
-    from benchmarks.report.plots.figures import FIGURES
-    from benchmarks.report.plots.page import Picture, page
+    from benchmarks.report.plots.canvas import plot_settings
+    from benchmarks.report.plots.page import page
     from benchmarks.report.plots.scene import make_scenes
 
     name = name_of(grid.suite)
     images = folder / f"{name}.plots"
     scenes = make_scenes(grid, scan, counted)
     written: list[Path] = []
-    pictures: dict[str, list[Picture]] = {}
     with plot_settings():
         for scene in scenes:
-            shown = pictures.setdefault(scene.scenario, [])
-            for kind, figure in FIGURES.items():
-                canvas: Canvas | None = figure.draw(scene)
+            for kind in figures.FIGURES:
+                canvas: Canvas | None = import_module(f"benchmarks.report.plots.{kind}").draw(scene)
                 if canvas is None:
                     continue
-                stem = f"{scene.scenario.replace('/', '.')}.{kind}"
-                written.append(write_whole(images / f"{stem}.svg", canvas.svg()))
+                path = images / figures.file_name(scene.scenario, kind)
+                written.append(write_whole(path, canvas.svg()))
                 if png:
-                    written.append(write_whole(images / f"{stem}.png", canvas.png()))
-                shown.append(Picture(figure.title, figure.reading, f"{images.name}/{stem}"))
-    written.append(write_whole(folder / f"{name}.plots.md", page(grid.suite, scenes, pictures).encode()))
+                    written.append(write_whole(path.with_suffix(".png"), canvas.png()))
     for old in images.glob("*.*"):
         if old.suffix in (".svg", ".png") and old not in written:
             old.unlink()
-    return written
+    return [*written, write_whole(folder / f"{name}.plots.md", page(grid.suite, scenes, folder).encode())]

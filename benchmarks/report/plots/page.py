@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 from benchmarks.report.leaderboard import name_of
 from benchmarks.report.markdown import escape
+from benchmarks.report.plots import figures
 from benchmarks.report.plots.scene import Scene
 from benchmarks.request.suite import Suite
 
@@ -21,29 +22,23 @@ READING = (
 )
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A plot on the page: `stem` is its path from there, without .svg."""
-
-    title: str
-    reading: str
-    stem: str
-
-
-def page(suite: Suite, scenes: Sequence[Scene], pictures: Mapping[str, Sequence[Picture]]) -> str:
-    """The whole document, ending in a newline."""
+def page(suite: Suite, scenes: Sequence[Scene], folder: Path) -> str:
+    """The whole document, of the plots that lie under `folder`; it ends in a newline."""
+    name = name_of(suite)
     smoke = " (smoke test, not a result)" if suite.kind == "smoke" else ""
     only = f" (only {escape(suite.selection)})" if suite.selection else ""
     parts = [f"# {escape(suite.title)}: plots{smoke}{only}"]
-    parts.append(f"The numbers stand in [{escape(name_of(suite))}.md]({quote(name_of(suite))}.md).")
+    parts.append(f"The numbers stand in [{escape(name)}.md]({quote(name)}.md).")
     parts.append("\n".join(f"- {escape(line)}" for line in READING))
     for scene in scenes:
         parts.append(f"## {escape(scene.heading)}")
         if not scene.entries:
             parts.append(f"No run has succeeded yet ({len(scene.runs.seeds)} seeds asked for).")
         parts.append("\n".join(f"- {escape(note)}" for note in scene.notes))
-        for picture in pictures[scene.scenario]:
-            parts.append(f"### {picture.title}")
-            parts.append(escape(picture.reading))
-            parts.append(f"![{escape(f'{scene.scenario}: {picture.title}')}]({quote(picture.stem)}.svg)")
+        for kind, (title, reading) in figures.FIGURES.items():
+            path = f"{name}.plots/{figures.file_name(scene.scenario, kind)}"
+            if (folder / path).exists():
+                parts.append(f"### {title}")
+                parts.append(escape(reading))
+                parts.append(f"![{escape(f'{scene.scenario}: {title}')}]({quote(path)})")
     return "\n\n".join(part for part in parts if part) + "\n"
