@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tabulate import tabulate
 
@@ -27,21 +27,15 @@ SUPERSCRIPTS = str.maketrans(MARKS, "ᵃᵇᶜᵈᵉᶠᵍʰʲᵏᵐⁿᵖʳˢ�
 
 def markdown(board: Leaderboard) -> str:
     """The whole document, ending in a newline."""
-    parts = [f"# {escape(board.title)}"]
-    if board.about:
-        parts.append(escape(" ".join(board.about.split())))
+    parts = [f"# {escape(board.title)}", escape(" ".join(board.about.split()))]
     parts.append("**Protocol**, as resolved in the records; what differs between tables stands above each:")
-    parts.append(_protocol(board.shared))
-    parts.append("**Reading the tables**")
-    parts.append("\n".join(f"- {line}" for line in legend.reading(board.tables, "**bold**:", "†")))
+    parts += [protocol_list(board.shared), "**Reading the tables**", reading_list(board.tables)]
     for table, own in zip(board.tables, board.own, strict=True):
-        parts += _section(board, table, own)
-    parts.append("## Columns")
-    parts.append("\n".join(_explanation(measure) for measure in board.measures))
-    parts.append(SYMBOLS)
+        parts += [f"## {escape(legend.heading(board, table))}", protocol_list(own), caption(board, table, own)]
+        parts += [pipes(table), note_list(table)]
+    parts += ["## Columns", column_list(board), SYMBOLS]
     if board.hyperparameters:
-        parts.append("## Hyperparameters, as resolved")
-        parts.append("\n".join(f"- {escape(m)}: {escape(text)}" for m, text in board.hyperparameters.items()))
+        parts += ["## Hyperparameters, as resolved", protocol_list(board.hyperparameters)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -58,31 +52,44 @@ def pipe_table(rows: Sequence[Sequence[object]], heads: Sequence[str], *align: s
     )
 
 
-def _protocol(lines: Protocol) -> str:
-    return "\n".join(f"- {escape(subject)}: {escape(text)}" for subject, text in lines.items())
+def bullets(lines: Iterable[str]) -> str:
+    """A list of lines that are markdown already."""
+    return "\n".join(f"- {line}" for line in lines)
 
 
-def _section(board: Leaderboard, table: Table, own: Protocol) -> list[str]:
-    parts = [f"## {escape(legend.heading(board, table))}"]
-    parts.append(_protocol(own))
-    parts.append(escape(legend.caption(table, (own | board.shared).get("seeds", ""))))
-    parts.append(_table(table))
-    parts.append("\n".join(f"- {superscript((k,))} {escape(text)}" for k, text in enumerate(table.notes, 1)))
-    return parts
+def protocol_list(lines: Protocol) -> str:
+    return bullets(f"{escape(subject)}: {escape(text)}" for subject, text in lines.items())
 
 
-def _table(table: Table) -> str:
+def reading_list(tables: Sequence[Table]) -> str:
+    return bullets(legend.reading(tables, "**bold**:", "†"))
+
+
+def caption(board: Leaderboard, table: Table, own: Protocol) -> str:
+    return escape(legend.caption(table, (own | board.shared).get("seeds", "")))
+
+
+def note_list(table: Table) -> str:
+    return bullets(f"{superscript((k,))} {escape(text)}" for k, text in enumerate(table.notes, 1))
+
+
+def column_list(board: Leaderboard) -> str:
+    return bullets(map(_explanation, board.measures))
+
+
+def pipes(table: Table, link: Callable[[Row], str] | None = None) -> str:
+    """The table itself; `link`: where a row's name leads."""
     heads = ["method", *(["seeds"] if table.uneven else []), *(_head(column) for column in table.columns)]
-    return pipe_table(table.texts(_name, _cell), heads, "left", *["right"] * (len(heads) - 1))
+    return pipe_table(table.texts(lambda row: _name(row, link), _cell), heads, "left", *["right"] * (len(heads) - 1))
 
 
 def _head(column: Column) -> str:
     return f"{escape(column.measure.label)}, {column.unit.text}{NO_BREAK}{column.arrow}"
 
 
-def _name(row: Row) -> str:
-    name = ("⚠ " if row.suspicious else "") + escape(row.method) + legend.ROLES[row.role]
-    return _marked(name.replace(" ", NO_BREAK), row.notes)
+def _name(row: Row, link: Callable[[Row], str] | None) -> str:
+    name = f"[{escape(row.method)}]({link(row)})" if link else escape(row.method)
+    return _marked((("⚠ " if row.suspicious else "") + name + legend.ROLES[row.role]).replace(" ", NO_BREAK), row.notes)
 
 
 def _cell(cell: Cell, column: Column, width: int) -> str:
@@ -108,4 +115,4 @@ def _explanation(measure: Measure) -> str:
     formula = f", `{measure.formula}`" if measure.formula else ""
     rest = escape(legend.direction_and_source(measure))
     id = "" if measure.id in measure.label else f" (`{measure.id}`)"
-    return f"- {escape(measure.label)}{id}: {escape(measure.name)}{formula}; {rest}"
+    return f"{escape(measure.label)}{id}: {escape(measure.name)}{formula}; {rest}"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 from benchmarks.records.results import BySeed, Runs
-from metrics import best_method, p_values_against, paired_p_values
+from metrics import best_method, p_values_against
 from metrics.statistics import Direction
 
 ALPHA = 0.05
-SURELY = 1e-4
-"""Holm's procedure over up to 500 rivals tells apart below it; above ALPHA it never does."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Family:
     seeds included. ranked: the methods that can be the best, all with the same seeds.
 
     Each method is tested against the best one, Holm-corrected over all of these tests. So a pair has one p value, in
-    the leaderboard, in the comparison and on the page.
+    the leaderboard and in the comparison.
     """
 
     values: dict[str, BySeed]
@@ -46,15 +43,3 @@ def family(runs: Runs, values: Mapping[str, BySeed]) -> Family:
     seeds = {method: frozenset(usable[method]) for method in runs.competitors() if method in usable}
     fullest = max(seeds.values(), key=len, default=frozenset())
     return Family(usable, tuple(method for method, own in seeds.items() if own == fullest))
-
-
-def pair_p_values(values: Sequence[BySeed]) -> list[float | None]:
-    """For the page, which can say what ties with the best of any choice: the p value, before Holm's correction, for
-    (0, 1), (0, 2), ... (1, 2), ..., to four digits.
-
-    What no number of rivals can change is 0 or 1. None where there is no test: fewer than two shared seeds.
-    """
-    p_values = paired_p_values(values, list(combinations(range(len(values)), 2)))
-    return [
-        None if math.isnan(p) else 0 if p < SURELY else 1 if p > ALPHA else float(f"{p:.4g}") for p in p_values.tolist()
-    ]

@@ -1,4 +1,4 @@
-"""One pair of methods has one p value: the leaderboard, the comparison and the page never contradict each other."""
+"""One pair of methods has one p value: the leaderboard and the comparison never contradict each other."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from benchmarks.records.published import PublishedStore
 from benchmarks.records.results import results_of
 from benchmarks.report.comparison import comparison
 from benchmarks.report.leaderboard import make_leaderboard
-from benchmarks.report.page.data import page_data
-from benchmarks.report.page.suite import PageSuite
 from benchmarks.report.significance import family
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
-from metrics import holm
 from tests.benchmarks.test_report_fixtures import planted, recorded, row_of, shifted
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -40,36 +37,14 @@ def verdicts_compared(text: str) -> dict[str, dict[str, tuple[str, str]]]:
     return found
 
 
-def verdicts_on_the_page(table) -> dict[str, tuple[str, str]]:
-    """As page.js reads its data, where no filter is set, for ACC."""
-    rows, n = table["rows"], len(table["rows"])
-    able = table["ranked"]["acc"]
-    means = [row["values"][table["columns"].index("acc")] for row in rows]
-    if not able:
-        return {}
-    best = max(able, key=lambda k: means[k])  # the first of equal ones
-    tests = {}
-    for k in range(n):
-        if k != best:
-            i, j = sorted((k, best))
-            p = table["p"]["acc"][i * (2 * n - i - 1) // 2 + j - i - 1]
-            if p is not None:
-                tests[k] = p
-    adjusted = dict(zip(tests, holm(list(tests.values())), strict=True))
-    return {rows[k]["method"]: (rows[best]["method"], "≈ tie" if p > 0.05 else "differs") for k, p in adjusted.items()}
-
-
 def assert_one_verdict_a_pair(grid, scan) -> int:
     """How many marks were compared."""
-    suite = PageSuite.of(grid, scan)
-    compared = verdicts_compared(comparison("t", suite.runs))
-    pages = page_data([suite])["suites"][0]["tables"]
+    results = results_of(grid, scan)
+    compared = verdicts_compared(comparison("t", results.runs))
     count = 0
-    for own, table, page in zip(suite.runs, suite.board.tables, pages, strict=True):
+    for own, table in zip(results.runs, make_leaderboard(results).tables, strict=True):
         where = own.scenario
-        on_page = verdicts_on_the_page(page)
         for method, (best, verdict) in compared.get(where, {}).items():
-            assert on_page.get(method, (best, "not tested")) == (best, verdict), (where, method)
             mark = row_of(table, method).cells[0].mark
             if method in own.competitors() and row_of(table, best).cells[0].mark:
                 if mark == "best":  # the same mean to the last digit

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.records.results import Runs
 from benchmarks.report.page.suite import PageSuite
-from benchmarks.report.significance import family, pair_p_values
-from benchmarks.report.table import Table
+from benchmarks.report.table import Column, Row, Table
 
 Json = dict[str, Any]
 
 
-def page_data(suites: list[PageSuite]) -> Json:
-    """The whole document; null is what a record does not tell."""
-    measures = {measure.id: measure for suite in suites for measure in suite.board.measures}
-    about = ("label", "name", "formula", "source", "direction", "ranked")
-    return {
-        "measures": {id: {name: getattr(measure, name) for name in about} for id, measure in measures.items()},
-        "suites": [_suite(suite) for suite in suites],
-    }
+def page_data(suites: Sequence[PageSuite]) -> Json:
+    return {"suites": [{"title": s.board.title, "tables": [_table(s, t) for t in s.board.tables]} for s in suites]}
 
 
 def embedded(document: Json) -> str:
@@ -32,49 +24,24 @@ def embedded(document: Json) -> str:
     return re.sub("[<>&\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", lambda c: f"\\u{ord(c[0]):04x}", text)
 
 
-def _suite(suite: PageSuite) -> Json:
-    methods = {
-        name: {"family": facts.family, "task": facts.needs_task_id, "buffer": facts.keeps_buffer}
-        for name, facts in suite.methods.items()
-    }
-    tables = [_table(table, runs) for table, runs in zip(suite.board.tables, suite.runs, strict=True)]
-    return {"title": suite.board.title, "methods": methods, "tables": tables}
+def _table(suite: PageSuite, table: Table) -> Json:
+    facts = suite.methods
 
+    def row_data(row: Row) -> Json:
+        own = facts[row.method]
+        buffer, task = ("yes" if fact else "no" for fact in (own.keeps_buffer, own.needs_task_id))
+        return {"method": row.method, "role": row.role, "family": own.family, "task": task, "buffer": buffer}
 
-def _table(table: Table, runs: Runs) -> Json:
-    """ranked, p: by measure, the rows that can be best (of equal ones the first is), and the tests between all rows.
-    values: of each row, in the order of the columns."""
-    names = [row.method for row in table.rows]
-    ranked: dict[str, list[int]] = {}
-    tests: dict[str, list[float | None]] = {}
-    for i, column in enumerate(table.columns):
-        if column.measure.ranked:
-            own = family(runs, {row.method: row.cells[i].values for row in table.rows})
-            ranked[column.measure.id] = [names.index(name) for name in own.ranked]
-            tests[column.measure.id] = pair_p_values([own.values.get(name, {}) for name in names])
-    rows = [
-        {
-            "method": row.method,
-            "role": row.role,
-            "n": row.n,
-            "values": [_number(cell.summary.mean) if cell.summary else None for cell in row.cells],
-        }
-        for row in table.rows
-    ]
-    columns = [column.measure.id for column in table.columns]
     return {
         "scenario": table.scenario,
         "setting": table.setting,
-        "columns": columns,
-        "ranked": ranked,
-        "p": tests,
-        "rows": rows,
+        "columns": list(map(_column, table.columns)),
+        "rows": list(map(row_data, table.rows)),
     }
 
 
-def _number(value: float) -> float | int | None:
-    """Seven digits: enough to tell means apart that any table shows apart."""
-    if not math.isfinite(value):
-        return None
-    short = float(f"{value:.7g}")
-    return int(short) if short.is_integer() else short
+def _column(column: Column) -> Json:
+    own = column.measure
+    about = f"{own.name}: {own.formula}" if own.formula else own.name
+    found = {"id": own.id, "label": own.label, "unit": column.unit.text, "about": about}
+    return found | {"higher": own.direction == "higher", "ranked": own.ranked}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.report.page.data import embedded, page_data
-from benchmarks.report.page.sections import contents, escape, sections
+from benchmarks.report.page.sections import contents, escape_html, sections
 from benchmarks.report.page.suite import PageSuite
 
 HERE = Path(__file__).parent
@@ -27,7 +27,7 @@ def page(suites: Sequence[PageSuite], title: str = "Leaderboards") -> str:
     ordered = sorted(suites, key=lambda suite: suite.rank)
     script = _file("page.js")
     values = {
-        "title": escape(title),
+        "title": escape_html(title),
         "script-hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "style": _file("page.css"),
         "contents": contents(ordered),

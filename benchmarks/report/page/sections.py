@@ -1,36 +1,59 @@
-"""The suites as HTML: the whole leaderboard, complete without a script."""
+"""The suites as HTML: the whole leaderboard, complete without a script, from the same markdown as its own page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from html import escape as escape_markup
+import html as markup
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from markdown_it import MarkdownIt
 
 from benchmarks.plain_text import printable
 from benchmarks.records.results import Runs
 from benchmarks.report import legend
-from benchmarks.report.markdown import DIGIT, NO_BREAK
-from benchmarks.report.markdown import SYMBOLS as MARKDOWN_SYMBOLS
-from benchmarks.report.measures import Measure
+from benchmarks.report.markdown import (
+    DIGIT,
+    NO_BREAK,
+    SYMBOLS,
+    bullets,
+    caption,
+    column_list,
+    escape,
+    note_list,
+    pipes,
+    protocol_list,
+    reading_list,
+)
 from benchmarks.report.page.suite import PageSuite
-from benchmarks.report.protocol import Protocol
-from benchmarks.report.table import Cell, Column, Row, Table
-from benchmarks.report.wording import note_mark
+from benchmarks.report.table import Row, Table
 
-SYMBOLS = MARKDOWN_SYMBOLS.replace("`", "")
+WORD_JOINER = "\u2060"
+"""A character without width that is no blank."""
 
 
-def escape(text: str) -> str:
+def escape_html(text: str) -> str:
     """Text as HTML."""
-    return escape_markup(printable(text))
+    return markup.escape(printable(text))
 
 
-def contents(suites: list[PageSuite]) -> str:
+@cache
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def html(text: str) -> str:
+    """Markdown as HTML; a tag in it is text."""
+    return str(_parser().render(text)).strip()
+
+
+def contents(suites: Sequence[PageSuite]) -> str:
     """Links to the suites, of use where no script offers a choice of them."""
-    links = "".join(f'<li><a href="#s{k}">{escape(suite.board.title)}</a></li>' for k, suite in enumerate(suites))
+    links = "".join(f'<li><a href="#s{k}">{escape_html(suite.board.title)}</a></li>' for k, suite in enumerate(suites))
     return f"<ul>{links}</ul>" if len(suites) > 1 else ""
 
 
-def sections(suites: list[PageSuite]) -> str:
+def sections(suites: Sequence[PageSuite]) -> str:
     """One section a suite; its number is in the identifiers of all that is in it."""
     if not suites:
         return "<p>No suite has records yet. Run one: <code>python -m benchmarks run digits</code></p>"
@@ -39,124 +62,67 @@ def sections(suites: list[PageSuite]) -> str:
 
 def _suite(suite: PageSuite, id: str) -> str:
     board = suite.board
-    parts = [f'<section class="suite" id="{id}" aria-labelledby="{id}h">', f'<h2 id="{id}h">{escape(board.title)}</h2>']
-    if board.about:
-        parts.append(f"<p>{escape(' '.join(board.about.split()))}</p>")
-    parts.append(_details("How to read the tables", _items(map(escape, legend.reading(board.tables, "Bold:", "†")))))
-    for k, (table, runs, own) in enumerate(zip(board.tables, suite.runs, board.own, strict=True)):
+    about = html(escape(" ".join(board.about.split())))
+    parts = [f'<section class="suite" id="{id}"><h2>{escape_html(board.title)}</h2>{about}']
+    parts.append(_folded("How to read the tables", reading_list(board.tables)))
+    tables = zip(board.tables, suite.runs, board.own, strict=True)
+    for k, (table, runs, own) in enumerate(tables):
         name = f"{id}t{k}"
-        title = escape(legend.heading(board, table))
-        parts.append(f'<section class="table" id="{name}" aria-labelledby="{name}h"><h3 id="{name}h">{title}</h3>')
         first, *others = [*map(_figure, suite.plots.get(table.scenario, [])), ""]
-        shown = _table(table, legend.caption(table, (own | board.shared).get("seeds", "")), name)
-        parts.append(f'<div class="beside">{shown}{first}</div>')
-        if table.notes:
-            marked = (f"<li>{_sup(note_mark(k))}{escape(note)}</li>" for k, note in enumerate(table.notes, 1))
-            parts.append(f'<ul class="notes">{"".join(marked)}</ul>')
+        parts.append(f'<section class="table" id="{name}"><h3>{escape_html(legend.heading(board, table))}</h3>')
+        parts.append(html(caption(board, table, own)))
+        parts.append(f'<div class="beside"><div class="scroll" tabindex="0">{_table(table, name)}</div>{first}</div>')
+        parts.append(f'<div class="notes">{html(note_list(table))}</div>')
         if any(others):
-            parts.append(_details("More plots", f'<div class="plots">{"".join(others)}</div>'))
-        parts.append(_details("Records behind the numbers, and commands", _records(suite, table, runs, name)))
-        if own:
-            parts.append(_details("Protocol of this table alone", _protocol(own)))
-        parts.append("</section>")
-    parts.append(_details("Columns", _items(map(_explanation, board.measures)) + f"<p>{escape(SYMBOLS)}</p>"))
-    parts.append(_details("Protocol, as resolved in the records", _protocol(board.shared)))
-    parts.append(_details("Methods and their hyperparameters, as resolved", _methods(suite)))
+            plots = "".join(others)
+            parts.append(f'<details><summary>More plots</summary><div class="plots">{plots}</div></details>')
+        records = _records(suite, table, runs, name)
+        parts.append(f"<details><summary>Records behind the numbers, and commands</summary>{records}</details>")
+        parts += [_folded("Protocol of this table alone", protocol_list(own)), "</section>"]
+    parts.append(_folded("Columns", f"{column_list(board)}\n\n{SYMBOLS}"))
+    parts.append(_folded("Protocol, as resolved in the records", protocol_list(board.shared)))
+    parts.append(_folded("Methods and their hyperparameters, as resolved", _methods(suite)))
     return "\n".join([*parts, "</section>"])
+
+
+def _folded(summary: str, text: str) -> str:
+    """Markdown behind a click; nothing where there is none."""
+    return f"<details><summary>{escape_html(summary)}</summary>{html(text)}</details>" if text else ""
+
+
+def _table(table: Table, id: str) -> str:
+    """A row's name leads to its item among the records."""
+    places = {row.method: k for k, row in enumerate(table.rows)}
+    text = pipes(table, lambda row: f"#{id}r{places[row.method]}")
+    # the blanks that hold the place of an interval would be stripped at a cell's end, and digits not stand below digits
+    return html(re.sub(f"(?<=[{NO_BREAK}{DIGIT}]) [|]", f"{WORD_JOINER} |", text))
 
 
 def _figure(plot: tuple[str, str]) -> str:
     """Reads itself from a file beside the page; a click shows it alone."""
     title, path = map(escape, plot)
-    return (
-        f'<figure><a href="{path}"><img src="{path}" loading="lazy" alt="{title}"></a>'
-        f"<figcaption>{title}</figcaption></figure>"
-    )
+    return f'<figure><a href="{path}"><img src="{path}" loading="lazy" alt="{title}"></a></figure>'
 
 
 def _records(suite: PageSuite, table: Table, runs: Runs, id: str) -> str:
-    """An item a row of the table, which the row's name leads to: its records, by seed, and its command."""
-    lines = []
-    for k, row in enumerate(table.rows):
-        records = runs.records[row.method]
-        links = [_link(suite.records.get(record.identity), seed) for seed, record in records.items()]
-        seeds = f"seed{'s' * (len(links) > 1)} {', '.join(links)}" if links else "no record"
-        command = escape(suite.command(runs.scenario, row.method, records or runs.seeds))
-        run = f"; <code>{command}</code>" if row.possible else ""
-        lines.append(f'<li id="{id}r{k}"><b>{escape(row.method)}</b>: {seeds}{run}</li>')
-    return f"<ul>{''.join(lines)}</ul>"
+    """An item a row of the table: its records, by seed, and its command."""
+    return f"<ul>{''.join(_item(suite, row, runs, f'{id}r{k}') for k, row in enumerate(table.rows))}</ul>"
 
 
-def _link(path: str | None, seed: int) -> str:
-    return f'<a href="{escape(path)}">{seed}</a>' if path else str(seed)
-
-
-def _details(summary: str, content: str) -> str:
-    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
-
-
-def _items(lines: Iterable[str]) -> str:
-    """A list of lines that are HTML already."""
-    return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>"
-
-
-def _protocol(lines: Protocol) -> str:
-    return _items(f"{escape(subject)}: {escape(text)}" for subject, text in lines.items())
-
-
-def _explanation(measure: Measure) -> str:
-    formula = f", <code>{escape(measure.formula)}</code>" if measure.formula else ""
-    id = "" if measure.id in measure.label else f" (<code>{escape(measure.id)}</code>)"
-    rest = escape(legend.direction_and_source(measure))
-    return f"<b>{escape(measure.label)}</b>{id}: {escape(measure.name)}{formula}; {rest}"
+def _item(suite: PageSuite, row: Row, runs: Runs, id: str) -> str:
+    records = runs.records[row.method]
+    places = {seed: suite.records.get(record.identity) for seed, record in records.items()}
+    links = [f'<a href="{escape_html(place)}">{seed}</a>' if place else str(seed) for seed, place in places.items()]
+    seeds = f"seed{'s' * (len(links) > 1)} {', '.join(links)}" if links else "no record"
+    command = escape_html(suite.command(runs.scenario, row.method, records or runs.seeds))
+    run = f"; <code>{command}</code>" if row.possible else ""
+    return f'<li id="{id}"><b>{escape_html(row.method)}</b>: {seeds}{run}</li>'
 
 
 def _methods(suite: PageSuite) -> str:
     lines = []
     for name, facts in suite.methods.items():
-        texts = [text for text in (facts.about, facts.source, facts.text) if text]
         values = suite.board.hyperparameters.get(name)
-        texts += [f"hyperparameters: {values}"] if values else []
-        lines.append(f"<b>{escape(name)}</b>: {escape('; '.join(texts))}")
-    return _items(lines)
-
-
-def _table(table: Table, caption: str, id: str) -> str:
-    heads = ['<th scope="col">method</th>', *(['<th scope="col">seeds</th>'] if table.uneven else [])]
-    heads += map(_head, table.columns)
-    rows = "\n".join(
-        f'<tr><th scope="row"><a href="#{id}r{k}">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-        for k, (name, *cells) in enumerate(table.texts(_name, _cell))
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.scenario)}"><table>'
-        f"<caption>{escape(caption)}</caption>\n"
-        f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
-    )
-
-
-def _head(column: Column) -> str:
-    """data-unit: of the numbers below. What they mean stands under Columns."""
-    known = f'data-measure="{escape(column.measure.id)}" data-unit="{escape(column.unit.text)}"'
-    text = f"{escape(column.measure.label)}, {escape(column.unit.text)}{NO_BREAK}{column.arrow}"
-    return f'<th scope="col" {known}>{text}</th>'
-
-
-def _name(row: Row) -> str:
-    """Closes the link that leads to the row's records."""
-    marks = " ".join(["⚠"] * row.suspicious + [note_mark(k) for k in row.notes])
-    return f"{escape(row.method)}</a>{escape(legend.ROLES[row.role])}{_sup(marks)}"
-
-
-def _cell(cell: Cell, column: Column, width: int) -> str:
-    """Marks, then the number: the same digits as in markdown, last in its cell, where the script looks for it."""
-    before = [*(["⚠"] if cell.suspicious else []), *map(note_mark, cell.notes), *(["†"] if cell.mark == "tied" else [])]
-    marks = _sup(" ".join(before))
-    if cell.summary is None:
-        return marks + escape(cell.text)
-    text = "".join(column.number(cell.summary).filled(width, NO_BREAK, DIGIT))
-    return f"{marks}<b>{text}</b>" if cell.mark == "best" else marks + text
-
-
-def _sup(marks: str) -> str:
-    return f"<sup>{marks}</sup>" if marks else ""
+        texts = [facts.about, facts.source, facts.text, f"hyperparameters: {values}" if values else ""]
+        lines.append(f"**{escape(name)}**: {escape('; '.join(filter(None, texts)))}")
+    return bullets(lines)
