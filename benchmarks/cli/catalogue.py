@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 
 def methods() -> Iterator[str]:
@@ -36,21 +37,32 @@ def networks() -> Iterator[str]:
 
 def scenarios() -> Iterator[str]:
     """Each stream with its settings; then the data sets and the settings task, domain and class."""
-    from scenarios import DATASETS, SCENARIOS, SETTINGS
-    from scenarios.image_transform import ImageTransform
+    import ast
 
-    for name, cls in SCENARIOS.items():
-        yield f"{name}: {(cls.__doc__ or '').strip().splitlines()[0]}"
-        for key, f in cls.model_fields.items():
-            if key != "stream":
-                default = "" if f.is_required() else f" = {f.default!r}"
-                yield f"    {key}{default}: {f.description or ''}"
+    from benchmarks.cli.declared import assigned, settings
+    from scenarios import WHERE
+
+    for name, place in WHERE.items():
+        module, _, cls = place.partition(".")
+        stream = settings(f"scenarios.{module}", cls)
+        yield f"{name}: {stream.about}"
+        yield from (_setting(key, told) for key, told in stream.fields.items() if key != "stream")
     yield "transform, of image files:"
-    for key, f in ImageTransform.model_fields.items():
-        yield f"    {key} = {f.default!r}: {f.description or ''}"
-    yield f"data: {', '.join(DATASETS)}, folder:NAME (the tree NAME/{{train,val}}/CLASS/ under DATA_ROOT)"
-    for name, setting in SETTINGS.items():
-        yield f"setting {name}: {setting.about}"
+    yield from (_setting(*item) for item in settings("scenarios.image_transform", "ImageTransform").fields.items())
+    datasets, kinds = assigned("scenarios.datasets", "DATASETS"), assigned("scenarios.setting", "SETTINGS")
+    assert isinstance(datasets, ast.Dict)
+    assert isinstance(kinds, ast.Dict)
+    names = [ast.literal_eval(key) for key in datasets.keys if key]
+    yield f"data: {', '.join(names)}, folder:NAME (the tree NAME/{{train,val}}/CLASS/ under DATA_ROOT)"
+    for made in kinds.values:
+        assert isinstance(made, ast.Call)
+        name, *_, about = (ast.literal_eval(argument) for argument in made.args)
+        yield f"setting {name}: {about}"
+
+
+def _setting(key: str, told: dict[str, Any]) -> str:
+    default = f" = {told['default']!r}" if "default" in told else ""
+    return f"    {key}{default}: {told.get('about', '')}"
 
 
 def metrics() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a method declares, read off its source: to list all methods takes no torch, which takes longer than all else."""
+"""What methods and streams declare, read off their sources: to list them takes no torch, which takes longer than all else."""
 
 from __future__ import annotations
 
@@ -73,6 +73,57 @@ def _hyper(node: ast.expr, constants: dict[str, ast.expr]) -> dict[str, Any]:
         raise ValueError(ast.unparse(node))
     given = dict(zip(("default", "about", "source"), node.args)) | {str(k.arg): k.value for k in node.keywords}
     return {"source": ""} | {key: _value(value, constants) for key, value in given.items()}
+
+
+@dataclass
+class Settings:
+    """A class of settings. about: the first line of its docstring; fields: name -> default, unless one must be given, and
+    about."""
+
+    about: str = ""
+    fields: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@cache
+def settings(module: str, name: str) -> Settings:
+    """Of a pydantic class of `module`. Raises ValueError where a default is more than a literal."""
+    tree = _tree(module)
+    classes = {node.name: node for node in _all(tree, ast.ClassDef)}
+    if name not in classes:
+        imported = {a.asname or a.name: (str(n.module), a.name) for n in _all(tree, ast.ImportFrom) for a in n.names}
+        return Settings() if imported[name][0] == "pydantic" else settings(*imported[name])
+    found = Settings((ast.get_docstring(classes[name]) or "").partition("\n")[0])
+    for base in classes[name].bases:
+        found.fields |= settings(module, ast.unparse(base)).fields
+    for node in classes[name].body:
+        if isinstance(node, ast.AnnAssign) and not ast.unparse(node.annotation).startswith("ClassVar"):
+            found.fields[ast.unparse(node.target)] = _field(node.value)
+    return found
+
+
+def assigned(module: str, name: str) -> ast.expr:
+    """What stands behind `name = ` in `module`."""
+    nodes = [n for n in _tree(module).body if isinstance(n, (ast.Assign, ast.AnnAssign))]
+    values = {ast.unparse(n.targets[0] if isinstance(n, ast.Assign) else n.target): n.value for n in nodes}
+    found = values[name]
+    assert found is not None
+    return found
+
+
+def _field(node: ast.expr | None) -> dict[str, Any]:
+    """Default and description of a pydantic field."""
+    if not isinstance(node, ast.Call):
+        return {} if node is None else {"default": ast.literal_eval(node)}
+    keywords = {str(k.arg): k.value for k in node.keywords}
+    given = dict(zip(("default",), node.args)) | {k: keywords[k] for k in ("default", "description") if k in keywords}
+    return {{"description": "about"}.get(key, key): _constant(value) for key, value in given.items()}
+
+
+def _constant(node: ast.expr) -> Any:
+    """A literal, perhaps with arithmetic in it: 3 / 4."""
+    if any(isinstance(part, (ast.Call, ast.Name)) for part in ast.walk(node)):
+        raise ValueError(ast.unparse(node))
+    return eval(compile(ast.Expression(node), "<default>", "eval"), {"__builtins__": {}})
 
 
 @cache

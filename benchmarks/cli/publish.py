@@ -86,8 +86,8 @@ def verify_suite(asked: Asked, n: int, devices: list[str], data_root: str | None
     from benchmarks.records.provenance import traced
     from benchmarks.records.published import PublishedStore
     from benchmarks.records.verified import FILE
-    from benchmarks.report import write_report
     from benchmarks.report.overview import write_index
+    from benchmarks.report.write import write_report
 
     published = asked.results_dir / "published"
     found = verify.verify_suite(

@@ -58,9 +58,9 @@ def report(
     from benchmarks.records.matching import matched_by_name
     from benchmarks.records.provenance import keep_derived, traced
     from benchmarks.records.published import PublishedStore
-    from benchmarks.report import write_as_tool, write_report
     from benchmarks.report.overview import own_file, tables_folder, write_index
     from benchmarks.report.plots import write_plots
+    from benchmarks.report.write import write_as_tool, write_report
 
     plain = metrics is None and as_tool is None and not count_flops
     folder = tables_folder(results_dir, grid.suite, published, plain)

@@ -237,8 +237,8 @@ def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], 
 
 
 def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> None:
-    from benchmarks.report import write_report
     from benchmarks.report.overview import own_file, tables_folder, write_index
+    from benchmarks.report.write import write_report
 
     report = write_report(grid, scan, tables_folder(asked.results_dir, grid.suite))
     say(report.text)

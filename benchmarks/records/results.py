@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from benchmarks.records.columns import AGAINST_JOINT, BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS
 from benchmarks.records.matching import records_of
 from benchmarks.records.networks import Settings, network_of, same_network
 from benchmarks.records.record import Counts, RunRecord
@@ -29,9 +30,6 @@ Role = Literal["upper bound", "lower bound", "method"]
 # A number by seed. Any, because a mapping's key type is invariant and `metrics` pairs by anything hashable.
 BySeed = dict[Any, float]
 Array = NDArray[np.float64]
-
-BYTES_PER_PARAMETER = 4
-MODULES = "flops.inference_modules"
 
 
 def _last(values: Sequence[float]) -> float:
@@ -53,10 +51,7 @@ COSTS: dict[str, Callable[[RunRecord], float]] = {
     "memory": _memory,
 }
 """Costs of a record by id, in FLOPs, seconds and bytes, in the order in which a table shows them."""
-OTHER_VIEWS = {view: f"acc.{view}" for view in ("masked", "unmasked")}
-"""Columns of ACC of the same logits under the other reading, see `RunRecord.matrix_other_view`."""
 _SHAPES = ("model", "training")
-AGAINST_JOINT = {id for id, entry in SCORES.items() if "joint" in entry.needs}
 UNSEEN = {id for id, entry in SCORES.items() if {"unseen tasks", "untrained row"} & set(entry.needs)}
 CURVES = {"mean": mean_accuracy_curve, "average": average_accuracy_curve, "forgetting": per_task_forgetting}
 COST_CURVES: dict[str, Callable[[RunRecord], Sequence[float]]] = {

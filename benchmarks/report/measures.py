@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from benchmarks.records import results
-from benchmarks.records.networks import network_of
-from benchmarks.records.record import RunRecord
-from benchmarks.records.results import AGAINST_JOINT, BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS, Runs
+from benchmarks.records.columns import AGAINST_JOINT, BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS
 from benchmarks.request.errors import SettingsError
 from metrics import SCORES
 from scenarios.nearest import nearest
+
+if TYPE_CHECKING:  # what costs there are is told without torch
+    from benchmarks.records.record import RunRecord
+    from benchmarks.records.results import Runs
 
 Kind = Literal["fraction", "difference", "flops per image", "flops", "seconds", "bytes"]
 Direction = Literal["higher", "lower"]
@@ -65,6 +66,8 @@ def measures_for(metrics: list[str] | None, runs: Runs) -> list[Measure]:
 def _usual(runs: Runs) -> list[str]:
     """The headline scores and the costs; D where classes come in turn, there is a joint method, and not all networks
     are MLPs; the FLOPs of modules alone where a record's differ from all FLOPs."""
+    from benchmarks.records.networks import network_of
+
     mlp = all(network_of(own).backbone == "mlp" for own in runs.settings.values())
     d = runs.setting == "class" and runs.named("upper bound") and not mlp
     attention = any(remark(MODULES, record) for record in runs.done_frame["record"])
@@ -89,6 +92,8 @@ REMARKED = AGAINST_JOINT | {MODULES}
 def remark(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | None:
     """What a reader must know of the number `id` of a record, None where that is nothing."""
     if id in AGAINST_JOINT and joint is not None:
+        from benchmarks.records.networks import network_of
+
         return f"compared with {joint.method} on the same network, {network_of(joint.settings).text}"
     if id == MODULES and record.flops.inference[-1:] != record.flops.inference_modules[-1:]:
         return "leaves out products of two activations (attention), which column inference counts"
@@ -133,9 +138,5 @@ _ABOUT: dict[str, tuple[str, Kind, str]] = {
         "(buffers, teachers, penalties); not what training takes",
     ),
 }
-COSTS = {
-    id: Measure(id, label, kind, "lower", name, ranked=False)
-    for id in results.COSTS
-    for label, kind, name in [_ABOUT[id]]
-}
+COSTS = {id: Measure(id, label, kind, "lower", name, ranked=False) for id, (label, kind, name) in _ABOUT.items()}
 """Costs by id, in the order in which a table shows them. They are not ranked: cheap means little without accuracy."""

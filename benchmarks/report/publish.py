@@ -11,8 +11,8 @@ from benchmarks.records.matching import records_of, statuses
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan
-from benchmarks.report import write_report
 from benchmarks.report.plots import write_plots
+from benchmarks.report.write import write_report
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid
 from benchmarks.request.names import check_name

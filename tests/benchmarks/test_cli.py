@@ -9,19 +9,24 @@ import subprocess
 import sys
 
 import pytest
+from pydantic_core import PydanticUndefined
 from typer.testing import CliRunner
 
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app, main
 from benchmarks.cli.catalogue import CATALOGUES
-from benchmarks.cli.declared import _read, _tree, declared, of_class
+from benchmarks.cli.declared import _read, _tree, declared, of_class, settings
+from benchmarks.records import results
 from benchmarks.records.matching import differences
 from benchmarks.records.store import Store
+from benchmarks.report import measures
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from benchmarks.request.repository import ROOT
 from methods import METHODS, WHERE, Recipe
+from scenarios import DATASETS, SCENARIOS, SETTINGS, ImageTransform
+from scenarios import WHERE as STREAMS
 from tests.benchmarks.helpers import cells, suite_file
 
 cli = CliRunner()
@@ -146,7 +151,18 @@ def without_torch(*arguments: str) -> tuple[int, bool, str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["--help", "run --help", "reproduce --help", "gate --help", "--version", "list", "list suites", "list methods"],
+    [
+        "--help",
+        "run --help",
+        "reproduce --help",
+        "gate --help",
+        "--version",
+        "list",
+        "list suites",
+        "list methods",
+        "list scenarios",
+        "list metrics",
+    ],
 )
 def test_names_and_help_take_no_torch(command):
     assert without_torch(*command.split())[:2] == (0, True)
@@ -187,6 +203,30 @@ def test_version_and_what_can_be_listed():
     listed = invoke("list")
     assert listed.exit_code == 0
     assert [line.split(":")[0] for line in listed.output.splitlines()] == [f"list {name}" for name in CATALOGUES]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_stream_is_listed_as_its_class_has_it(name):
+    told = settings(*f"scenarios.{STREAMS[name]}".rsplit(".", 1))
+    assert told.about == SCENARIOS[name].__doc__.splitlines()[0]
+    fields = SCENARIOS[name].model_fields
+    assert told.fields.keys() == fields.keys()
+    for key, field in fields.items():
+        assert told.fields[key].get("about") == field.description
+        assert told.fields[key].get("default", PydanticUndefined) == field.default
+
+
+def test_the_list_of_scenarios_has_data_sets_and_settings():
+    listed = invoke("list", "scenarios").output
+    assert f"data: {', '.join(DATASETS)}, folder:NAME" in listed
+    for name, setting in SETTINGS.items():
+        assert f"setting {name}: {setting.about}\n" in listed
+    for key, field in ImageTransform.model_fields.items():
+        assert f"    {key} = {field.default!r}: {field.description}\n" in listed
+
+
+def test_costs_are_listed_as_the_frame_has_them():
+    assert list(measures.COSTS) == list(results.COSTS)
 
 
 def test_a_folder_that_is_none_is_one_line(tmp_path, monkeypatch, capsys):

@@ -18,7 +18,8 @@ from benchmarks.records.results import results_of
 from benchmarks.records.store import Scan, Store
 from benchmarks.records.verified import FILE, Verification, VerifiedCell, proved_equal, read_verified, write_verified
 from benchmarks.records.verify import chosen, verify_suite
-from benchmarks.report import make_leaderboard, write_report
+from benchmarks.report.leaderboard import make_leaderboard
+from benchmarks.report.write import write_report
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.load import load_suite

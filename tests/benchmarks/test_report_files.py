@@ -11,10 +11,13 @@ import pytest
 from markdown_it import MarkdownIt
 
 from benchmarks.plain_text import one_line
-from benchmarks.report import latex, markdown, terminal, write_report
 from benchmarks.report.csv_ import csv_text
+from benchmarks.report.latex import latex
+from benchmarks.report.markdown import markdown
 from benchmarks.report.page import PageSuite, page
+from benchmarks.report.terminal import terminal
 from benchmarks.report.wording import note_mark
+from benchmarks.report.write import write_report
 from benchmarks.request.errors import SettingsError
 from tests.benchmarks.test_report_fixtures import PLAIN, board_of, planted, recorded, shifted
 from tests.benchmarks.test_report_table import SEEDS, runs

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.records.record import Counts, Flops, Memory, RunRecord
 from benchmarks.records.results import Runs, results_of
 from benchmarks.records.store import Scan, Store
-from benchmarks.report import Leaderboard, make_leaderboard
+from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
 from benchmarks.report.table import Cell, Row, Table
 from benchmarks.request.grid import Grid
 from benchmarks.request.identity import identity_of

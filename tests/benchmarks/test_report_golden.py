@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.records.store import Scan, Store
-from benchmarks.report import Report, write_report
+from benchmarks.report.write import Report, write_report
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from tests.benchmarks.test_report_fixtures import recorded_grid

@@ -4,10 +4,10 @@ import pytest
 
 from benchmarks.records.networks import network_of, same_network
 from benchmarks.records.record import Flops
-from benchmarks.report import write_as_tool, write_report
 from benchmarks.report.leaderboard import SMOKE
 from benchmarks.report.markdown import markdown
 from benchmarks.report.terminal import terminal
+from benchmarks.report.write import write_as_tool, write_report
 from benchmarks.request.identity import identity_of
 from methods import METHODS
 from metrics import score

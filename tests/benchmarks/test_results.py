@@ -10,7 +10,7 @@ import pytest
 from benchmarks.records import record
 from benchmarks.records.results import results_of
 from benchmarks.records.store import Store
-from benchmarks.report import make_leaderboard
+from benchmarks.report.leaderboard import make_leaderboard
 from benchmarks.report.overview import write_index
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
