@@ -16,7 +16,9 @@ from metrics.statistics import (
     average_ranks,
     best_method,
     critical_difference,
+    half_width,
     holm,
+    p_above,
     p_values_against,
     paired_difference,
     paired_p_values,
@@ -26,6 +28,7 @@ from metrics.statistics import (
     standard_error,
     summarise,
     summarise_each,
+    t_quantile,
     welch_difference,
 )
 
@@ -45,8 +48,10 @@ __all__ = [
     "average_ranks",
     "best_method",
     "critical_difference",
+    "half_width",
     "holm",
     "mean_accuracy_curve",
+    "p_above",
     "p_values_against",
     "paired_difference",
     "paired_p_values",
@@ -58,5 +63,6 @@ __all__ = [
     "standard_error",
     "summarise",
     "summarise_each",
+    "t_quantile",
     "welch_difference",
 ]

@@ -14,9 +14,10 @@ from benchmarks.gate.champion import Entrant
 from benchmarks.gate.comparable import check_comparable
 from benchmarks.gate.remarks import provenance, remarks
 from benchmarks.gate.rules import Rule
-from benchmarks.gate.statistics import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, mean, overall
+from benchmarks.gate.statistics import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, overall
 from benchmarks.records.results import why_absent
 from benchmarks.request.errors import SettingsError
+from metrics import summarise
 
 VERDICT_VERSION = 1
 EXIT_CODES = {"pass": 0, "fail": 1, "refused": 2, "inconclusive": 3}
@@ -139,9 +140,9 @@ def pose(rule: Rule, old: BySeed, new: BySeed) -> Posed:
     if rule.kind == "growth":
         logs = [{seed: math.log(v) for seed, v in side.items()} for side in (new, old)]
         return Posed(Question(difference(*logs), math.log1p(rule.margin), 0.0), "growth", log=True)
-    if rule.kind == "limit" and not (rule.yields and worse * (mean(list(old.values())).mean - rule.margin) > 0):
+    if rule.kind == "limit" and not (rule.yields and worse * (summarise(list(old.values())).mean - rule.margin) > 0):
         bound = worse * rule.margin
-        return Posed(Question(mean([worse * v for v in new.values()]), bound, bound), "value", sign=worse)
+        return Posed(Question(summarise([worse * v for v in new.values()]), bound, bound), "value", sign=worse)
     reason = ""
     if rule.kind == "limit":
         reason = f"the champion itself is beyond the limit of {rule.margin:g}, so the two are compared"
@@ -193,7 +194,7 @@ def _ask(champion: Entrant, challenger: Entrant, scenario: str, rule: Rule) -> _
     old, new = values
     if rule.kind == "growth" and min(*old.values(), *new.values()) <= 0:
         raise SettingsError([f"refused: {scenario}: {rule.measure} of 0 has no growth"])
-    means = [mean(list(v.values())).mean for v in values]
+    means = [summarise(list(v.values())).mean for v in values]
     return _Asked(rule, replace(finding, champion=means[0], challenger=means[1]), pose(rule, old, new))
 
 

@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from metrics import holm
+from metrics import Summary, half_width, holm, p_above, summarise, t_quantile
 
 ALPHA = 0.05
 POWER = 0.8
@@ -45,20 +45,11 @@ BySeed = Mapping[int, float]
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over n seeds with its standard error."""
-
-    mean: float
-    error: float
-    df: float
-    n: int
-
-
-@dataclass(frozen=True)
 class Question:
-    """An estimate of x, larger being worse; `bound` is what is allowed, `null` what no drop would be."""
+    """An estimate of x over at least two seeds, larger being worse; `bound` is what is allowed, `null` what no drop would
+    be."""
 
-    estimate: Estimate
+    estimate: Summary
     bound: float
     null: float
 
@@ -74,29 +65,18 @@ class Decision:
     more_seeds: int | None = None
 
 
-def difference(a: BySeed, b: BySeed) -> Estimate:
+def difference(a: BySeed, b: BySeed) -> Summary:
     """The mean of a - b over the seeds, which are the same."""
-    return mean([a[seed] - b[seed] for seed in a])
-
-
-def mean(values: Sequence[float]) -> Estimate:
-    """The mean of at least two values, one a seed. Raises ValueError for fewer."""
-    n = len(values)
-    if n < 2:
-        raise ValueError(f"{n} seeds show no spread: at least 2 are needed")
-    middle = math.fsum(values) / n
-    deviation = math.sqrt(math.fsum((v - middle) ** 2 for v in values) / (n - 1))
-    # equal counts give differences of 1e-17: that is rounding, not spread
-    clean = [0.0 if abs(v) < _ROUNDING else v for v in (middle, deviation)]
-    return Estimate(clean[0], clean[1] / math.sqrt(n), n - 1, n)
+    return summarise([a[seed] - b[seed] for seed in a])
 
 
 def decide(questions: Sequence[Question], alpha: float = ALPHA) -> list[Decision]:
     """A decision for each question; all of them together are one gate, over which p values are corrected."""
     # what never varies, as FLOPs do, cannot fail by chance, so it is no test among those to correct for
-    varies = [q.estimate.error > 0 for q in questions]
-    adjusted = holm([_p_value(q) if v else math.nan for q, v in zip(questions, varies)])
-    p_values = [float(p) if v else _p_value(q) for q, v, p in zip(questions, varies, adjusted)]
+    varies = [q.estimate.std > 0 for q in questions]
+    each = [p_above(q.estimate, q.null) for q in questions]
+    adjusted = holm([p if v else math.nan for p, v in zip(each, varies)])
+    p_values = [float(corrected) if v else p for p, v, corrected in zip(each, varies, adjusted)]
     return [_decide(q, p, alpha, sum(varies)) for q, p in zip(questions, p_values)]
 
 
@@ -109,7 +89,7 @@ def overall(outcomes: Sequence[Outcome]) -> Outcome:
 
 def _decide(question: Question, p_value: float, alpha: float, n_questions: int) -> Decision:
     e, bound = question.estimate, question.bound
-    half = _t_quantile(1 - alpha, e.df) * e.error
+    half = half_width(e, 1 - 2 * alpha)
     low, high = e.mean - half, e.mean + half
     if high <= bound + _ROUNDING:
         return Decision("pass", low, high, p_value)
@@ -119,37 +99,15 @@ def _decide(question: Question, p_value: float, alpha: float, n_questions: int) 
     return Decision("inconclusive", low, high, p_value, _more_seeds(question, alpha, n_questions))
 
 
-def _p_value(question: Question) -> float:
-    """One-sided t test of x <= null. Without any spread it is its limit, 0 or 1."""
-    e = question.estimate
-    excess = e.mean - question.null
-    if e.error == 0:
-        return 0.0 if excess > _ROUNDING else 1.0
-    return float(_special().stdtr(e.df, -excess / e.error))
-
-
 def _more_seeds(question: Question, alpha: float, n_questions: int) -> int:
     """Further seeds until the likelier decision falls with probability POWER; MOST_SEEDS stands for "or more"."""
     e = question.estimate
     inside = e.mean <= question.bound
     distance = question.bound - e.mean if inside else e.mean - question.null
     level = alpha if inside else alpha / n_questions
-    deviation = e.error * math.sqrt(e.n)
 
     def suffice(more: int) -> bool:
         n = e.n + more
-        df = e.df * (n - 1) / (e.n - 1)
-        return distance >= (_t_quantile(1 - level, df) + _t_quantile(POWER, df)) * deviation / math.sqrt(n)
+        return distance >= (t_quantile(1 - level, n - 1) + t_quantile(POWER, n - 1)) * e.std / math.sqrt(n)
 
     return 1 + bisect.bisect_left(range(1, MOST_SEEDS), True, key=suffice)
-
-
-def _t_quantile(probability: float, df: float) -> float:
-    return float(_special().stdtrit(df, probability))
-
-
-def _special():
-    # scipy.stats takes half a second to import; these two functions are all that is needed of it
-    from scipy import special
-
-    return special

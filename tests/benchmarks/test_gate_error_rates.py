@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.gate.judge import pose
 from benchmarks.gate.rules import Rule, make_rules
-from benchmarks.gate.statistics import Estimate, Question, decide, overall
+from benchmarks.gate.statistics import Question, decide, overall
+from metrics import Summary, summarise
 
 PAIRS = 1000
 SEEDS = 5
@@ -142,13 +143,12 @@ def test_looking_again_after_more_seeds_adds_little():
 def test_the_seeds_asked_for_decide_four_times_in_five(truth, expected):
     """Where mean and standard deviation are the true ones, as the number is worked out."""
     deviation, margin = 0.05, 0.02
-    first = Question(Estimate(truth, deviation / np.sqrt(5), 4, 5), margin, 0.0)
+    first = Question(Summary(truth, np.nan, 5, deviation), margin, 0.0)
     more = decide([first])[0].more_seeds
     assert more is not None
     rng = np.random.default_rng(0)
     decided = 0
     for _ in range(PAIRS):
-        values = rng.normal(truth, deviation, 5 + more)
-        estimate = Estimate(values.mean(), values.std(ddof=1) / np.sqrt(len(values)), len(values) - 1, len(values))
+        estimate = summarise(rng.normal(truth, deviation, 5 + more))
         decided += decide([Question(estimate, margin, 0.0)])[0].outcome == expected
     assert 0.75 * PAIRS <= decided <= 0.9 * PAIRS
