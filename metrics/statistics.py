@@ -347,13 +347,13 @@ def paired_t_tests(differences: Array) -> Array:
 def _bootstrap_interval(differences: Array, level: float, seed: int) -> tuple[float, float]:
     if len(differences) < 2 or np.isnan(differences).any():
         return (math.nan, math.nan)
-    means = differences[_resamples(len(differences), seed)].mean(axis=1)
+    means = differences[resamples(len(differences), seed)].mean(axis=1)
     low, high = np.percentile(means, [50 * (1 - level), 50 * (1 + level)])
     return float(low), float(high)
 
 
 @cache
-def _resamples(n: int, seed: int) -> NDArray[np.int64]:
+def resamples(n: int, seed: int) -> NDArray[np.int64]:
     """Which of n seeds each resample draws, [resamples, n]: what scipy.stats.bootstrap draws."""
     return np.random.default_rng(seed).integers(0, n, size=(_BOOTSTRAP_RESAMPLES, n))
 

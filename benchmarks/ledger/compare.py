@@ -132,19 +132,33 @@ def entries_of(
     """
     entries, problems = [], []
     for name, (grid, reference) in load_protocols().items():
-        if published:
-            scan = PublishedStore(results / "published" / name).scan()
-            matched = matched_by_name(grid, scan)
-            problems += matched.problems
-            entries.append(Entry(grid, matched, reference, name, f"{name}/{FILE}"))
-        else:
-            scan = Store(results / "runs" / name).scan()
-            for problem in scan.problems:
-                say(problem)
-            entries.append(Entry(grid, scan, reference, ".", f"../runs/{name}"))
+        try:
+            entries.append(entry_of(results, name, grid, reference, published, say))
+        except SettingsError as error:
+            problems += error.problems
     if problems:
         raise SettingsError(problems)
     return entries
+
+
+def entry_of(
+    results: Path,
+    name: str,
+    grid: Grid,
+    reference: Reference | None,
+    published: bool,
+    say: Callable[[str], object],
+) -> Entry:
+    """The suite `name` with its records; raises and says as `entries_of`."""
+    if published:
+        scan = matched_by_name(grid, PublishedStore(results / "published" / name).scan())
+        if scan.problems:
+            raise SettingsError(scan.problems)
+        return Entry(grid, scan, reference, name, f"{name}/{FILE}")
+    scan = Store(results / "runs" / name).scan()
+    for problem in scan.problems:
+        say(problem)
+    return Entry(grid, scan, reference, ".", f"../runs/{name}")
 
 
 def compare(entry: Entry) -> list[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.ledger.compare import CLOSE, WIDE, Entry, Ours, Row, Verdict, compare, entries_of, unmatched
+from benchmarks.ledger.order import order_entries, order_section
 from benchmarks.ledger.published import CONFIDENCE, Note, Published, Reference
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.matching import records_of
@@ -30,12 +31,14 @@ def write_ledger(
     """Writes the ledger of the committed records into `results`/published, or of your own runs into
     `results`/leaderboards. Returns its path and every row. Raises SettingsError as `entries_of`, which also hears `say`."""
     entries = entries_of(results, published, say)
-    path = write_whole(results / ("published" if published else "leaderboards") / FILE, ledger(entries))
+    text = ledger(entries, order_entries(results, published, say))
+    path = write_whole(results / ("published" if published else "leaderboards") / FILE, text)
     return path, [row for entry in entries for row in compare(entry)]
 
 
-def ledger(entries: Sequence[Entry]) -> str:
-    """The whole page, ending in a newline: the same for the same records, suites and references."""
+def ledger(entries: Sequence[Entry], orders: Sequence[Entry] = ()) -> str:
+    """The whole page, ending in a newline: the same for the same records, suites and references. orders: reduced suites,
+    of which only the order of methods is compared."""
     compared = [(entry, compare(entry)) for entry in entries]
     with_values = [(entry, rows) for entry, rows in compared if rows]
     every_row = [row for _, rows in with_values for row in rows]
@@ -48,6 +51,7 @@ def ledger(entries: Sequence[Entry]) -> str:
     ]
     for entry, rows in compared:
         parts += _section(entry, rows)
+    parts += order_section(orders)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
