@@ -14,7 +14,8 @@ from benchmarks.records.results import results_of
 from benchmarks.records.store import Scan
 from benchmarks.report.guide import Evidence, guide
 from benchmarks.report.leaderboard import name_of
-from benchmarks.report.page import PageSuite, write_page
+from benchmarks.report.page.document import write_page
+from benchmarks.report.page.suite import PageSuite
 from benchmarks.report.plots.figures import drawn
 from benchmarks.request.catalogue import suite_names
 from benchmarks.request.grid import Grid

@@ -25,8 +25,8 @@ from benchmarks.records.recorded import recorded_suites
 from benchmarks.records.store import Store
 from benchmarks.report.markdown import markdown
 from benchmarks.report.overview import write_guide, write_index
-from benchmarks.report.page import PageSuite, page, write_page
-from benchmarks.report.page.suite import seed_selection, selection
+from benchmarks.report.page.document import page, write_page
+from benchmarks.report.page.suite import PageSuite, seed_selection, selection
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from benchmarks.request.selection import parse_seeds

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.report.page import write_page
+from benchmarks.report.page.document import write_page
 from metrics import SCORES
 from tests.benchmarks.test_page import GFLOPS, HOSTILE, METHODS, hostile_suite, two_suites
 

@@ -14,7 +14,7 @@ from matplotlib.collections import QuadMesh
 from benchmarks.records.record import Flops
 from benchmarks.report.plots import buffer, cost, curves, forgetting, matrices, tasks, write_plots
 from benchmarks.report.plots.canvas import log_ticks, percent_limits, plot_settings, si
-from benchmarks.report.plots.labels import Box, place_labels, spread
+from benchmarks.report.plots.labels import overlaps, place_labels, spread
 from benchmarks.report.plots.scene import make_scenes
 from benchmarks.report.plots.styles import HUES, style_of
 from methods import METHODS
@@ -101,23 +101,23 @@ def test_colours_stand_out_from_white_paper_also_in_grey(colour):
 
 
 def boxes_overlap(boxes):
-    return [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlap(b) > 0]
+    return [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if overlaps(np.array(a), np.array(b)) > 0]
 
 
 def test_labels_of_points_that_coincide_do_not_overlap():
     points = [(100.0, 100.0)] * 5 + [(104.0, 103.0), (30.0, 20.0), (290.0, 190.0)]
-    frame = Box(0, 0, 300, 200)
-    markers = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in points]
+    frame = (0, 0, 300, 200)
+    markers = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
     boxes = place_labels(points, [(60.0, 12.0)] * len(points), frame, markers)
     assert boxes_overlap(boxes) == []
-    assert not [box for box in boxes for marker in markers if box.overlap(marker) > 0]
-    assert all(b.left >= 0 and b.bottom >= 0 and b.right <= 300 and b.top <= 200 for b in boxes)
+    assert not overlaps(np.array(boxes)[:, None], np.array(markers)[None]).any()
+    assert all(left >= 0 and bottom >= 0 and right <= 300 and top <= 200 for left, bottom, right, top in boxes)
 
 
 def test_no_label_of_a_crowded_plot_lies_on_another():
     random = np.random.default_rng(0)
     points = [(float(x), float(y)) for x, y in random.uniform((60, 20), (240, 280), (25, 2))]
-    boxes = place_labels(points, [(50.0, 12.0)] * 25, Box(0, 0, 300, 300), [])
+    boxes = place_labels(points, [(50.0, 12.0)] * 25, (0, 0, 300, 300), [])
     assert boxes_overlap(boxes) == []
 
 

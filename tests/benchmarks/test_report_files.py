@@ -14,7 +14,8 @@ from benchmarks.plain_text import one_line
 from benchmarks.report.csv_ import csv_text
 from benchmarks.report.latex import latex
 from benchmarks.report.markdown import markdown
-from benchmarks.report.page import PageSuite, page
+from benchmarks.report.page.document import page
+from benchmarks.report.page.suite import PageSuite
 from benchmarks.report.terminal import terminal
 from benchmarks.report.wording import note_mark
 from benchmarks.report.write import write_report

@@ -71,19 +71,19 @@ class PageSuite:
 
 @dataclass(frozen=True)
 class Facts:
-    """about, source: one line each, may be empty. keeps_buffer: stores examples of past tasks."""
+    """filters: family, and yes or no for "task" (needs the task id at test) and "buffer" (stores examples of past
+    tasks). about, source: one line each, may be empty."""
 
-    family: str
-    needs_task_id: bool
-    keeps_buffer: bool
-    about: str
-    source: str
+    filters: dict[str, str]
+    about: str = ""
+    source: str = ""
 
     @property
     def text(self) -> str:
         """The facts that can be filtered by, in words."""
-        needs = "needs the task id at test" if self.needs_task_id else "needs no task id"
-        return f"{self.family}; {needs}; {'keeps a buffer' if self.keeps_buffer else 'keeps no buffer'}"
+        needs = "needs the task id at test" if self.filters["task"] == "yes" else "needs no task id"
+        buffer = "keeps a buffer" if self.filters["buffer"] == "yes" else "keeps no buffer"
+        return f"{self.filters['family']}; {needs}; {buffer}"
 
 
 def selection(name: str) -> str:
@@ -103,7 +103,8 @@ def _facts(name: str, all_runs: Iterable[Runs]) -> Facts:
     """A suite may call a method as it likes; which one it is, the resolved settings say, where it can run at all."""
     resolved = [runs.settings[name]["method"] for runs in all_runs if name in runs.settings]
     cls = METHODS.get(resolved[0]["name"] if resolved else name)
-    stored = any(method["settings"].get("buffer_size") for method in resolved)
+    stored = "yes" if any(method["settings"].get("buffer_size") for method in resolved) else "no"
     if cls is None:
-        return Facts("other", False, stored, "", "")
-    return Facts(cls.family, cls.needs_task_id, stored, cls.about, cls.source)
+        return Facts({"family": "other", "task": "no", "buffer": stored})
+    needs = "yes" if cls.needs_task_id else "no"
+    return Facts({"family": cls.family, "task": needs, "buffer": stored}, cls.about, cls.source)

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from benchmarks.records.results import pareto_front
 from benchmarks.report.plots.canvas import (
     FAINT,
-    INK,
     LINE_HEIGHT,
     TEXT,
     Canvas,
@@ -25,7 +24,7 @@ from benchmarks.report.plots.canvas import (
     shortened,
     text_width,
 )
-from benchmarks.report.plots.labels import Box, place_labels
+from benchmarks.report.plots.labels import Box, nearest, place_labels
 from benchmarks.report.plots.scene import Entry, Scene
 
 PANELS = {
@@ -154,27 +153,27 @@ def _label(canvas: Canvas, axes: Axes, found: list[Spot], marks: list[float], fr
     sizes = [
         (text_width(text, TEXT, weight) + 8, TEXT * LINE_HEIGHT) for text, weight in zip(labels, weights, strict=True)
     ]
-    halves = [size / 2 + 1.5 for size in marks]
-    obstacles = [Box(x - h, y - h, x + h, y + h) for (x, y), h in zip(points, halves, strict=True)]
-    for spot, (x, y) in zip(found, points, strict=True):
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    obstacles: list[Box] = []
+    for spot, (x, y), mark in zip(found, points, marks, strict=True):
+        size = mark / 2 + 1.5
         bottom, top = _extent(canvas, axes, spot)
-        obstacles.append(Box(x - 1.5, bottom, x + 1.5, top))
-        half = canvas.place(axes, spot.cost + spot.cost_half, spot.acc)[0] - canvas.place(axes, spot.cost, spot.acc)[0]
-        obstacles.append(Box(x - half, y - 1.5, x + half, y + 1.5))
-    left, bottom = canvas.place(axes, axes.get_xlim()[0], axes.get_ylim()[0])
-    right, top = canvas.place(axes, axes.get_xlim()[1], axes.get_ylim()[1])
-    corners = [*(canvas.place(axes, s.cost, s.acc) for s in front), (right, 0.0)]
+        half = canvas.place(axes, spot.cost + spot.cost_half, spot.acc)[0] - x
+        obstacles.append((x - size, y - size, x + size, y + size))
+        obstacles += [(x - 1.5, bottom, x + 1.5, top), (x - half, y - 1.5, x + half, y + 1.5)]
+    end = canvas.place(axes, right, high)
+    corners = [*(canvas.place(axes, s.cost, s.acc) for s in front), (end[0], 0.0)]
     for (x, y), (next_x, next_y) in itertools.pairwise(corners):
-        obstacles.append(Box(x, y - 1, next_x, y + 1))
+        obstacles.append((x, y - 1, next_x, y + 1))
         if next_y:
-            obstacles.append(Box(next_x - 1, min(y, next_y), next_x + 1, max(y, next_y)))
-    frame = Box(left + 2, bottom + 2, right - 2, top - 2)
+            obstacles.append((next_x - 1, min(y, next_y), next_x + 1, max(y, next_y)))
+    start = canvas.place(axes, left, low)
+    frame = (start[0] + 2, start[1] + 2, end[0] - 2, end[1] - 2)
     boxes = place_labels(points, sizes, frame, obstacles)
     for spot, point, box, text, weight, mark in zip(found, points, boxes, labels, weights, marks, strict=True):
-        end, start = box.nearest(point), 0.6 * mark
+        end, clear = tuple(nearest(box, point).tolist()), 0.6 * mark
         length = math.dist(point, end)
-        if length > start + 2:
-            x, y = (a + (b - a) * start / length for a, b in zip(point, end, strict=True))
+        if length > clear + 2:
+            x, y = (a + (b - a) * clear / length for a, b in zip(point, end, strict=True))
             canvas.line((x, end[0]), (y, end[1]), spot.entry.style.colour)
-        middle: tuple[float, float] = box.centre
-        canvas.text(*middle, text, ha="center", colour=INK, weight=weight)
+        canvas.text((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, text, ha="center", weight=weight)

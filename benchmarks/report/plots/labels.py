@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle by its corners."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-    @property
-    def centre(self) -> Point:
-        return (self.left + self.right) / 2, (self.bottom + self.top) / 2
-
-    def overlap(self, other: Box) -> float:
-        """Area that both cover."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.top, other.top) - max(self.bottom, other.bottom)
-        return max(width, 0.0) * max(height, 0.0)
-
-    def nearest(self, point: Point) -> Point:
-        """The point of the rectangle that is nearest to `point`."""
-        return min(max(point[0], self.left), self.right), min(max(point[1], self.bottom), self.top)
+Box = tuple[float, float, float, float]
+"""A rectangle: left, bottom, right, top."""
+Array = NDArray[np.float64]
 
 
 def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
@@ -66,8 +46,8 @@ def _top(group: list[int], wanted: Sequence[float], heights: Sequence[float], lo
     return min(max(sum(wishes) / len(wishes), low + above), high)
 
 
-ANGLES = tuple(math.radians(a) for a in (0, 180, 30, -30, 150, -150, 60, -60, 120, -120, 90, -90))
-DISTANCES = (7.0, 11.0, 16.0, 22.0, 30.0, 40.0, 52.0, 66.0, 82.0, 100.0, 120.0)
+ANGLES = np.radians((0, 180, 30, -30, 150, -150, 60, -60, 120, -120, 90, -90))
+DISTANCES = np.array((7.0, 11.0, 16.0, 22.0, 30.0, 40.0, 52.0, 66.0, 82.0, 100.0, 120.0))
 PASSES = 3
 
 
@@ -78,89 +58,74 @@ def place_labels(points: Sequence[Point], sizes: Sequence[Point], frame: Box, ob
     whose leader crosses no other leader and no label; where there is none, the least bad. Greedy in the given order,
     then each in turn once more, since the first did not know of the last.
     """
-    chosen: list[Box | None] = [None] * len(points)
-    candidates = [_around(point, size, frame) for point, size in zip(points, sizes, strict=True)]
-    blocked = [[_blocked(box, obstacles) for box in boxes] for boxes in candidates]
+    places, blocks = np.array(points), np.array(obstacles).reshape(-1, 4)
+    around = [_around(point, np.array(size), frame) for point, size in zip(places, sizes, strict=True)]
+    fixed = []
+    for point, boxes in zip(places, around, strict=True):
+        areas = overlaps(boxes[:, None], blocks[None])
+        ends = nearest(boxes, point)
+        # A leader that runs through another method's marker seems to belong to that one.
+        markers = places[np.linalg.norm(places - point, axis=1) > 2]
+        misled = (_from_segments(markers[None], point, ends[:, None]) < 4).sum(axis=1)
+        costs = np.where(areas > 0, 1000 + 20 * areas, 0.0).sum(axis=1)
+        fixed.append(costs + 400 * misled + np.linalg.norm(ends - point, axis=1))
+    chosen: dict[int, Array] = {}
     for _ in range(PASSES):
-        for i, boxes in enumerate(candidates):
-            others = [(points[j], box) for j, box in enumerate(chosen) if j != i and box is not None]
-            chosen[i] = _cheapest(points[i], boxes, blocked[i], others, points)
-    return [box for box in chosen if box is not None]
+        for i, boxes in enumerate(around):
+            others = [(places[j], box) for j, box in chosen.items() if j != i]
+            cost = fixed[i] + sum(_trouble(places[i], boxes, *other) for other in others)
+            chosen[i] = boxes[np.argmin(cost)]
+    return [tuple(chosen[i].tolist()) for i in range(len(points))]
 
 
-def _cheapest(
-    point: Point, boxes: list[Box], blocked: list[float], others: list[tuple[Point, Box]], points: Sequence[Point]
-) -> Box:
-    """Tried in the order of their least possible cost, so that most need not be."""
-    least = [fixed + math.dist(point, box.nearest(point)) for box, fixed in zip(boxes, blocked, strict=True)]
-    best, cost = boxes[0], math.inf
-    for k in sorted(range(len(boxes)), key=least.__getitem__):
-        if least[k] >= cost:
-            break
-        own = least[k] + _trouble(point, boxes[k], others, points)
-        if own < cost:
-            best, cost = boxes[k], own
-    return best
+def overlaps(a: Array, b: Array) -> Array:
+    """Areas that boxes, [..., 4], both cover."""
+    shared = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return np.maximum(shared, 0.0).prod(axis=-1)
 
 
-def _around(point: Point, size: Point, frame: Box) -> list[Box]:
-    boxes = []
-    width, height = size
-    for distance in DISTANCES:
-        for angle in ANGLES:
-            x, y = point[0] + distance * math.cos(angle), point[1] + distance * math.sin(angle)
-            # The side of the box that faces the point lies at (x, y).
-            left = x - width * (1 - math.cos(angle)) / 2
-            bottom = y - height * (1 - math.sin(angle)) / 2
-            left = min(max(left, frame.left), frame.right - width)
-            bottom = min(max(bottom, frame.bottom), frame.top - height)
-            boxes.append(Box(left, bottom, left + width, bottom + height))
-    return boxes
+def nearest(boxes: ArrayLike, point: ArrayLike) -> Array:
+    """The points of boxes, [..., 4], that are nearest to `point`."""
+    boxes = np.asarray(boxes)
+    return np.clip(np.asarray(point), boxes[..., :2], boxes[..., 2:])
 
 
-def _blocked(box: Box, obstacles: Sequence[Box]) -> float:
-    return sum(1000.0 + 20 * area for obstacle in obstacles if (area := box.overlap(obstacle)) > 0)
+def _around(point: Array, size: Array, frame: Box) -> Array:
+    """The boxes to choose from, [n, 4]: the side of each that faces the point lies at a distance and an angle from it."""
+    ways = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=-1)
+    corners = point + DISTANCES[:, None, None] * ways - size * (1 - ways) / 2
+    corners = np.clip(corners.reshape(-1, 2), frame[:2], np.maximum(np.array(frame[2:]) - size, frame[:2]))
+    return np.concatenate([corners, corners + size], axis=1)
 
 
-def _trouble(point: Point, box: Box, others: Sequence[tuple[Point, Box]], points: Sequence[Point]) -> float:
-    """What a label at `box` costs beyond its distance: overlaps with other labels, leaders that mislead."""
-    end = box.nearest(point)
-    cost = 0.0
-    for other_point, other in others:
-        area = box.overlap(other)
-        if area > 0:
-            cost += 3000 + 50 * area
-        if _cross(point, end, other_point, other.nearest(other_point)):
-            cost += 300
-        if _cuts(point, end, other) or _cuts(other_point, other.nearest(other_point), box):
-            cost += 800
-    # A leader that runs through another method's marker seems to belong to that one.
-    cost += sum(400 for p in points if math.dist(p, point) > 2 and _from_segment(p, point, end) < 4)
-    return cost
+def _trouble(point: Array, boxes: Array, other: Array, label: Array) -> Array:
+    """What labels at `boxes` cost beside a chosen one: they overlap, or a leader crosses the other or a label."""
+    ends, end = nearest(boxes, point), nearest(label, other)
+    areas = overlaps(boxes, label)
+    cuts = _cuts(point, ends, label) | _cuts(other, end, boxes)
+    return np.where(areas > 0, 3000 + 50 * areas, 0.0) + 300 * _cross(point, ends, other, end) + 800 * cuts
 
 
-def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
-    """Whether segments ab and cd cross inside both."""
+def _cross(a: Array, b: Array, c: Array, d: Array) -> NDArray[np.bool_]:
+    """Whether segments ab and cd, [..., 2], cross inside both."""
 
-    def side(p: Point, q: Point, r: Point) -> float:
-        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+    def side(p: Array, q: Array, r: Array) -> Array:
+        u, v = q - p, r - p
+        return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
 
-    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
-
-
-def _cuts(a: Point, b: Point, box: Box) -> bool:
-    """Whether the segment ab enters the box."""
-    corners = [(box.left, box.bottom), (box.left, box.top), (box.right, box.top), (box.right, box.bottom)]
-    if box.left < b[0] < box.right and box.bottom < b[1] < box.top:
-        return True
-    return any(_cross(a, b, corners[k], corners[k - 1]) for k in range(4))
+    return (side(a, b, c) * side(a, b, d) < 0) & (side(c, d, a) * side(c, d, b) < 0)
 
 
-def _from_segment(p: Point, a: Point, b: Point) -> float:
-    """Distance of p from the segment ab."""
-    length = math.dist(a, b)
-    if length == 0:
-        return math.dist(p, a)
-    t = ((p[0] - a[0]) * (b[0] - a[0]) + (p[1] - a[1]) * (b[1] - a[1])) / length**2
-    t = min(max(t, 0.0), 1.0)
-    return math.dist(p, (a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])))
+def _cuts(a: Array, b: Array, boxes: Array) -> NDArray[np.bool_]:
+    """Whether segments ab enter boxes."""
+    corners = [boxes[..., list(k)] for k in ((0, 1), (0, 3), (2, 3), (2, 1))]
+    inside = ((boxes[..., :2] < b) & (b < boxes[..., 2:])).all(axis=-1)
+    return inside | np.any([_cross(a, b, corners[k], corners[k - 1]) for k in range(4)], axis=0)
+
+
+def _from_segments(p: Array, a: Array, b: Array) -> Array:
+    """Distances of p from segments ab."""
+    along = b - a
+    length = np.maximum((along**2).sum(axis=-1), 1e-12)
+    t = np.clip(((p - a) * along).sum(axis=-1) / length, 0.0, 1.0)
+    return np.linalg.norm(p - a - t[..., None] * along, axis=-1)
