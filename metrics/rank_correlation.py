@@ -60,4 +60,4 @@ def rank_correlation(
 
 def shared_seeds(values: Sequence[BySeed]) -> list[Hashable]:
     """The seeds that all have, in the order of the first."""
-    return [seed for seed in values[0] if all(seed in own for own in values)] if values else []
+    return [seed for seed in values[0] if all(seed in by_seed for by_seed in values)] if values else []

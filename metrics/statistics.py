@@ -300,13 +300,13 @@ def p_values_against(best: str, values_by_method: Mapping[str, BySeed]) -> dict[
 def paired_p_values(values: Sequence[BySeed], pairs: Sequence[tuple[int, int]]) -> Array:
     """The p value of the paired t test between values[a] and values[b] for each (a, b) of `pairs`, over the seeds that
     both have, all at once. NaN where there is no test: fewer than two such seeds, or a NaN at one of them."""
-    seeds = list(dict.fromkeys(seed for own in values for seed in own))
+    seeds = list(dict.fromkeys(seed for by_seed in values for seed in by_seed))
     p = np.full(len(pairs), np.nan)
     if not pairs or len(seeds) < 2:
         return p
     a, b = np.array(pairs).T
-    has = np.array([[seed in own for seed in seeds] for own in values])
-    table = np.array([[own.get(seed, np.nan) for seed in seeds] for own in values], dtype=float)
+    has = np.array([[seed in by_seed for seed in seeds] for by_seed in values])
+    table = np.array([[by_seed.get(seed, np.nan) for seed in seeds] for by_seed in values], dtype=float)
     shared, differences = has[a] & has[b], table[a] - table[b]
     tested = (shared.sum(axis=1) > 1) & ~(np.isnan(differences) & shared).any(axis=1)
     for pattern in np.unique(shared[tested], axis=0):

@@ -214,11 +214,11 @@ def checkpoint(trial: Trial) -> None:
         run.evaluate()
         run.train(trial.scenario.tasks[0])
         run.evaluate()
-        file, own = io.BytesIO(), modules_of(trial.cls)
+        file, modules = io.BytesIO(), modules_of(trial.cls)
         try:
-            torch.save(encode(run.method, own), file)
+            torch.save(encode(run.method, modules), file)
             file.seek(0)
-            run.method = decode(torch.load(file, weights_only=True), own)
+            run.method = decode(torch.load(file, weights_only=True), modules)
         except Exception as error:
             raise Broken(f"cannot be saved and loaded: {describe(error)}") from error
         for task in trial.scenario.tasks[1:]:

@@ -83,13 +83,13 @@ class TrainingImages:
 
     def kept(self, method: Method) -> dict[tuple[int, int], str]:
         """(task, row) -> path of every training image reachable from `method`, but for its view of the current task."""
-        own, shared = (
+        of_module, shared = (
             {name: value for name, value in vars(place).items() if not name.startswith("__")}
             for place in (sys.modules[type(method).__module__], type(method))
         )
         current = method.task.train.images.untyped_storage().data_ptr()
         held: dict[tuple[int, int], str] = {}
-        for path, tensor in reachable_tensors({"self": method, "class": shared, "module": own}):
+        for path, tensor in reachable_tensors({"self": method, "class": shared, "module": of_module}):
             if tensor.untyped_storage().data_ptr() == current or not self._may_hold(tensor):
                 continue
             for key in self._keys(tensor):

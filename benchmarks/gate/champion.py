@@ -46,12 +46,12 @@ class Entrant:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The records as `frame_of` tells."""
-        return frame_of([record for own in self.records.values() for record in own.values()])
+        return frame_of([record for by_seed in self.records.values() for record in by_seed.values()])
 
     @property
     def scenarios(self) -> dict[str, list[int]]:
         """Scenario -> its seeds."""
-        return {scenario: sorted(own) for scenario, own in self.records.items()}
+        return {scenario: sorted(by_seed) for scenario, by_seed in self.records.items()}
 
     def only(self, patterns: list[str]) -> Entrant:
         """Narrowed to the scenarios that match. Raises SettingsError for a pattern that none matches."""
@@ -62,12 +62,12 @@ class Entrant:
         ]
         if problems:
             raise SettingsError(problems)
-        kept = {s: own for s, own in self.records.items() if any(fnmatchcase(s, p) for p in patterns)}
+        kept = {s: by_seed for s, by_seed in self.records.items() if any(fnmatchcase(s, p) for p in patterns)}
         return replace(self, records=kept)
 
     def of_seeds(self, seeds: dict[str, list[int]]) -> Entrant:
         """Narrowed to these seeds of each scenario, of those that it has."""
-        kept = {s: {k: r for k, r in own.items() if k in seeds.get(s, [])} for s, own in self.records.items()}
+        kept = {s: {k: r for k, r in by_seed.items() if k in seeds.get(s, [])} for s, by_seed in self.records.items()}
         return replace(self, records=kept)
 
     def to_json(self) -> str:
@@ -78,7 +78,9 @@ class Entrant:
             "suite": self.suite,
             "scenarios": self.scenarios,
         }
-        records = [own[seed].model_dump(mode="json") for own in self.records.values() for seed in sorted(own)]
+        records = [
+            by_seed[seed].model_dump(mode="json") for by_seed in self.records.values() for seed in sorted(by_seed)
+        ]
         lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
         listed = ",\n".join(json.dumps(record, sort_keys=True) for record in records)
         return "{\n" + ",\n".join(lines) + ',\n"records": [\n' + listed + "\n]\n}\n"
@@ -177,7 +179,7 @@ def _from_suite(
     if suite is None:
         raise SettingsError([f"challenger {method!r}: give --suite, so that its records are found"])
     by_scenario = seeds if isinstance(seeds, dict) else {}
-    listed = sorted({seed for own in seeds.values() for seed in own}) if isinstance(seeds, dict) else seeds
+    listed = sorted({seed for chosen in seeds.values() for seed in chosen}) if isinstance(seeds, dict) else seeds
     chosen = load_suite(suite, [method], scenarios, listed, changes)
     grid, store = make_grid(chosen), Store(results_dir / "runs" / chosen.name)
     cells = [c for c in grid.cells if c.seed in by_scenario.get(c.scenario_name, [c.seed])]
@@ -214,14 +216,14 @@ def _entrant(name: str, where: str, suite: str | None, records: Iterable[RunReco
     by_scenario: dict[str, dict[int, RunRecord]] = {}
     problems = []
     for record in sorted(records, key=lambda r: (r.scenario, r.seed)):
-        own = by_scenario.setdefault(record.scenario, {})
-        if record.seed in own:
+        by_seed = by_scenario.setdefault(record.scenario, {})
+        if record.seed in by_seed:
             problems.append(
                 f"{where}: two records of {record.scenario} seed {record.seed}, with different settings"
-                if own[record.seed].identity != record.identity
+                if by_seed[record.seed].identity != record.identity
                 else f"{where}: the record of {record.scenario} seed {record.seed} is there twice"
             )
-        own[record.seed] = record
+        by_seed[record.seed] = record
     if problems:
         raise SettingsError(problems)
     return Entrant(name, where, suite, by_scenario)

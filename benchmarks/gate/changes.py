@@ -38,9 +38,9 @@ def concerns(champion: Entrant, path: Path, changed: Collection[str]) -> bool:
     Takes rather too many than too few: all code that any cell runs through, the champion's method with what it imports
     from methods/, its suite with those that it is like, the lock file, and the champion's own file.
     """
-    own = {_relative(path), LOCK, *_suite_files(champion.suite), *method_files(_methods(champion))}
+    deciding = {_relative(path), LOCK, *_suite_files(champion.suite), *method_files(_methods(champion))}
     return any(
-        file in own or (file.startswith(WHOLE) and not file.startswith(NEVER) and not file.endswith(".md"))
+        file in deciding or (file.startswith(WHOLE) and not file.startswith(NEVER) and not file.endswith(".md"))
         for file in changed
     )
 
@@ -75,7 +75,7 @@ def main(folder: Path = CHAMPIONS) -> None:
         print(f"{file} is removed: its method has nothing to be compared with", file=sys.stderr)
     try:
         for path, champion in champions_of(changed, folder):
-            seeds = sorted({seed for own in champion.records.values() for seed in own})
+            seeds = sorted({seed for by_seed in champion.records.values() for seed in by_seed})
             fields = (path, champion.name, champion.suite or "-", ",".join(champion.records), ",".join(map(str, seeds)))
             print(*fields, sep="\t")
     except SettingsError as error:
@@ -85,7 +85,7 @@ def main(folder: Path = CHAMPIONS) -> None:
 
 
 def _methods(champion: Entrant) -> set[str]:
-    return {r.settings["method"]["name"] for own in champion.records.values() for r in own.values()}
+    return {r.settings["method"]["name"] for by_seed in champion.records.values() for r in by_seed.values()}
 
 
 def _suite_files(suite: str | None) -> set[str]:

@@ -29,15 +29,15 @@ def check_entrant(entrant: Entrant, role: str) -> list[str]:
     """What keeps `entrant` from any comparison: cells without success, single seeds, mixed settings, copies."""
     problems = []
     who = f"the {role} ({entrant.where})"
-    for scenario, own in entrant.records.items():
-        for record in own.values():
+    for scenario, by_seed in entrant.records.items():
+        for record in by_seed.values():
             if record.status != "done":
                 last = ((record.error or "").strip().splitlines() or ["no reason recorded"])[-1]
                 problems.append(f"{who} has a {record.status} cell: {scenario} seed {record.seed}: {last}")
-        if len(own) < 2:
+        if len(by_seed) < 2:
             problems.append(f"{who} has a single seed in {scenario}, which shows no spread: run at least 2, better 5")
-        first = next(iter(own.values()))
-        for record in own.values():
+        first = next(iter(by_seed.values()))
+        for record in by_seed.values():
             mixed = f"{who} mixes {{}} in {scenario}: seeds {first.seed} and {record.seed}: {{}}"
             if record.method != first.method:
                 problems.append(f"{who} mixes methods in {scenario}: {first.method} and {record.method}")
@@ -49,8 +49,8 @@ def check_entrant(entrant: Entrant, role: str) -> list[str]:
             sums = [r.scenario_manifest.get("data_checksum") for r in (first, record)]
             if sums[0] != sums[1]:
                 problems.append(mixed.format("data", f"checksums {sums[0]} and {sums[1]}"))
-        for a, b in combinations(own, 2):
-            if own[a].seconds == own[b].seconds:
+        for a, b in combinations(by_seed, 2):
+            if by_seed[a].seconds == by_seed[b].seconds:
                 problems.append(
                     f"{who} has one run under two seeds in {scenario}: seeds {a} and {b} took the same seconds in every part"
                 )

@@ -59,8 +59,8 @@ def remarks(champion: Entrant, challenger: Entrant) -> list[str]:
     if differing:
         notes.append(f"other {', '.join(differing)}: this alone may move counts by some images, in either direction")
     notes += _code_notes(old, new)
-    for scenario, own in champion.records.items():
-        shared = [seed for seed in own if seed in challenger.records[scenario]]
+    for scenario, by_seed in champion.records.items():
+        shared = [seed for seed in by_seed if seed in challenger.records[scenario]]
         sizes = [
             max(side.records[scenario][seed].parameters[-1].get("total", 0) for seed in shared)
             for side in (champion, challenger)
@@ -75,9 +75,9 @@ def remarks(champion: Entrant, challenger: Entrant) -> list[str]:
 
 def provenance(champion: Entrant, challenger: Entrant, run_again: list[str]) -> list[str]:
     """Seeds, commits, and what was proven by running. run_again: a sentence for each cell of the challenger that was."""
-    seeds = {scenario: ", ".join(map(str, own)) for scenario, own in champion.scenarios.items()}
+    seeds = {scenario: ", ".join(map(str, asked)) for scenario, asked in champion.scenarios.items()}
     listed = set(seeds.values())
-    said = [f"seeds {'; '.join(listed)}"] if len(listed) == 1 else [f"{s}: seeds {own}" for s, own in seeds.items()]
+    said = [f"seeds {'; '.join(listed)}"] if len(listed) == 1 else [f"{s}: seeds {text}" for s, text in seeds.items()]
     for role, side in (("champion", champion), ("challenger", challenger)):
         commits = sorted({str(record.environment.get("commit")) for record in _all(side)})
         said.append(f"commit of the {role}: {', '.join(commits)}")
@@ -96,8 +96,8 @@ def _code_notes(old: list[RunRecord], new: list[RunRecord]) -> list[str]:
     """Files that decide the cells and differ between the sides, or within one, where the records tell."""
     notes = []
     one, other = _sources(old), _sources(new)
-    for role, own in (("champion", one), ("challenger", other)):
-        mixed = sorted(file for file, hashes in own.items() if len(hashes) > 1)
+    for role, by_file in (("champion", one), ("challenger", other)):
+        mixed = sorted(file for file, hashes in by_file.items() if len(hashes) > 1)
         if mixed:
             notes.append(f"the {role}'s records were made by several versions of {', '.join(mixed)}")
     if one and other:
@@ -121,4 +121,4 @@ def _several(values: Iterable[str]) -> str:
 
 
 def _all(entrant: Entrant) -> list[RunRecord]:
-    return [record for own in entrant.records.values() for record in own.values()]
+    return [record for by_seed in entrant.records.values() for record in by_seed.values()]

@@ -70,7 +70,7 @@ def choose(challenger: Entrant, n: int) -> list[RunRecord]:
     The same records always give the same choice, yet it hangs on every one of them: whoever edits a record cannot tell
     beforehand which cells will be run.
     """
-    records = [record for own in challenger.records.values() for record in own.values()]
+    records = [record for by_seed in challenger.records.values() for record in by_seed.values()]
     everything = hashlib.sha256("".join(record.to_json() for record in records).encode()).hexdigest()
     waiting = sorted(records, key=lambda r: hashlib.sha256((everything + r.identity).encode()).hexdigest())
     chosen: list[RunRecord] = []

@@ -203,8 +203,8 @@ def our_runs(runs: Runs, method: str, id: str) -> Ours:
 
 def judge(ours: Summary, published: Estimate) -> tuple[Difference, Verdict, str]:
     """The difference ours - published, the verdict, and the rule it follows from. Both in percent."""
-    own = Estimate(ours.mean, ours.std / math.sqrt(ours.n), ours.n)
-    difference = welch_difference(own, published)
+    estimate = Estimate(ours.mean, ours.std / math.sqrt(ours.n), ours.n)
+    difference = welch_difference(estimate, published)
     size = abs(difference.mean) - _ROUNDING
     rules = [
         text

@@ -79,7 +79,7 @@ def orders_of(entry: Entry) -> Iterator[Order]:
             printed = {m: mean for m, mean in printed.items() if m not in runs[scenario].impossible}
             found = runs[scenario].values(score)
             ours = {method: found[method] for method in printed if found.get(method)}
-            ours = {m: own for m, own in ours.items() if not any(map(math.isnan, own.values()))}
+            ours = {m: by_seed for m, by_seed in ours.items() if not any(map(math.isnan, by_seed.values()))}
             if len(printed) < 2:
                 continue
             correlation = None
@@ -92,7 +92,7 @@ def orders_of(entry: Entry) -> Iterator[Order]:
 def _swaps(printed: dict[str, float], ours: dict[str, BySeed]) -> Iterator[Swap]:
     """Those over the seeds that all methods share, the largest lead in print first."""
     seeds = shared_seeds(list(ours.values()))
-    percent = {method: {seed: 100 * own[seed] for seed in seeds} for method, own in ours.items()}
+    percent = {method: {seed: 100 * by_seed[seed] for seed in seeds} for method, by_seed in ours.items()}
     ranked = sorted(ours, key=lambda method: -printed[method])
     pairs = sorted(combinations(ranked, 2), key=lambda pair: printed[pair[1]] - printed[pair[0]])
     for better, worse in pairs:

@@ -133,7 +133,7 @@ def _circumstances(entry: Entry) -> str:
 def _comparison(rows: Sequence[Row], reference: Reference) -> list[str]:
     """Where the published values are from, the table, its notes, and what is known of rows that differ or once did."""
     provenance = [_provenance(row.published) for row in rows]
-    shared = [text for text in provenance[0] if all(text in own for own in provenance)]
+    shared = [text for text in provenance[0] if all(text in texts for texts in provenance)]
     notes, lines = Notes(), []
     for row, texts in zip(rows, provenance):
         scenario = row.ours.scenario if row.ours else reference.scenarios[row.published.scenario]

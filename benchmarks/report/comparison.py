@@ -42,7 +42,9 @@ def comparison(title: str, all_runs: Sequence[Runs]) -> str:
 def accuracies(runs: Runs) -> dict[str, BySeed]:
     """ACC by method and seed, of methods with at least two seeds, best mean first."""
     usable = {
-        m: own for m, own in runs.values("acc").items() if len(own) > 1 and not any(map(math.isnan, own.values()))
+        m: by_seed
+        for m, by_seed in runs.values("acc").items()
+        if len(by_seed) > 1 and not any(map(math.isnan, by_seed.values()))
     }
     return dict(sorted(usable.items(), key=lambda item: -round(runs.summaries("acc")[item[0]].mean, 12)))
 
@@ -84,14 +86,16 @@ def _against_best(runs: Runs, values: dict[str, BySeed]) -> str:
 def _ranks(all_runs: Sequence[Runs]) -> str:
     """Average ranks over scenarios with the critical difference (Demšar 2006), for methods that ran in all of them."""
     means = {runs.scenario: {m: runs.summaries("acc")[m].mean for m in accuracies(runs)} for runs in all_runs}
-    means = {scenario: own for scenario, own in means.items() if own}
+    means = {scenario: by_method for scenario, by_method in means.items() if by_method}
     if len(means) < 2:
         return ""
     ranked = {m for runs in all_runs for m in runs.named("method")}
-    everywhere = [m for m in next(iter(means.values())) if m in ranked and all(m in own for own in means.values())]
+    everywhere = [
+        m for m in next(iter(means.values())) if m in ranked and all(m in by_method for by_method in means.values())
+    ]
     if len(everywhere) < 2:
         return ""
-    ranks = average_ranks({m: {s: own[m] for s, own in means.items()} for m in everywhere})
+    ranks = average_ranks({m: {s: by_method[m] for s, by_method in means.items()} for m in everywhere})
     distance = critical_difference(len(everywhere), len(means))
     rows = [[escape(m), f"{rank:.2f}"] for m, rank in sorted(ranks.items(), key=lambda item: item[1])]
     left_out = sorted(ranked - set(everywhere))

@@ -94,9 +94,9 @@ def far_below_finetune(runs: Runs) -> list[Flag]:
         floor = accuracies[lower]
         values = {m: accuracies[m] for m in runs.named("method") if accuracies[m].keys() & floor.keys()}
         p_values = p_values_against("", {"": floor} | values)
-        for method, own in values.items():
-            shared = own.keys() & floor.keys()
-            below = sum(floor[seed] - own[seed] for seed in shared) / len(shared)
+        for method, by_seed in values.items():
+            shared = by_seed.keys() & floor.keys()
+            below = sum(floor[seed] - by_seed[seed] for seed in shared) / len(shared)
             if below > FAR_BELOW and p_values.get(method, math.nan) <= ALPHA:
                 text = f"{_points(below)} below {lower}, which does nothing against forgetting"
                 flags.append(Flag(method, "acc", text))

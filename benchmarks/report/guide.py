@@ -86,7 +86,7 @@ def _fronts(source: Evidence, runs: Runs) -> list[str]:
         f"[{escape(runs.scenario)}]({source.folder}/{source.suite}.md)",
         front(means, "flops.training"),
         front(means, "memory"),
-        front(means.loc[[not own for own in stores]], "flops.training"),
+        front(means.loc[[not stored for stored in stores]], "flops.training"),
         f"{100 * _bound(runs, 'lower bound'):.1f} – {100 * _bound(runs, 'upper bound'):.1f}",
         source.links([r for method in means.index[:1] for r in runs.done(method).values()]),
     ]

@@ -37,8 +37,8 @@ _ESCAPES = str.maketrans(_SPECIAL)
 def latex(board: Leaderboard) -> str:
     """A file to \\input: one table environment a scenario. Needs the packages booktabs and graphicx."""
     parts = [f"% {one_line(board.title)}: needs \\usepackage{{booktabs,graphicx}}"]
-    for table, own in zip(board.tables, board.own, strict=True):
-        parts.append(_environment(board, table, (own | board.shared).get("seeds", "")))
+    for table, protocol in zip(board.tables, board.protocols, strict=True):
+        parts.append(_environment(board, table, (protocol | board.shared).get("seeds", "")))
     parts.append("\n".join(f"% {m.label}: {m.name}{m.formula and ', ' + m.formula}" for m in board.measures))
     return "\n\n".join(parts) + "\n"
 

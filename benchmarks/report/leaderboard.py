@@ -17,7 +17,7 @@ SMOKE = "smoke test, not a result"
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """shared: the protocol that all tables have in common; own: what is left of it for each table."""
+    """shared: the protocol that all tables have in common; protocols: what is left of it for each table."""
 
     name: str
     title: str
@@ -25,7 +25,7 @@ class Leaderboard:
     smoke: bool
     tables: tuple[Table, ...]
     shared: Protocol
-    own: tuple[Protocol, ...]
+    protocols: tuple[Protocol, ...]
     hyperparameters: dict[str, str]
 
     @property
@@ -57,10 +57,10 @@ def make_leaderboard(results: Results, metrics: list[str] | None = None) -> Lead
     shared = shared_part(protocols)
     if (by := made(grid, scan)).total:
         shared[SUBJECT] = source_text(by, records_of(grid, scan), scan.verified)
-    own = tuple({k: v for k, v in p.items() if k not in shared} for p in protocols)
+    remaining = tuple({k: v for k, v in p.items() if k not in shared} for p in protocols)
     suite = grid.suite
     smoke = suite.kind == "smoke"
     tables = tuple(make_tables(all_runs, metrics))
     return Leaderboard(
-        name_of(suite), title_of(suite), suite.about, smoke, tables, shared, own, hyperparameters(all_runs)
+        name_of(suite), title_of(suite), suite.about, smoke, tables, shared, remaining, hyperparameters(all_runs)
     )

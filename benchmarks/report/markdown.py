@@ -30,8 +30,12 @@ def markdown(board: Leaderboard) -> str:
     parts = [f"# {escape(board.title)}", escape(" ".join(board.about.split()))]
     parts.append("**Protocol**, as resolved in the records; what differs between tables stands above each:")
     parts += [protocol_list(board.shared), "**Reading the tables**", reading_list(board.tables)]
-    for table, own in zip(board.tables, board.own, strict=True):
-        parts += [f"## {escape(legend.heading(board, table))}", protocol_list(own), caption(board, table, own)]
+    for table, protocol in zip(board.tables, board.protocols, strict=True):
+        parts += [
+            f"## {escape(legend.heading(board, table))}",
+            protocol_list(protocol),
+            caption(board, table, protocol),
+        ]
         parts += [pipes(table), note_list(table)]
     parts += ["## Columns", column_list(board), SYMBOLS]
     if board.hyperparameters:
@@ -65,8 +69,8 @@ def reading_list(tables: Sequence[Table]) -> str:
     return bullets(legend.reading(tables, "**bold**:", "†"))
 
 
-def caption(board: Leaderboard, table: Table, own: Protocol) -> str:
-    return escape(legend.caption(table, (own | board.shared).get("seeds", "")))
+def caption(board: Leaderboard, table: Table, protocol: Protocol) -> str:
+    return escape(legend.caption(table, (protocol | board.shared).get("seeds", "")))
 
 
 def note_list(table: Table) -> str:

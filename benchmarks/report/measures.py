@@ -68,7 +68,7 @@ def _usual(runs: Runs) -> list[str]:
     are MLPs; the FLOPs of modules alone where a record's differ from all FLOPs."""
     from benchmarks.records.networks import network_of
 
-    mlp = all(network_of(own).backbone == "mlp" for own in runs.settings.values())
+    mlp = all(network_of(settings).backbone == "mlp" for settings in runs.settings.values())
     d = runs.setting == "class" and runs.named("upper bound") and not mlp
     attention = any(remark(MODULES, record) for record in runs.done_frame["record"])
     return [*HEADLINE, *(["d"] if d else []), *(id for id in COSTS if id != MODULES or attention)]

@@ -47,15 +47,15 @@ def _table(runs: Runs, tool: str) -> str:
     peer = ROSETTA[tool]
     rows = []
     for method in runs.roles:
-        own = runs.done_frame[runs.done_frame["method"] == method]
-        if own.empty:
+        done = runs.done_frame[runs.done_frame["method"] == method]
+        if done.empty:
             why = "n/a" if method in runs.impossible else "not run"
             rows.append([escape(method), why, *["" for _ in peer.printed]])
             continue
         cells = [
-            _number((peer.scale * own[id]).tolist(), 2 if peer.scale == 100 else 4) for id in peer.printed.values()
+            _number((peer.scale * done[id]).tolist(), 2 if peer.scale == 100 else 4) for id in peer.printed.values()
         ]
-        rows.append([escape(method), _number((100 * own["acc"]).tolist(), 2), *cells])
+        rows.append([escape(method), _number((100 * done["acc"]).tolist(), 2), *cells])
     heads = ["method", "our ACC, %", *(f"{escape(name)} (`{id}`)" for name, id in peer.printed.items())]
     return pipe_table(rows, heads, "left", *["right"] * (len(heads) - 1))
 

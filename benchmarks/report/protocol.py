@@ -152,8 +152,8 @@ def _network(settings: Settings) -> str:
 def _buffers(settings: Mapping[str, Settings]) -> str:
     """Stored examples of each method that has a buffer, alike ones together."""
     sizes: dict[int, list[str]] = {}
-    for method, own in settings.items():
-        size = own["method"]["settings"].get("buffer_size")
+    for method, resolved in settings.items():
+        size = resolved["method"]["settings"].get("buffer_size")
         if size is not None:
             sizes.setdefault(size, []).append(method)
     return "; ".join(f"{size:,} examples in all ({', '.join(methods)})" for size, methods in sorted(sizes.items()))

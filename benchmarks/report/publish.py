@@ -63,9 +63,9 @@ def _several_data(records: Iterable[RunRecord]) -> list[str]:
         if record.scenario_manifest:  # a run that failed before it had its data has none
             checksums.setdefault(record.scenario, set()).add(str(record.scenario_manifest.get("data_checksum")))
     return [
-        f"{scenario}: records of different data (checksums {', '.join(sorted(own))}): run them anew on one"
-        for scenario, own in checksums.items()
-        if len(own) > 1
+        f"{scenario}: records of different data (checksums {', '.join(sorted(seen))}): run them anew on one"
+        for scenario, seen in checksums.items()
+        if len(seen) > 1
     ]
 
 

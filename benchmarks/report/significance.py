@@ -39,7 +39,9 @@ def family(runs: Runs, values: Mapping[str, BySeed]) -> Family:
 
     A mean over fewer seeds does not compare: who lacks the value for some seed that others have is not ranked.
     """
-    usable = {m: dict(own) for m, own in values.items() if own and not any(map(math.isnan, own.values()))}
+    usable = {
+        m: dict(by_seed) for m, by_seed in values.items() if by_seed and not any(map(math.isnan, by_seed.values()))
+    }
     seeds = {method: frozenset(usable[method]) for method in runs.competitors() if method in usable}
     fullest = max(seeds.values(), key=len, default=frozenset())
-    return Family(usable, tuple(method for method, own in seeds.items() if own == fullest))
+    return Family(usable, tuple(method for method, found in seeds.items() if found == fullest))

@@ -93,7 +93,7 @@ class Table:
         digits of the longest half width there."""
         widths = []
         for k, column in enumerate(self.columns):
-            numbers = [column.number(own.summary) for own in self.column(k) if own.summary]
+            numbers = [column.number(cell.summary) for cell in self.column(k) if cell.summary]
             widths.append(max((len(number.half_width) for number in numbers), default=0))
         return [
             [name(row), *([row.seeds_text] if self.uneven else []), *map(cell, row.cells, self.columns, widths)]
@@ -139,10 +139,10 @@ def _memory_remarks(method: str, records: Iterable[RunRecord]) -> list[str]:
     """How many exemplars a method really held, where each of several ranks has a memory of its own."""
     held: dict[tuple[str, int, int], list[int]] = {}
     for record in records:
-        own = record.settings["method"]["settings"]
-        sharing, ranks, last = own.get("memory", "global"), own.get("ranks", 1), record.diagnostics[-1:]
+        settings = record.settings["method"]["settings"]
+        sharing, ranks, last = settings.get("memory", "global"), settings.get("ranks", 1), record.diagnostics[-1:]
         if sharing != "global" and ranks > 1 and last and "exemplars" in last[0]:
-            held.setdefault((sharing, ranks, own["buffer_size"]), []).append(round(last[0]["exemplars"]))
+            held.setdefault((sharing, ranks, settings["buffer_size"]), []).append(round(last[0]["exemplars"]))
     return [
         f"{method}: {spread(counts)} distinct exemplars held over all {ranks} ranks after the last task, "
         f"{'MORE than' if max(counts) > budget else 'of'} the budget of {budget:,} ({MEMORIES[sharing]})"

@@ -59,11 +59,11 @@ def table(rows: list[Row]) -> str:
     """A line a check: how many subjects passed, were left out, failed, and the furthest figures."""
     lines = []
     for check in dict.fromkeys(row.check for row in rows):
-        own = [row for row in rows if row.check == check]
-        counts = [sum(row.passed is value for row in own) for value in (True, None, False)]
-        memory = max((row.figures.get("peak_bytes", 0.0) for row in own), default=0.0)
+        of_check = [row for row in rows if row.check == check]
+        counts = [sum(row.passed is value for row in of_check) for value in (True, None, False)]
+        memory = max((row.figures.get("peak_bytes", 0.0) for row in of_check), default=0.0)
         furthest = max(
-            (row.figures["loss_difference"] for row in own if "loss_difference" in row.figures), default=None
+            (row.figures["loss_difference"] for row in of_check if "loss_difference" in row.figures), default=None
         )
         shown = "" if furthest is None else f"{furthest:.1e}"
         lines.append([check, *counts, shown, f"{memory / 2**20:,.0f}" if memory else ""])

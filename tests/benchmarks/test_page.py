@@ -244,10 +244,10 @@ def test_3000_cells_take_less_than_2_megabytes(golden):
     pairs = [
         (replace(table, scenario=f"{table.scenario} {k}"), replace(runs, settings=settings(runs, k)), own)
         for k in copies
-        for table, runs, own in zip(golden.board.tables, golden.runs, golden.board.own, strict=True)
+        for table, runs, own in zip(golden.board.tables, golden.runs, golden.board.protocols, strict=True)
     ]
     tables, runs, own = zip(*pairs, strict=True)
-    text = page([replace(golden, board=replace(golden.board, tables=tables, own=own), runs=runs)])
+    text = page([replace(golden, board=replace(golden.board, tables=tables, protocols=own), runs=runs)])
     assert len(Document(text).tables) == 2 * len(copies)
     assert len(text.encode()) < 2_000_000
 

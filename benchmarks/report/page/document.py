@@ -61,7 +61,7 @@ def _table(suite: PageSuite, table: Table) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    own = column.measure
-    about = f"{own.name}: {own.formula}" if own.formula else own.name
-    found = {"id": own.id, "label": own.label, "unit": column.unit.text, "about": about}
-    return found | {"higher": own.direction == "higher", "ranked": own.ranked}
+    measure = column.measure
+    about = f"{measure.name}: {measure.formula}" if measure.formula else measure.name
+    found = {"id": measure.id, "label": measure.label, "unit": column.unit.text, "about": about}
+    return found | {"higher": measure.direction == "higher", "ranked": measure.ranked}

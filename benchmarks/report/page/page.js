@@ -16,8 +16,8 @@ const tables = data.suites.flatMap((suite, s) => suite.tables.map((found, t) => 
 }));
 const inSuite = () => tables.filter((table) => table.suite === view.suite);
 const rows = () => inSuite().flatMap((table) => table.rows);
-const columns = (ranked) => inSuite().flatMap((table) => table.columns).filter((own) => own.ranked === ranked);
-const column = (id) => inSuite().flatMap((table) => table.columns).find((own) => own.id === id);
+const columns = (ranked) => inSuite().flatMap((table) => table.columns).filter((entry) => entry.ranked === ranked);
+const column = (id) => inSuite().flatMap((table) => table.columns).find((entry) => entry.id === id);
 /** The number that a cell shows, before its interval; null where it shows none. */
 const value = (row, id) => {
   const digits = row.tr.cells[row.table.ids.indexOf(id)]?.textContent.match(/-?\d[\d.]*/);
@@ -90,7 +90,7 @@ function render() {
 function fillChoices() {
   const choices = { suite: data.suites.map((suite, s) => [String(s), suite.title]) };
   for (const [name, ranked] of [["metric", true], ["cost", false]]) {
-    choices[name] = [...new Map(columns(ranked).map((own) => [own.id, own.label]))];
+    choices[name] = [...new Map(columns(ranked).map((entry) => [entry.id, entry.label]))];
     if (!choices[name].some(([id]) => id === view[name])) view[name] = choices[name][0]?.[0] ?? "";
   }
   for (const [name, of] of Object.entries(FILTERS)) {
@@ -136,7 +136,7 @@ for (const table of tables) {
     button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
-    head.title = table.columns.find((own) => own.id === id)?.about ?? "";
+    head.title = table.columns.find((entry) => entry.id === id)?.about ?? "";
     // best first, then worst first, then as it was
     button.onclick = () => change({ sort: view.sort === id ? `-${id}` : view.sort === `-${id}` ? "" : id });
   });

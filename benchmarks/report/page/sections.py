@@ -65,12 +65,12 @@ def _suite(suite: PageSuite, id: str) -> str:
     about = html(escape(" ".join(board.about.split())))
     parts = [f'<section class="suite" id="{id}"><h2>{escape_html(board.title)}</h2>{about}']
     parts.append(_folded("How to read the tables", reading_list(board.tables)))
-    tables = zip(board.tables, suite.runs, board.own, strict=True)
-    for k, (table, runs, own) in enumerate(tables):
+    tables = zip(board.tables, suite.runs, board.protocols, strict=True)
+    for k, (table, runs, protocol) in enumerate(tables):
         name = f"{id}t{k}"
         first, *others = [*map(_figure, suite.plots.get(table.scenario, [])), ""]
         parts.append(f'<section class="table" id="{name}"><h3>{escape_html(legend.heading(board, table))}</h3>')
-        parts.append(html(caption(board, table, own)))
+        parts.append(html(caption(board, table, protocol)))
         parts.append(f'<div class="beside"><div class="scroll" tabindex="0">{_table(table, name)}</div>{first}</div>')
         parts.append(f'<div class="notes">{html(note_list(table))}</div>')
         if any(others):
@@ -78,7 +78,7 @@ def _suite(suite: PageSuite, id: str) -> str:
             parts.append(f'<details><summary>More plots</summary><div class="plots">{plots}</div></details>')
         records = _records(suite, table, runs, name)
         parts.append(f"<details><summary>Records behind the numbers, and commands</summary>{records}</details>")
-        parts += [_folded("Protocol of this table alone", protocol_list(own)), "</section>"]
+        parts += [_folded("Protocol of this table alone", protocol_list(protocol)), "</section>"]
     parts.append(_folded("Columns", f"{column_list(board)}\n\n{SYMBOLS}"))
     parts.append(_folded("Protocol, as resolved in the records", protocol_list(board.shared)))
     parts.append(_folded("Methods and their hyperparameters, as resolved", _methods(suite)))

@@ -44,7 +44,7 @@ def draw(scene: Scene) -> Canvas | None:
     set_percent_y(axes, limits)
     axes.set_ylabel("ACC, average accuracy after the last task, %")
     axes.set_xlabel("examples stored in all (log scale)")
-    sizes = sorted({size for *_, own in found for size in own})
+    sizes = sorted({size for *_, by_size in found for size in by_size})
     axes.set_xscale("log")
     axes.set_xlim(*log_limits(sizes))
     axes.xaxis.set_major_locator(FixedLocator(sizes))
@@ -52,10 +52,10 @@ def draw(scene: Scene) -> Canvas | None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     right = axes.get_xlim()[1]
     labels = []
-    for base, name, own in found:
+    for base, name, by_size in found:
         style = style_of(base)
-        mean, half = np.array([_acc(entry) for entry in own.values()]).T
-        x = np.array(list(own), dtype=float)
+        mean, half = np.array([_acc(entry) for entry in by_size.values()]).T
+        x = np.array(list(by_size), dtype=float)
         axes.plot(x, mean, color=style.colour, linewidth=1.7, linestyle=style.dash, zorder=3, **marker(style))
         low, high = np.maximum(mean - half, 0), np.minimum(mean + half, 100)
         axes.vlines(x, low, high, color=style.colour, linewidth=1.2, zorder=3)

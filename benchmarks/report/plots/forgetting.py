@@ -23,7 +23,7 @@ def draw(scene: Scene) -> Canvas | None:
     rows = math.ceil(len(scene.entries) / columns)
     width, tall = (WIDTH - 50 - 12 * columns) / columns, 96.0
     step = tall + 34
-    values = [tuple(own[:-1] for own in entry.over_seeds("forgetting", 100)) for entry in scene.entries]
+    values = [tuple(curve[:-1] for curve in entry.over_seeds("forgetting", 100)) for entry in scene.entries]
     limits = _limits([bound for mean, half in values for bound in _interval(mean, half)])
     notes = [
         f"{scene.seeds_text('bars')} Forgetting of a task: its best accuracy between learning it and the last task but "
