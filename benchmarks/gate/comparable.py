@@ -1,7 +1,7 @@
 """What must agree before two sets of records are compared. A difference that need not agree is said: see `remarks`.
 
 A challenger may differ from its champion in method and hyperparameters. All else that decides a cell is the same, seed
-by seed: settings, data, tasks, test images, number format, and the bytes that a method may keep. Records that look
+by seed: settings, data, tasks, test images, precision, and the bytes that a method may keep. Records that look
 copied are refused. What records cannot prove, the verdict says: `remarks.provenance`.
 """
 
@@ -45,7 +45,7 @@ def check_entrant(entrant: Entrant, role: str) -> list[str]:
                 problems += [mixed.format("settings", line) for line in settings_differences(part, first, record)]
             if number_format(record) != number_format(first):
                 formats = f"{number_format(first)} and {number_format(record)}"
-                problems.append(mixed.format("number formats", formats))
+                problems.append(mixed.format("precisions", formats))
             sums = [r.scenario_manifest.get("data_checksum") for r in (first, record)]
             if sums[0] != sums[1]:
                 problems.append(mixed.format("data", f"checksums {sums[0]} and {sums[1]}"))
@@ -129,7 +129,7 @@ def _differences_of_pair(one: RunRecord, other: RunRecord, rules: list[Rule]) ->
     formats = [number_format(r) for r in (one, other)]
     if formats[0] != formats[1]:
         yield (
-            f"number format {formats[0]} of the champion, {formats[1]} of the challenger: they round differently at "
+            f"precision {formats[0]} of the champion, {formats[1]} of the challenger: they round differently at "
             "every step, so their counts do not compare; run both in one format"
         )
     held = [bytes_held(r) for r in (one, other)]
@@ -141,7 +141,7 @@ def _differences_of_pair(one: RunRecord, other: RunRecord, rules: list[Rule]) ->
         )
     if any(rule.measure == "seconds" for rule in rules):
         machines = [
-            f"{r.environment.get('hardware')}, {r.environment.get('threads')} threads, float32 products by "
+            f"{r.environment.get('hardware')}, {r.environment.get('threads')} threads, matmul backend "
             f"{r.environment.get('products', 'BLAS')}"
             for r in (one, other)
         ]

@@ -1,9 +1,9 @@
 """What a verdict says of its records: where they come from, what they cannot prove, and in which environments they ran.
 
-Another matrix library, torch, processor or number of threads adds up in another order. A training run then ends with
+Another matmul backend, torch, processor or number of threads adds up in another order. A training run then ends with
 counts that differ by some images: over 40 cells of suite digits, run with and without AVX-512, by up to 4% of a task's
 test images and 1.5% of all. It is noise without a direction, as that between seeds is, and is said; `comparable`
-refuses only where a rule leaves less than one image. Another number format is no such noise and is refused there.
+refuses only where a rule leaves less than one image. Another precision is no such noise and is refused there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _version(name: str) -> Callable[[RunRecord], str]:
 
 FACETS: dict[str, Callable[[RunRecord], str]] = {
     # records from before the library was recorded all used the BLAS, in a single process
-    "matrix library": _told("products", "BLAS"),
+    "matmul backend": _told("products", "BLAS"),
     **{name: _version(name) for name in ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "python")},
     "kind of device": _told("device"),
     "hardware": _told("hardware"),

@@ -128,7 +128,7 @@ def entries_of(
     """Every protocol with the records of your own runs, or with the committed ones.
 
     Raises SettingsError as `load_protocols`, and for a committed record that is not believed: without it the page
-    would be another one. say: hears of such records among your own, which are left out.
+    would be another one. say: called with a line for each such record among your own, which is left out.
     """
     entries, problems = [], []
     for name, (grid, reference) in load_protocols().items():

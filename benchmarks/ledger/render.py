@@ -29,7 +29,7 @@ def write_ledger(
     results: Path, published: bool = False, say: Callable[[str], object] = lambda problem: None
 ) -> tuple[Path, list[Row]]:
     """Writes the ledger of the committed records into `results`/published, or of your own runs into
-    `results`/leaderboards. Returns its path and every row. Raises SettingsError as `entries_of`, which also hears `say`."""
+    `results`/leaderboards. Returns its path and every row. Raises SettingsError as `entries_of`."""
     entries = entries_of(results, published, say)
     text = ledger(entries, order_entries(results, published, say))
     path = write_whole(results / ("published" if published else "leaderboards") / FILE, text)

@@ -52,7 +52,7 @@ def _lines(board: Leaderboard) -> Iterator[dict[str, object]]:
                     "n": summary.n if summary else 0,
                     "seeds": row.seeds,
                     "mark": cell.mark,
-                    "suspicious": "yes" if cell.suspicious else "",
+                    "warning": "yes" if cell.warned else "",
                     "status": cell.text or "done",
                     "notes": "; ".join(table.notes[k - 1] for k in dict.fromkeys((*row.notes, *cell.notes))),
                 }

@@ -1,4 +1,4 @@
-"""What makes a number suspicious: one small rule each, which returns the cells it doubts and why.
+"""What a reader is warned of: one small rule each, which returns the cells concerned and why.
 
 A flag is no verdict. It says what a careful reader would check before believing the row.
 """
@@ -29,14 +29,14 @@ HARD_OR_EASY = 0.1
 
 @dataclass(frozen=True)
 class Flag:
-    """A doubt about the cell of `method` in the column of `measure` (an id)."""
+    """A warning about the cell of `method` in the column of `measure` (an id)."""
 
     method: str
     measure: str
     text: str
 
 
-def suspicions(runs: Runs) -> list[Flag]:
+def warnings_of(runs: Runs) -> list[Flag]:
     """All that the rules find in one scenario."""
     return [flag for rule in RULES for flag in rule(runs)]
 
@@ -122,7 +122,7 @@ def same_forward_transfer(runs: Runs) -> list[Flag]:
     """Two methods with the same FWT in every seed although their matrices differ: it may not be measured at all.
 
     With two tasks FWT is known before any method has done anything, so only longer streams count. Methods with the
-    same matrix, which `same_matrix` may doubt, have the same FWT too.
+    same matrix, which `same_matrix` may name, have the same FWT too.
     """
 
     values = runs.values("fwt")

@@ -92,7 +92,7 @@ def _line(cells: list[str]) -> str:
 
 
 def _name(row: Row) -> str:
-    return ("\\textbf{!} " if row.suspicious else "") + escape(row.method) + legend.ROLES[row.role] + _thin(row.notes)
+    return ("\\textbf{!} " if row.warned else "") + escape(row.method) + legend.ROLES[row.role] + _thin(row.notes)
 
 
 def _raised(notes: tuple[int, ...]) -> str:
@@ -117,7 +117,5 @@ def _cell(cell: Cell, column: Column, width: int) -> str:
         text += rf" \pm {filled}{bold(number.half_width)}"
     elif width:
         text += rf"\phantom{{{{}} \pm {'0' * width}}}"
-    before = (
-        (escape("⚠") if cell.suspicious else "") + _raised(cell.notes) + (escape("†") if cell.mark == "tied" else "")
-    )
+    before = (escape("⚠") if cell.warned else "") + _raised(cell.notes) + (escape("†") if cell.mark == "tied" else "")
     return f"{before} ${text}$" if before else f"${text}$"

@@ -41,8 +41,8 @@ def reading(tables: Sequence[Table], best: str, tied: str) -> list[str]:
         )
     if any(row.role != "method" for table in tables for row in table.rows):
         lines.append("(upper), (lower): upper and lower bound, for comparison; not ranked.")
-    if any(table.suspicious for table in tables):
-        lines.append("⚠ suspicious: read the note before the number.")
+    if any(table.warned for table in tables):
+        lines.append("⚠ warning: read the note before the number.")
     if any(column.measure.id.startswith(("bwt", "fm")) for table in tables for column in table.columns):
         lines.append("BWT and FM say little without ACC: who learns nothing forgets nothing.")
     return lines

@@ -93,7 +93,7 @@ def _head(column: Column) -> str:
 
 def _name(row: Row, link: Callable[[Row], str] | None) -> str:
     name = f"[{escape(row.method)}]({link(row)})" if link else escape(row.method)
-    return _marked((("⚠ " if row.suspicious else "") + name + legend.ROLES[row.role]).replace(" ", NO_BREAK), row.notes)
+    return _marked((("⚠ " if row.warned else "") + name + legend.ROLES[row.role]).replace(" ", NO_BREAK), row.notes)
 
 
 def _cell(cell: Cell, column: Column, width: int) -> str:
@@ -102,7 +102,7 @@ def _cell(cell: Cell, column: Column, width: int) -> str:
     text, after = column.number(cell.summary).filled(width, NO_BREAK, DIGIT)
     if cell.mark == "best":
         text = f"**{text}**"
-    before = ("⚠" if cell.suspicious else "") + superscript(cell.notes) + ("†" if cell.mark == "tied" else "")
+    before = ("⚠" if cell.warned else "") + superscript(cell.notes) + ("†" if cell.mark == "tied" else "")
     return before + (NO_BREAK if before else "") + text + after
 
 

@@ -103,9 +103,9 @@ def remark(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | 
 _OTHERS = {
     OTHER_VIEWS[view]: Measure(OTHER_VIEWS[view], f"ACC {view}", "fraction", "higher", name)
     for view, name in {
-        "masked": "acc of the same logits when only the columns of the test image's own task compete, which is the other "
+        "masked": "acc of the same logits when only the classes of the test image's own task are active, which is the other "
         "meaning of task-incremental: trained class-incrementally, masked at test",
-        "unmasked": "acc of the same logits when the columns of all tasks seen so far compete and no task id is used",
+        "unmasked": "acc of the same logits when the classes of all tasks seen so far are active and no task id is used",
     }.items()
 }
 

@@ -23,7 +23,7 @@ from benchmarks.request.suite import Suite
 
 
 def write_guide(results: Path, published: bool = False, say: Callable[[str], object] = lambda problem: None) -> Path:
-    """Writes guide.md beside the tables. say: hears of every record that is not believed.
+    """Writes guide.md beside the tables. say: called with a line for every record that is not believed.
 
     Only of suites that compare methods: a smoke test says nothing of them, and the rows of a protocol, each set up as
     its own source says, are to be compared with what was published.
@@ -52,7 +52,7 @@ def write_index(
 ) -> Path:
     """Writes index.html beside the tables: every suite with records, and `more` that are files of one's own.
 
-    say: hears of every record that is not believed. read: scans at hand, by the folder of their records.
+    say: called with a line for every record that is not believed. read: scans at hand, by the folder of their records.
     """
     home = _home(results, published)
     suites = [*recorded_suites(results, published, say, read), *(more or [])]

@@ -95,7 +95,7 @@ def _setting(stream: Settings, settings: Mapping[str, Settings]) -> str:
             "all": "all from the start",
             "task": "only those of the image's own task",
         }
-        text += f"; in training, the classes that compete are {active[stream.get('active_outputs', 'seen')]}"
+        text += f"; in training, the active classes are {active[stream.get('active_outputs', 'seen')]}"
     return f"{text}. Output layer: {heads}"
 
 
@@ -178,10 +178,10 @@ def circumstances(records: list[RunRecord]) -> Protocol:
         )
     # older records do not say it: they are all fp32
     if any(r.environment.get("precision", "fp32") != "fp32" for r in records):
-        said["precision"] = _several(records, lambda e: e.get("precision", "fp32"), "rows differ in number format")
+        said["precision"] = _several(records, lambda e: e.get("precision", "fp32"), "rows differ in precision")
     # nor this: what they had was the BLAS
     if any(r.environment.get("products", "BLAS") != "BLAS" for r in records):
-        said["float32 products"] = _several(records, lambda e: e.get("products", "BLAS"), "times do not compare")
+        said["matmul backend"] = _several(records, lambda e: e.get("products", "BLAS"), "times do not compare")
     return said
 
 

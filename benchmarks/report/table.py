@@ -9,7 +9,7 @@ from typing import Literal
 
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import BySeed, Role, Runs
-from benchmarks.report.flags import Flag, not_a_number, suspicions
+from benchmarks.report.flags import Flag, not_a_number, warnings_of
 from benchmarks.report.measures import REMARKED, Measure, measures_for, remark
 from benchmarks.report.significance import ALPHA, family
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
@@ -17,7 +17,7 @@ from benchmarks.report.wording import last_line, numbers, spread
 from metrics import Summary
 
 Mark = Literal["", "best", "tied"]
-DOUBT = "⚠ suspicious: "
+WARNING = "⚠ warning: "
 MEMORIES = {
     "distributed": "divided among them; two may hold the same",
     "shards": "divided among them by shards of the data",
@@ -35,21 +35,21 @@ class Cell:
     values: BySeed = field(default_factory=dict)
     summary: Summary | None = None
     mark: Mark = ""
-    suspicious: bool = False
+    warned: bool = False
     notes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
     """One method. n: seeds that succeeded, of `seeds` asked for. possible: whether it can run in this setting.
-    suspicious: whether there is a doubt about a measure that the table does not show."""
+    warned: whether there is a warning about a measure that the table does not show."""
 
     method: str
     role: Role
     possible: bool
     n: int
     seeds: int
-    suspicious: bool
+    warned: bool
     notes: tuple[int, ...]
     cells: tuple[Cell, ...]
 
@@ -110,8 +110,8 @@ class Table:
         return any(cell.mark == mark for row in self.rows for cell in row.cells)
 
     @property
-    def suspicious(self) -> bool:
-        return any(note.startswith(DOUBT) for note in self.notes)
+    def warned(self) -> bool:
+        return any(note.startswith(WARNING) for note in self.notes)
 
     @property
     def n(self) -> int:
@@ -168,7 +168,7 @@ class _Body:
     def __init__(self, runs: Runs, measures: list[Measure]):
         self.runs, self.measures, self.notes = runs, measures, Notes()
         self.flags: dict[tuple[str, str], list[Flag]] = {}
-        for flag in suspicions(runs):
+        for flag in warnings_of(runs):
             shown = any(measure.id == flag.measure for measure in measures)
             self.flags.setdefault((flag.method, flag.measure if shown else ""), []).append(flag)
 
@@ -219,11 +219,11 @@ class _Body:
             cells = tuple(self._cell(method, m, marks.get(m.id, {}).get(method, "")) for m in self.measures)
         else:
             cells = tuple(Cell("failed" if records else "not run") for _ in self.measures)
-        doubted = (method, "") in self.flags
-        return Row(method, runs.roles[method], True, len(done), len(runs.seeds), doubted, tuple(notes), cells)
+        warned = (method, "") in self.flags
+        return Row(method, runs.roles[method], True, len(done), len(runs.seeds), warned, tuple(notes), cells)
 
     def _remarks(self, method: str) -> list[str]:
-        """What a reader must know of the whole row: failures, seeds not run, doubts about a column not shown."""
+        """What a reader must know of the whole row: failures, seeds not run, warnings about a column not shown."""
         runs = self.runs
         done, records = runs.done(method), runs.records[method]
         failures: dict[str, list[int]] = {}
@@ -237,7 +237,7 @@ class _Body:
         if done and runs.roles[method] == "method" and method not in runs.competitors():
             remarks.append("not ranked: others have more seeds, and means over other seeds do not compare")
         remarks += _memory_remarks(method, done.values())
-        remarks += [f"{DOUBT}{method}: {flag.text}" for flag in self.flags.get((method, ""), [])]
+        remarks += [f"{WARNING}{method}: {flag.text}" for flag in self.flags.get((method, ""), [])]
         return remarks
 
     def _cell(self, method: str, measure: Measure, mark: Mark) -> Cell:
@@ -255,9 +255,9 @@ class _Body:
             notes += [self.notes.number(text) for text in dict.fromkeys(said) if text]
         if self.runs.roles[method] == "upper bound" and measure.id in _COSTS_OF_PAST_DATA:
             notes.append(self.notes.number(_COSTS_OF_PAST_DATA[measure.id]))
-        doubts = [flag.text for flag in self.flags.get((method, measure.id), [])]
+        warnings = [flag.text for flag in self.flags.get((method, measure.id), [])]
         broken = not_a_number(values)
         if broken:
-            doubts.append(broken)
-        notes += [self.notes.number(f"{DOUBT}{method}: {text}") for text in doubts]
-        return Cell("", values, self.runs.summaries(measure.id)[method], mark, bool(doubts), tuple(notes))
+            warnings.append(broken)
+        notes += [self.notes.number(f"{WARNING}{method}: {text}") for text in warnings]
+        return Cell("", values, self.runs.summaries(measure.id)[method], mark, bool(warnings), tuple(notes))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from benchmarks.plain_text import one_line
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
-from benchmarks.report.table import DOUBT, Cell, Column, Row, Table
+from benchmarks.report.table import WARNING, Cell, Column, Row, Table
 
 WIDTH = 100
 COMPACT = ("acc", "bwt", "fm.mean", "flops.inference", "flops.training", "seconds")
 
 
 def terminal(board: Leaderboard) -> str:
-    """Every table, its doubts and failures, and what the marks mean. The files hold the rest."""
+    """Every table, its warnings and failures, and what the marks mean. The files hold the rest."""
     parts = [one_line(board.title)]
     for table in board.tables:
         parts.append(_table(board, table))
@@ -44,14 +44,14 @@ def _table(board: Leaderboard, table: Table) -> str:
     text = [f"{one_line(legend.heading(board, table))}{seeds}", *rows]
     if left_out and not usual:
         text.append(f"not shown, too wide: {', '.join(left_out)}")
-    text += [f"  ! {one_line(note.removeprefix('⚠ '))}" for note in table.notes if note.startswith(DOUBT)]
+    text += [f"  ! {one_line(note.removeprefix('⚠ '))}" for note in table.notes if note.startswith(WARNING)]
     numbered = dict.fromkeys(k for row in table.rows for k in row.notes)
-    text += [f"  - {one_line(table.notes[k - 1])}" for k in numbered if not table.notes[k - 1].startswith(DOUBT)]
+    text += [f"  - {one_line(table.notes[k - 1])}" for k in numbered if not table.notes[k - 1].startswith(WARNING)]
     return "\n".join(text)
 
 
 def _name(row: Row) -> str:
-    return ("!" if row.suspicious else "") + one_line(row.method) + legend.ROLES[row.role]
+    return ("!" if row.warned else "") + one_line(row.method) + legend.ROLES[row.role]
 
 
 def _head(column: Column) -> tuple[str, str]:
@@ -70,7 +70,7 @@ def _cells(column: Column, cells: list[Cell]) -> list[str]:
         if number is None:
             texts.append(cell.text)
             continue
-        mark = ("!" if cell.suspicious else "") + {"best": "*", "tied": "=", "": ""}[cell.mark]
+        mark = ("!" if cell.warned else "") + {"best": "*", "tied": "=", "": ""}[cell.mark]
         texts.append(mark + (number.mean if not ranked else "".join(number.filled(width, " ", " "))))
     return texts
 
@@ -83,6 +83,6 @@ def _legend(board: Leaderboard) -> list[str]:
     lines = ["mean ± 95% interval over seeds; ↑ higher is better, ↓ lower; time is indicative; FM is fm.mean."]
     if any(table.marked("best") for table in board.tables):
         lines.append("* best between the bounds, = not distinguishable from it (paired t test, Holm).")
-    if any(table.suspicious for table in board.tables):
-        lines.append("! suspicious, see the line below its table.")
+    if any(table.warned for table in board.tables):
+        lines.append("! warning, see the line below its table.")
     return lines

@@ -181,13 +181,13 @@ CHEATS: dict[str, tuple[Forge, str]] = {
         champions_own(lambda r: settle(r, "method", settings={"buffer_size": 5})),
         "an edited copy",
     ),
-    "another number format": (
+    "another precision": (
         each(lambda r: r["environment"].update(precision="bf16")),
-        "number format fp32 of the champion, bf16 of the challenger",
+        "precision fp32 of the champion, bf16 of the challenger",
     ),
-    "another number format in one seed": (
+    "another precision in one seed": (
         each(lambda r: r["environment"].update(precision="fp16"), 4),
-        f"{DOMAIN}, seed 4: number format fp32 of the champion, fp16 of the challenger",
+        f"{DOMAIN}, seed 4: precision fp32 of the champion, fp16 of the challenger",
     ),
     "more epochs": (each(lambda r: settle(r, "training", epochs=20)), "training.epochs is 2 and 20"),
     "more epochs in one seed": (each(lambda r: settle(r, "training", epochs=20), 2), "training.epochs is 2 and 20"),
@@ -253,7 +253,7 @@ def test_a_rule_about_memory_takes_the_place_of_the_refusal(ended, champion, tmp
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"products": "oneDNN"}, "matrix library differs: champion BLAS; challenger oneDNN"),
+        ({"products": "oneDNN"}, "matmul backend differs: champion BLAS; challenger oneDNN"),
         ({"versions": {"torch": "2.12", "python": "3.11"}}, "torch differs: champion 2.11; challenger 2.12"),
         ({"device": "cuda"}, "kind of device differs: champion cpu; challenger cuda"),
         ({"instructions": "AVX512"}, "instruction set differs: champion not recorded; challenger AVX512"),

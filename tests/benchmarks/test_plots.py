@@ -369,7 +369,7 @@ def test_without_several_sizes_there_is_no_buffer_plot():
     assert buffer.draw(scene_of([*runs({"er": 1}), *large], methods={"er": {}, "er-200": {"method": "er"}})) is None
 
 
-# What is missing or in doubt
+# What is missing or warned of
 
 
 @pytest.mark.parametrize("kind", ["cost", "tasks", "forgetting"])
@@ -396,7 +396,7 @@ def test_what_is_not_drawn_is_named_with_its_reason(settings):
     assert any("ValueError: broke" in note for note in scene.notes)
 
 
-def test_what_the_table_doubts_bears_its_sign_here_too(settings):
+def test_what_the_table_warns_of_bears_its_sign_here_too(settings):
     guessing = [planted("er", s, [[50, 40, 60], [51 + s, 45, 62], [52, 60, 66], [51, 58, 65]]) for s in SEEDS]
     scene = scene_of([*guessing, *runs({"ewc": 0})], methods=["er", "ewc"])
     assert [entry.label for entry in scene.entries] == ["⚠ er", "ewc"]

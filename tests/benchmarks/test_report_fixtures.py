@@ -18,7 +18,7 @@ from benchmarks.request.suite import CellSettings, Suite
 SCENARIO = "split-digits/domain"
 TOTAL = 100
 
-# Three tasks; per cent correct after 0, 1, 2, 3 tasks. Some forgetting, some transfer, nothing suspicious.
+# Three tasks; per cent correct after 0, 1, 2, 3 tasks. Some forgetting, some transfer, nothing to warn of.
 PLAIN = [[50, 40, 60], [97, 55, 62], [80, 90, 66], [70, 78, 85]]
 
 

@@ -1,4 +1,4 @@
-"""Every rule of suspicion finds its planted case and is silent beside it."""
+"""Every rule finds its planted case and is silent beside it."""
 
 import math
 
@@ -35,8 +35,8 @@ def without(records, method):
     return [r for r in records if r.method != method]
 
 
-def test_ordinary_records_raise_no_suspicion():
-    assert flags.suspicions(runs_of(ordinary())) == []
+def test_ordinary_records_raise_no_warning():
+    assert flags.warnings_of(runs_of(ordinary())) == []
 
 
 def test_first_task_at_chance():
@@ -61,7 +61,7 @@ def test_finetune_above_joint():
     assert "9.0 percentage points above joint" in found[0].text
 
 
-def test_finetune_above_joint_by_noise_is_no_suspicion():
+def test_finetune_above_joint_by_noise_is_no_warning():
     gains = {0: 9, 1: -8, 2: 2}
     records = [planted("joint", s, varied(s)) for s in SEEDS] + [
         planted("finetune", s, varied(s, gains[s])) for s in SEEDS
@@ -84,7 +84,7 @@ def test_same_matrix():
     }
 
 
-def test_same_matrix_in_one_seed_only_is_no_suspicion():
+def test_same_matrix_in_one_seed_only_is_no_warning():
     records = [planted(m, s, varied(s, 6 if s == 0 else by)) for m, by in {"ewc": 3, "er": 6}.items() for s in SEEDS]
     assert flags.same_matrix(runs_of(records)) == []
 
@@ -92,7 +92,7 @@ def test_same_matrix_in_one_seed_only_is_no_suspicion():
 def test_methods_that_forget_everything_on_easy_tasks_may_have_the_same_matrix():
     forgotten = [[None] * 3, [100, None, None], [0, 100, None], [0, 0, 100]]
     records = [planted(m, s, forgotten, "split-digits/class") for m in ("ewc", "finetune") for s in SEEDS]
-    assert flags.suspicions(runs_of(records, scenarios=["split-digits/class"])) == []
+    assert flags.warnings_of(runs_of(records, scenarios=["split-digits/class"])) == []
 
 
 def test_methods_are_the_same_on_a_single_task():
@@ -140,7 +140,7 @@ def easy(method, seed, matrix=EASY):
 
 def test_the_same_easy_matrix_for_every_seed_is_chance():
     records = [easy(m, s) for m in ("ewc", "finetune") for s in range(5)]
-    found = flags.suspicions(runs_of(records, scenarios=["split-digits/class"], seeds=range(5)))
+    found = flags.warnings_of(runs_of(records, scenarios=["split-digits/class"], seeds=range(5)))
     assert [flag for flag in found if "same" in flag.text] == []
 
 
@@ -181,11 +181,11 @@ def test_a_hole_in_the_matrix_is_shown_as_nan_and_flagged():
     records = [*without(ordinary(), "er"), *(planted("er", s, hole if s == 2 else varied(s, 6)) for s in SEEDS)]
     (table,) = board_of(records).tables
     cell = cell_of(table, "er", "acc")
-    assert cell.suspicious
+    assert cell.warned
     assert math.isnan(cell.summary.mean)
     assert cell.mark == ""
     (note,) = notes_of(table, cell)
-    assert note.startswith("⚠ suspicious: er: not a number for seed 2")
+    assert note.startswith("⚠ warning: er: not a number for seed 2")
     assert cell_of(table, "ewc", "acc").mark == ""  # no second competitor with a number in every seed
 
 
@@ -193,8 +193,8 @@ def test_a_flag_stands_at_the_method_where_its_column_is_not_shown():
     records = [planted("joint", s, varied(s, 0)) for s in SEEDS] + [planted("finetune", s, varied(s, 9)) for s in SEEDS]
     (table,) = board_of(records, ["la"]).tables
     row = row_of(table, "finetune")
-    assert row.suspicious
+    assert row.warned
     assert "above joint" in notes_of(table, row)[0]
     (table,) = board_of(records, ["acc"]).tables
-    assert not row_of(table, "finetune").suspicious
-    assert cell_of(table, "finetune", "acc").suspicious
+    assert not row_of(table, "finetune").warned
+    assert cell_of(table, "finetune", "acc").warned

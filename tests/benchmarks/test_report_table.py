@@ -119,7 +119,7 @@ def test_forward_transfer_is_not_applicable_where_unseen_tasks_are_not_evaluated
     records = [planted("er", s, matrix, CLASS, not_evaluated={"unseen tasks": NO_OUTPUT}) for s in SEEDS]
     (table,) = board_of(records, methods=["er"], scenarios=[CLASS]).tables
     cell = cell_of(table, "er", "fwt")
-    assert (cell.text, cell.summary, cell.suspicious) == ("n/a", None, False)
+    assert (cell.text, cell.summary, cell.warned) == ("n/a", None, False)
     assert notes_of(table, cell) == [f"n/a: {NO_OUTPUT}"]
     assert cell_of(table, "er", "acc").summary is not None
 

@@ -17,7 +17,7 @@ READING = (
     "grey; a hollow marker is a variant of the method with that colour (another buffer size, say).",
     "Bars and bands are 95% intervals of the mean over seeds (Student t), as in the tables. Whether two methods differ "
     "is decided by the paired test there, not by whether intervals overlap.",
-    "⚠ before a name: suspicious, read the notes below the scenario's heading.",
+    "⚠ before a name: a warning, read the notes below the scenario's heading.",
     "An accuracy axis shows the range that matters and need not start at 0; the note in a plot says so.",
 )
 

@@ -26,7 +26,7 @@ MEASURES = ["acc", "fm.mean", "flops.inference", "flops.training"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A method that has results. label: its name, with ⚠ where the table doubts it and with its seeds where others
+    """A method that has results. label: its name, with ⚠ where the table warns of it and with its seeds where others
     have more. ranked: whether it has as many seeds as any."""
 
     method: str
@@ -89,7 +89,7 @@ class Scene:
 
 
 def make_scenes(grid: Grid, scan: Scan, counted: Counted | None = None) -> list[Scene]:
-    """One Scene a scenario, in the suite's order, with the same doubts and notes as the leaderboard."""
+    """One Scene a scenario, in the suite's order, with the same warnings and notes as the leaderboard."""
     results, counted = results_of(grid, scan), counted or {}
     board = make_leaderboard(results, MEASURES)
     return [
@@ -113,9 +113,9 @@ def _scene(runs: Runs, table: Table, smoke: bool, counted: Mapping[str, Array]) 
 
 def _entry(runs: Runs, table: Table, row: Row) -> Entry:
     cells = {column.measure.id: cell for column, cell in zip(table.columns, row.cells, strict=True)}
-    doubted = row.suspicious or any(cell.suspicious for cell in cells.values())
+    warned = row.warned or any(cell.warned for cell in cells.values())
     most = table.n
-    label = ("⚠ " if doubted else "") + row.method + ("" if row.n == most else f" ({row.n} of {most} seeds)")
+    label = ("⚠ " if warned else "") + row.method + ("" if row.n == most else f" ({row.n} of {most} seeds)")
     summaries = {id: cells[id].summary for id in MEASURES}
     return Entry(row.method, label, row.role, style_in(runs, row.method), row.n == most, runs, summaries)
 
