@@ -36,11 +36,21 @@ KINDS = {"method": "method", "stream": "stream", "data": "data set", "backbone":
 
 _included: dict[str, list[str]] = {}
 """Every plug-in of this process, "FILE", "FILE:Name", "MODULE" or "MODULE:Name", with the names that it registered."""
+_modules: list[ModuleType] = []
 
 
 def included() -> list[str]:
     """The plug-ins of this process, as `include` takes them again."""
     return list(_included)
+
+
+def plugin_modules() -> frozenset[str]:
+    """The modules of the plug-ins, and those beside them that they import."""
+    folders = {str(Path(str(m.__file__)).parent) for m in _modules}
+    beside = {
+        n for n, m in list(sys.modules.items()) if str(Path(getattr(m, "__file__", None) or "/").parent) in folders
+    }
+    return frozenset(beside if folders else ())
 
 
 def is_plugin(value: Any) -> bool:
@@ -62,6 +72,7 @@ def include(what: str, beside: Path | None = None, kind: str | None = None) -> l
     key = f"{place}:{name}" if name else place
     if key not in _included:
         module = load_file(Path(place)) if place.endswith(".py") else _import(place)
+        _modules.append(module)
         _included[key] = [_register(*found) for found in _found(module, name, place, kind)]
     return _included[key]
 
@@ -136,7 +147,7 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        absent = isinstance(error, ModuleNotFoundError) and error.name == name
+        absent = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
         raise SettingsError([f"no module {name}" if absent else _told(name, error)]) from error
 
 
@@ -149,9 +160,9 @@ def _import_ours() -> None:
 def _told(what: object, error: Exception) -> str:
     """Why it does not import: its own part of the traceback, and a hint where a name of ours stands in the way."""
     frames = traceback.extract_tb(error.__traceback__)
-    first = next((n for n, f in enumerate(frames) if f.filename not in (__file__, importlib.__file__)
-                  and not f.filename.startswith("<frozen")), 0)  # fmt: skip
-    shown = traceback.format_list(frames[first:]) + traceback.format_exception_only(error)
+    ours = (__file__, importlib.__file__)
+    theirs = [n for n, f in enumerate(frames) if f.filename not in ours and not f.filename.startswith("<frozen")]
+    shown = traceback.format_list(frames[theirs[0] :] if theirs else []) + traceback.format_exception_only(error)
     taken = str(getattr(error, "name", None) or "").split(".")[0]
     hint = (
         f"\n{taken!r} is one of Retain's own packages, which come first: call yours otherwise"
@@ -227,7 +238,7 @@ def _literals(cls: Any, field: str, name: str) -> list[str]:
 
 def _backbone_settings(name: str, make: Any, module: ModuleType) -> Any:
     """Settings of the network that `make` gives: its arguments, but for `image_shape`, which it gets where it asks."""
-    from benchmarks.request.plugin_backbone import backbone_settings
+    from models.plain_module import backbone_settings
 
     try:
         settings = backbone_settings(name, make, module.__name__)

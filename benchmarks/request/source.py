@@ -8,17 +8,17 @@ so it can be told of any commit too.
 from __future__ import annotations
 
 import inspect
-import sysconfig
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.request.repository import commit, repository
+from benchmarks.request.repository import commit, is_installed, repository
 from benchmarks.request.source_imports import Source, hashes, registered
 from benchmarks.request.source_tree import HERE, Place, Tree, tree_at
 from benchmarks.request.suite import CellSettings
 from methods import METHODS
 from models import BACKBONES, kind_of
+from models.plain_module import PlainModuleSettings
 from scenarios import DATASETS, SCENARIOS
 
 CORE = tuple(
@@ -47,7 +47,9 @@ def _things(cell: CellSettings) -> list[Any]:
     method, stream, backbone = names_of(cell)
     data = DATASETS.get(cell.scenario.data)
     own = [data] if data is not None and HERE.module(data.__module__) is None else []
-    return [METHODS[method], SCENARIOS[stream], BACKBONES[backbone], *own]
+    network: Any = BACKBONES[backbone]
+    settings = [PlainModuleSettings] if issubclass(network, PlainModuleSettings) else []
+    return [METHODS[method], SCENARIOS[stream], network, *settings, *own]
 
 
 def names_of(cell: CellSettings) -> tuple[str, str, str]:
@@ -79,7 +81,7 @@ def source_at(commit: str, method: str, stream: str, backbone: str = "mlp") -> S
 
 def place_of(cls: Any) -> Place:
     """Where a class or function is defined. Of the project's own files the text is that which this process began with."""
-    cls = getattr(cls, "defined_by", cls)  # settings made for a network of the user's
+    cls = vars(cls).get("defined_by", cls) if inspect.isclass(cls) else cls  # settings made for a network of the user's
     if found := HERE.module(cls.__module__):
         return found
     try:
@@ -112,11 +114,8 @@ def _outside(file: Path) -> tuple[Tree, str]:
         top = top.parent
     package = file.relative_to(top).parts[0].removesuffix(".py")
     root = repository(file)
-    installed = any(file.is_relative_to(sysconfig.get_path(kind)) for kind in ("purelib", "platlib"))
-    # beside an installed package lie all others
-    return Tree(root=root or top, project=HERE, package=package if installed and not root else ""), file.relative_to(
-        root or top
-    ).as_posix()
+    package = package if is_installed(file) else ""
+    return Tree(root=root or top, project=HERE, package=package), file.relative_to(root or top).as_posix()
 
 
 def _core(tree: Tree) -> list[Place]:

@@ -10,12 +10,12 @@ import torch
 from pydantic import create_model
 from torch import Tensor, nn
 
-from models import FeatureSettings
+from models.settings import FeatureSettings
 
 Make = Callable[..., nn.Module]
 
 
-class PluginSettings(FeatureSettings):
+class PlainModuleSettings(FeatureSettings):
     """A network of the user's own. make: gives it; defined_by: what its source is read off."""
 
     make: ClassVar[Make]
@@ -56,7 +56,7 @@ class Flattened(nn.Module):
         return self.network(x).flatten(1)
 
 
-def backbone_settings(name: str, make: Make, module: str) -> type[PluginSettings]:
+def backbone_settings(name: str, make: Make, module: str) -> type[PlainModuleSettings]:
     """A class of settings for `make`: a field for each of its arguments, of the annotated type and default.
 
     Raises ValueError for an argument without a default or of a name that all backbones have.
@@ -70,8 +70,8 @@ def backbone_settings(name: str, make: Make, module: str) -> type[PluginSettings
         if argument.name in FeatureSettings.model_fields:
             raise ValueError(f"{name}: its argument {argument.name} is a setting of every backbone; call it otherwise")
         fields[argument.name] = (_annotation(make, argument), argument.default)
-    settings = create_model(f"{name}Settings", __base__=PluginSettings, __module__=module, **fields)
-    settings.make = staticmethod(make)  # type: ignore[assignment]
+    settings = create_model(f"{name}Settings", __base__=PlainModuleSettings, __module__=module, **fields)
+    settings.make = staticmethod(make)
     settings.defined_by = make
     settings.__doc__ = inspect.getdoc(make) or f"{name}, a network of your own"
     return settings
