@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -39,12 +40,12 @@ def scenarios() -> Iterator[str]:
     """Each stream with its settings; then the data sets and the settings task, domain and class."""
     import ast
 
-    from benchmarks.cli.declared import assigned, settings
-    from scenarios import WHERE
+    from benchmarks.cli.declared import assigned, settings, settings_of
+    from scenarios import SCENARIOS, WHERE
 
-    for name, place in WHERE.items():
-        module, _, cls = place.partition(".")
-        stream = settings(f"scenarios.{module}", cls)
+    for name in SCENARIOS:
+        module, _, cls = WHERE.get(name, "").partition(".")
+        stream = settings(f"scenarios.{module}", cls) if module else settings_of(SCENARIOS[name])
         yield f"{name}: {stream.about}"
         yield from (_setting(key, told) for key, told in stream.fields.items() if key != "stream")
     yield "transform, of image files:"
@@ -53,6 +54,8 @@ def scenarios() -> Iterator[str]:
     assert isinstance(datasets, ast.Dict)
     assert isinstance(kinds, ast.Dict)
     names = [ast.literal_eval(key) for key in datasets.keys if key]
+    if (loaded := sys.modules.get("scenarios.datasets")) is not None:
+        names = list(loaded.DATASETS)  # with those of plug-ins
     yield f"data: {', '.join(names)}, folder:NAME (the tree NAME/{{train,val}}/CLASS/ under DATA_ROOT)"
     for made in kinds.values:
         assert isinstance(made, ast.Call)

@@ -101,6 +101,14 @@ def settings(module: str, name: str) -> Settings:
     return found
 
 
+def settings_of(cls: Any) -> Settings:
+    """The same of a class, as a plug-in has it."""
+    told = {key: {"about": f.description or ""} for key, f in cls.model_fields.items()}
+    defaults = {key: {"default": f.default} for key, f in cls.model_fields.items() if not f.is_required()}
+    about = (cls.__doc__ or "").strip().partition("\n")[0]
+    return Settings(about, {key: defaults.get(key, {}) | text for key, text in told.items()})
+
+
 def assigned(module: str, name: str) -> ast.expr:
     """What stands behind `name = ` in `module`."""
     nodes = [n for n in _tree(module).body if isinstance(n, (ast.Assign, ast.AnnAssign))]

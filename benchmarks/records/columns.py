@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from metrics import SCORES
-
 BYTES_PER_PARAMETER = 4
 MODULES = "flops.inference_modules"
 OTHER_VIEWS = {view: f"acc.{view}" for view in ("masked", "unmasked")}
 """Columns of ACC of the same logits under the other reading, see `RunRecord.matrix_other_view`."""
-AGAINST_JOINT = {id for id, entry in SCORES.items() if "joint" in entry.needs}

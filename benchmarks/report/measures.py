@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from benchmarks.records.columns import AGAINST_JOINT, BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS
+from benchmarks.records.columns import BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS
 from benchmarks.request.errors import SettingsError
 from metrics import SCORES
 from scenarios.nearest import nearest
@@ -85,13 +85,18 @@ def score_measure(id: str) -> Measure:
     return Measure(id, LABELS.get(id, id), entry.kind, entry.direction, entry.name, entry.formula, entry.source)
 
 
-REMARKED = AGAINST_JOINT | {MODULES}
-"""What `remark` may have a word about."""
+def _against_joint(id: str) -> bool:
+    return id in SCORES and "joint" in SCORES[id].needs
+
+
+def is_remarked(id: str) -> bool:
+    """Whether `remark` may have a word about it."""
+    return id == MODULES or _against_joint(id)
 
 
 def remark(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | None:
     """What a reader must know of the number `id` of a record, None where that is nothing."""
-    if id in AGAINST_JOINT and joint is not None:
+    if _against_joint(id) and joint is not None:
         from benchmarks.records.networks import network_of
 
         return f"compared with {joint.method} on the same network, {network_of(joint.settings).text}"
