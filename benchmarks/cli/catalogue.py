@@ -48,7 +48,7 @@ def scenarios() -> Iterator[str]:
     yield "transform, of image files:"
     for key, f in ImageTransform.model_fields.items():
         yield f"    {key} = {f.default!r}: {f.description or ''}"
-    yield f"data: {', '.join(DATASETS)}, folder:NAME (the tree NAME/{{train,val}}/CLASS/ under DATA_ROOT)"
+    yield f"data: {', '.join(DATASETS)}, folder:NAME (the tree NAME/{{train,val}}/CLASS/ under DATA_ROOT), npz:FILE, hf:NAME"
     for name, setting in SETTINGS.items():
         yield f"setting {name}: {setting.about}"
 
