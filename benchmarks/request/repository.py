@@ -35,10 +35,17 @@ def installed_from() -> str | None:
     return noted.get("vcs_info", {}).get("commit_id")
 
 
+def is_installed(file: Path) -> bool:
+    """Whether a file lies where packages are installed, beside others that have nothing to do with it."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(file.parts)
+
+
 @lru_cache
 def repository(file: Path) -> Path | None:
-    """The top folder of the git repository that `file` is of. Of a folder that git is told to ignore, as that in which
-    packages are installed, a file is of none."""
+    """The top folder of the git repository that `file` is of. An installed package's is of none, also where git is not
+    told to ignore the environment; nor is one in a folder that git is told to ignore."""
+    if is_installed(file):
+        return None
     try:
         top = git(file.parent, "rev-parse", "--show-toplevel").strip()
         ignored = subprocess.run(["git", "-C", str(file.parent), "check-ignore", "-q", str(file)], capture_output=True)
