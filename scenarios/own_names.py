@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scenarios.arrays import OwnData, load
 from scenarios.dataset import DataNotFound
-from scenarios.datasets import DATASETS, data_roots
+from scenarios.datasets import DATASETS, FOLDER, data_roots
 
 MADE_HERE = Path("results/data")
 """Where arrays lie that were given to `benchmarks.api.bench`."""
@@ -42,6 +42,15 @@ def without_folder(name: str) -> str:
     """`name` without the place of its file, which decides nothing."""
     kind, place, checksum = _parts(name) if is_own(name) else ("", "", None)
     return f"npz:{Path(place).name}@{checksum}" if kind == "npz" and checksum else name
+
+
+def with_hint(error: DataNotFound, name: str, data_root: str | None) -> str:
+    """What to say of data that is not to be had: of a tree whose part for testing has another name, how to mend it too."""
+    folder = name.removeprefix(FOLDER) if name.startswith(FOLDER) else ""
+    for place in [root / folder for root in data_roots(data_root)] if folder else []:
+        if (place / "test").is_dir() and not (place / "val").exists():
+            return f"{error}\nThe part for testing is called val here: ln -s test {place / 'val'}"
+    return str(error)
 
 
 def _parts(name: str) -> tuple[str, str, str | None]:

@@ -17,7 +17,7 @@ from scenarios.dataset import Dataset
 from scenarios.datasets import in_files, near_data
 from scenarios.duplicates import Group, across, duplicates, of_two_classes
 from scenarios.image_transform import read_image
-from scenarios.own_names import FORMS, is_own, offer
+from scenarios.own_names import FORMS, is_own, offer, with_hint
 
 MOST_BYTES = 4 * 2**30
 """Of image files that are read without being asked to, for their checksums."""
@@ -44,7 +44,7 @@ def check_data(
         try:
             dataset = load_dataset(name, data_root)
         except DataNotFound as error:
-            yield False, str(error)
+            yield False, with_hint(error, name, data_root)
             continue
         yield from _contents(name, dataset)
         yield from _equal_images(dataset, decode)

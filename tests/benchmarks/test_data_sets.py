@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -61,6 +63,18 @@ def test_equal_files_are_found(tmp_path):
     sheet = Image.open(tmp_path / "results" / "data" / "tree.png")
     assert sheet.height > 4 * 64
     assert len(sheet.getcolors(10**6)) > 1000
+
+
+def test_a_tree_with_train_and_test_is_told_what_to_do(tmp_path):
+    tree = photo_tree(tmp_path / "tree")
+    (tree / "val").rename(tree / "test")
+    code, text = told(tmp_path, "folder:tree", "--data-root", str(tmp_path))
+    assert code == 1
+    command = f"ln -s test {tree / 'val'}"
+    assert command in text.replace("\n", " ")
+    subprocess.run(shlex.split(command), check=True)
+    code, text = told(tmp_path, "folder:tree", "--data-root", str(tmp_path))
+    assert (code, "each class: 6 training and 3 test images" in text) == (0, True)
 
 
 def test_broken_files_are_named(tmp_path):
