@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from methods.core.hyperparameters import hyper
     from methods.core.method import Method
     from methods.core.recipe import OptimizerSettings, Phase, Recipe
+    from methods.parts.own_loop import OwnLoop
 
 WHERE = {
     "finetune": "finetune.Finetune",
@@ -80,6 +81,7 @@ __all__ = [
     "Batch",
     "Method",
     "OptimizerSettings",
+    "OwnLoop",
     "Phase",
     "Recipe",
     "TaskView",

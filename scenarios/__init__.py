@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from scenarios.lazy import LazyClasses, offers
 
 if TYPE_CHECKING:
+    from scenarios.arrays import OwnData, own_data
     from scenarios.dataset import DataNotFound
     from scenarios.datasets import DATASETS, load_dataset
     from scenarios.examples import Examples
+    from scenarios.given import Given
     from scenarios.image_files import ImageFiles
     from scenarios.image_transform import CorruptImage, ImageTransform
     from scenarios.permuted import Permuted
@@ -24,6 +26,7 @@ WHERE = {
     "split": "split.Split",
     "permuted": "permuted.Permuted",
     "rotated": "rotated.Rotated",
+    "given": "given.Given",
 }
 """Every stream by its name in suites: the file and the class in it. A stream is added by a line here."""
 
@@ -38,10 +41,12 @@ __all__ = [
     "CorruptImage",
     "DataNotFound",
     "Examples",
+    "Given",
     "ImageFiles",
     "ImageTransform",
     "Normalise",
     "OutputLayout",
+    "OwnData",
     "Permuted",
     "Rotated",
     "Scenario",
@@ -51,5 +56,6 @@ __all__ = [
     "Task",
     "layout_for",
     "load_dataset",
+    "own_data",
     "resolve_head",
 ]

@@ -83,6 +83,29 @@ def test_a_suite_runs_from_an_empty_folder(installed, tmp_path):
     assert "2 done, 0 to run" in again.stdout
 
 
+def shown(kind: str) -> str:
+    return re.search(rf"<!-- test: {kind} -->\n```\w+\n(.*?)```", (ROOT / "docs" / "data.md").read_text(), re.S)[1]
+
+
+def test_own_data_and_network_to_a_table(installed, tmp_path):
+    (tmp_path / "mine.py").write_text(shown("bench"))
+    done = run(installed / "python", "mine.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"own/class: class-incremental, n = 2.*^er .*^finetune \(lower\) ", done.stdout, re.S | re.M)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "runs" / "own").glob("*.json")]
+    assert [record["status"] for record in records] == ["done"] * 4
+    assert all("mine.py" in record["source"] for record in records)
+
+
+def test_own_data_one_a_task_to_a_table(installed, tmp_path):
+    script = shown("bench").replace("images(300), images(60)", "[images(120)] * 3, [images(60)] * 3")
+    script = script.replace("tasks=3", 'setting=["domain", "task"]')
+    (tmp_path / "mine.py").write_text(script)
+    done = run(installed / "python", "mine.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"own/domain: .*^er .*own/task: .*^er ", done.stdout, re.S | re.M)
+
+
 def test_what_comes_with_it_is_there(installed, tmp_path):
     suites = run(installed / "retain", "list", "suites", cwd=tmp_path)
     assert len(suites.stdout.splitlines()) == len(list((ROOT / "benchmarks" / "suites").glob("*.yaml")))

@@ -56,7 +56,7 @@ def scenarios() -> Iterator[str]:
     names = [ast.literal_eval(key) for key in datasets.keys if key]
     if (loaded := sys.modules.get("scenarios.datasets")) is not None:
         names = list(loaded.DATASETS)  # with those of plug-ins
-    yield f"data: {', '.join(names)}, folder:NAME (the tree NAME/{{train,val}}/CLASS/ under DATA_ROOT)"
+    yield f"data: {', '.join(names)}, folder:NAME (the tree NAME/{{train,val}}/CLASS/ under DATA_ROOT), npz:FILE, hf:NAME"
     for made in kinds.values:
         assert isinstance(made, ast.Call)
         name, *_, about = (ast.literal_eval(argument) for argument in made.args)

@@ -19,7 +19,7 @@ from benchmarks.cell.run import inference_flops, task_view, with_backbone
 from benchmarks.cost.empty import empty_scenario
 from benchmarks.cost.valueless import META, valueless
 from benchmarks.request.suite import CellSettings
-from methods import Method, Phase, method_class
+from methods import Method, Phase, TaskView, method_class
 from metrics.flops import FlopMeter, Flops, count_flops
 from scenarios import Examples, Scenario, Task
 
@@ -149,7 +149,8 @@ def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
         view = task_view(scenario, task, method.sees_past_data)
         method.enter(view)
         method.network.train()
-        phases = [phase_cost(method, phase) for phase in method.phases(view)]
+        meter = FlopMeter()
+        phases = list(_phase_costs(method, view, meter))
         meter = FlopMeter()
         meter.measure("end_task", lambda view=view: method.end_task(view))  # type: ignore[misc]
         inference = inference_flops(method, scenario, task, extractor)
@@ -164,6 +165,15 @@ def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
             inference.total * _tested(method, scenario),
             method.footprint(),
         )
+
+
+def _phase_costs(method: Method, view: TaskView, meter: FlopMeter) -> Iterator[PhaseCost]:
+    """Of the method's phases, and last of what it does between them: choosing exemplars, or a loop of its own."""
+    phases = iter(method.phases(view))
+    while phase := meter.measure(object(), lambda: next(phases, None)):
+        yield phase_cost(method, phase)
+    if meter.total:
+        yield PhaseCost("between phases", 0, meter.total, 0, 1)
 
 
 def phase_cost(method: Method, phase: Phase) -> PhaseCost:

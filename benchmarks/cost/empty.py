@@ -8,7 +8,8 @@ import torch
 
 from scenarios import Scenario, Stream
 from scenarios.dataset import Dataset
-from scenarios.datasets import Outline, in_files, outline
+from scenarios.datasets import Outline, in_files, load_dataset, outline
+from scenarios.own_names import is_own
 
 
 def empty_scenario(
@@ -29,14 +30,25 @@ def empty_scenario(
         labels.append(torch.arange(len(counts)).repeat_interleave(sizes))
         images.append(image.expand(len(labels[-1]), *shape))
     channels = shape[0]
-    dataset = Dataset(
+    known = Dataset(
         stream.data, images[0], labels[0], images[1], labels[1], 255.0, (0.5,) * channels, (0.25,) * channels
     )
+    dataset = _like_own(stream, known, data_root)
     scenario = stream.of(dataset, seed)
     tasks = tuple(
         replace(t, train=replace(t.train, pixel_map=None), test=replace(t.test, pixel_map=None)) for t in scenario.tasks
     )
     return replace(scenario, tasks=tasks)
+
+
+def _like_own(stream: Stream, empty: Dataset, data_root: str | None) -> Dataset:
+    """`empty` with the tasks and the type of pixels of data of one's own, where the stream is of these."""
+    if not is_own(stream.data):
+        return empty
+    own = load_dataset(stream.data, data_root)
+    dtype = own.train_images.dtype
+    images = {n: getattr(empty, n)[:1].to(dtype).expand_as(getattr(empty, n)) for n in ("train_images", "test_images")}
+    return replace(own, **images, train_labels=empty.train_labels, test_labels=empty.test_labels)
 
 
 def shape_in(stream: Stream, facts: Outline) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from benchmarks.request.suite import CellSettings
 from methods import METHODS
 from models import TimmSettings
 from scenarios import DataNotFound, Scenario
+from scenarios.own_names import with_hint
 
 
 def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool = True) -> None:
@@ -35,7 +36,7 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
                     else empty_scenario(cell.scenario, cell.seed, data_root, torch.device("cpu"))
                 )
             except DataNotFound as error:
-                problems.append(str(error))
+                problems.append(with_hint(error, cell.scenario.data, data_root))
                 scenarios[cell.scenario_name] = None
                 absent.add(cell.scenario.data)
             except ValueError as error:

@@ -46,12 +46,12 @@ class StepTimer:
         self._known: dict[str, list[Measured]] = {}
 
     def seconds(self, cost: CellCost) -> float:
-        """Of the whole cell but for reading data. NaN where its cost is not known."""
+        """Of the whole cell but for reading data. NaN where its cost is not known, or a loop of its own trains."""
         if cost.error is not None:
             return math.nan
         measured = self._measured(cost)
-        if not measured:
-            return 0.0
+        if not measured:  # a loop of the method's own has no step that could be measured
+            return math.nan if any(task.phases for task in cost.tasks) else 0.0
         training, counted, first = 0.0, 0, True
         for task in cost.tasks:
             if not task.phases:

@@ -46,11 +46,11 @@ def included() -> list[str]:
 
 def plugin_modules() -> frozenset[str]:
     """The modules of the plug-ins, and those beside them that they import."""
-    folders = {str(Path(str(m.__file__)).parent) for m in _modules}
+    folders = {str(Path(m.__file__).parent) for m in _modules if getattr(m, "__file__", None)}
     beside = {
         n for n, m in list(sys.modules.items()) if str(Path(getattr(m, "__file__", None) or "/").parent) in folders
     }
-    return frozenset(beside if folders else ())
+    return frozenset({m.__name__ for m in _modules} | (beside if folders else set()))
 
 
 def is_plugin(value: Any) -> bool:
@@ -75,6 +75,31 @@ def include(what: str, beside: Path | None = None, kind: str | None = None) -> l
         _modules.append(module)
         _included[key] = [_register(*found) for found in _found(module, name, place, kind)]
     return _included[key]
+
+
+def register(kind: str, thing: Any) -> str:
+    """Registers a class or function of this process, such as one of a script or a notebook, for this process alone; gives
+    its name. What was registered under that name from the same module is replaced: a cell of a notebook runs again.
+
+    kind: of KINDS. Raises SettingsError: a thing without a name, of another kind, or of the name of one that there is.
+    """
+    name, module = getattr(thing, "__name__", ""), sys.modules.get(getattr(thing, "__module__", None) or "")
+    if module is None or not name.isidentifier():
+        raise SettingsError(
+            [f"{KINDS[kind]} {thing!r} has no name: give a class, or a function that is defined by def"]
+        )
+    if module not in _modules:
+        _modules.append(module)
+    table = _tables()[kind]
+    if name in table and table[name].__module__ == module.__name__ and module.__name__.split(".")[0] not in PACKAGES:
+        if getattr(table[name], "defined_by", table[name]) is thing:
+            return name
+        del table[name]
+    entries = list(_entry(name, thing, module, kind))
+    if not entries:
+        raise SettingsError([f"{name} is no {KINDS[kind]}"])
+    (entry,) = entries
+    return _register(*entry)
 
 
 def include_all(plugins: list[str]) -> None:
@@ -248,20 +273,17 @@ def _backbone_settings(name: str, make: Any, module: ModuleType) -> Any:
     return settings
 
 
-def _register(table: str, names: list[str], thing: Any) -> str:
+def _tables() -> dict[str, MutableMapping[str, Any]]:
     from methods import METHODS
     from metrics import SCORES
     from models import BACKBONES
     from scenarios import DATASETS, SCENARIOS
 
-    tables: dict[str, MutableMapping[str, Any]] = {
-        "method": METHODS,
-        "stream": SCENARIOS,
-        "data": DATASETS,
-        "backbone": BACKBONES,
-        "score": SCORES,
-    }
-    known = tables[table]
+    return {"method": METHODS, "stream": SCENARIOS, "data": DATASETS, "backbone": BACKBONES, "score": SCORES}
+
+
+def _register(table: str, names: list[str], thing: Any) -> str:
+    known = _tables()[table]
     for name in names:
         if name in known and known[name] is not thing:
             raise SettingsError(

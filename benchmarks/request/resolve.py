@@ -15,9 +15,10 @@ from benchmarks.request.suite_yaml import merge, merge_model
 from methods import METHODS, Recipe, method_class
 from methods.core.hyperparameters import explain
 from models import BACKBONES, kind_of, model_settings
-from scenarios import DATASETS, SCENARIOS, Stream, layout_for, resolve_head
+from scenarios import DATASETS, SCENARIOS, DataNotFound, Stream, layout_for, resolve_head
 from scenarios.datasets import in_files, near_data
 from scenarios.nearest import nearest
+from scenarios.own_names import FORMS, is_own, offer, with_checksum
 
 MOST_TASKS = 10_000
 
@@ -150,13 +151,20 @@ def _stream(settings: dict[str, Any], problems: list[str]) -> Stream | None:
         said = "stream: missing" if kind is None else f"unknown stream {kind!r}"
         problems.append(f"{said}{nearest(str(kind), SCENARIOS)}")
         return None
+    data = settings.get("data")
+    if isinstance(data, str) and is_own(data):
+        try:
+            settings = settings | {"data": with_checksum(data)}
+        except DataNotFound as error:
+            problems.append(f"data: {error}")
+        offer(settings["data"])
     try:
         stream = SCENARIOS[kind].model_validate_json(json.dumps(settings))
     except ValidationError as error:
         problems.extend(explain(error, dotted_fields(SCENARIOS[kind])))
         return None
     if stream.data not in DATASETS and not in_files(stream.data):
-        problems.append(f"data: unknown data set {stream.data!r}{near_data(stream.data)}")
+        problems.append(f"data: unknown data set {stream.data!r}{near_data(stream.data)}; {FORMS}")
     if stream.tasks > MOST_TASKS:
         problems.append(f"tasks: {stream.tasks} is more than the {MOST_TASKS:,} that a matrix can be kept of")
     return stream

@@ -18,6 +18,7 @@ from methods import METHODS, Recipe
 from methods.core.hyperparameters import explain
 from models import ModelSettings
 from scenarios import SETTINGS, Stream
+from scenarios.own_names import offer, without_folder
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -43,10 +44,21 @@ class CellSettings(BaseModel):
     training: Recipe
     seed: int
 
+    @model_validator(mode="after")
+    def _own_data_is_known(self) -> CellSettings:
+        offer(self.scenario.data)
+        return self
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """In the process that runs the cell, which has not read the request."""
+        super().__setstate__(state)
+        offer(self.scenario.data)
+
     def identity_settings(self) -> dict[str, Any]:
         """All that decides the result: no paths, device, worker count or names."""
+        scenario = self.scenario.model_dump(mode="json") | {"version": self.scenario.version}
         return {
-            "scenario": self.scenario.model_dump(mode="json") | {"version": self.scenario.version},
+            "scenario": scenario | {"data": without_folder(self.scenario.data)},
             "method": self.method.model_dump(mode="json"),
             "model": self.model.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
