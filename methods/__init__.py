@@ -55,6 +55,9 @@ WHERE = {
     "slda": "slda.SLDA",
     "fecam": "fecam.FeCAM",
     "ranpac": "ranpac.RanPAC",
+    "l2p": "l2p.L2P",
+    "dualprompt": "dualprompt.DualPrompt",
+    "coda-prompt": "coda_prompt.CODAPrompt",
 }
 """Every method by its name in suites: the file and the class in it. A method is added by a line here."""
 

@@ -24,6 +24,7 @@ class Release(NamedTuple):
 
 PYCIL = Release("G-U-N/PyCIL", "87cc4110d60765dc3f64af7ef7a693efed8418ff")
 MAMMOTH = Release("aimagelab/mammoth", "e75a491c69fd729edeb01431afb753d9157d9a81")
+CODA = Release("GT-RIPL/CODA-Prompt", "6417d4f68754be68b697c7ca2323ee61e791e1a3")
 
 HELD_AGAINST: dict[str, Release] = {
     "finetune": PYCIL,
@@ -49,5 +50,8 @@ HELD_AGAINST: dict[str, Release] = {
     "slda": Release("tyler-hayes/Deep_SLDA", "bc1579799b5925d2e4299c2f45b426d2d4219da5"),
     "fecam": Release("dipamgoswami/FeCAM", "d2479b7bc9c3e704b0835ccd5928a2d7e0df5a09"),
     "ranpac": Release("RanPAC/RanPAC", "012927f86e8d95dc9e7c6015a5e1048e6604c8b6"),
+    "l2p": Release("JH-LEE-KR/l2p-pytorch", "f7bc994365f51221e059b7be18c9b08c369444e6"),
+    "dualprompt": Release("JH-LEE-KR/dualprompt-pytorch", "7eb457d988409a6abf97af2b121ffa62dd4b498a"),
+    "coda-prompt": CODA,
 }
 """By method; the others were held against no release."""
