@@ -54,6 +54,11 @@ WHERE = {
     "slda": "slda.SLDA",
     "fecam": "fecam.FeCAM",
     "ranpac": "ranpac.RanPAC",
+    "aper": "aper.APER",
+    "ease": "ease.EASE",
+    "slca": "slca.SLCA",
+    "inflora": "inflora.InfLoRA",
+    "sd-lora": "sdlora.SDLoRA",
 }
 """Every method by its name in suites: the file and the class in it. A method is added by a line here."""
 

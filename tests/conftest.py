@@ -16,15 +16,18 @@ torch.set_num_threads(1)
 
 SMALL_MODEL = MLPSettings(hidden=(16,))
 SMALL_TRANSFORMER = {"dim": 24, "heads": 3, "depth": 1}
+SMALL_VIT = model_settings({"backbone": "timm:test_vit", "image_size": 32, "init": "xavier"})
 SHORT = Recipe(epochs=5, batch_size=10, optimizer=OptimizerSettings(lr=0.05, momentum=0.9))
 SETTINGS = ("task", "domain", "class")
 
 
 def small_model(method: str | type[Method], **changes) -> ModelSettings:
-    """SMALL_MODEL, or a small transformer for a method that trains only these."""
+    """SMALL_MODEL, or a small transformer for a method that trains only these; `changes` are of a growing one's."""
     backbones = (METHODS[method] if isinstance(method, str) else method).backbones
     if "mlp" in backbones:
         return SMALL_MODEL
+    if backbones[0] == "timm":
+        return SMALL_VIT
     return model_settings({"backbone": backbones[0], **SMALL_TRANSFORMER, **changes})
 
 

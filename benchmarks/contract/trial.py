@@ -24,6 +24,8 @@ RECIPE = Recipe(epochs=30, schedule_scale=0.1, batch_size=10, optimizer=Optimize
 """Three epochs; phases of a method's own are a tenth of their length too."""
 SMALL_MLP = MLPSettings(hidden=(16,))
 SMALL_TRANSFORMER = {"dim": 12, "heads": 3, "depth": 1}
+SMALL_VIT = {"backbone": "timm:test_vit", "image_size": 32, "init": "xavier"}
+"""For methods that train parts of a vision transformer: six blocks, five tokens."""
 CLASSES = (0, 1, 2, 3, 4, 5)
 BUFFER = 10
 """`buffer_size` of a method that has one: far less than a task's 40 images."""
@@ -46,7 +48,7 @@ def with_other_tests(scenario: Scenario) -> Scenario:
     return replace(scenario, tasks=tuple(flipped))
 
 
-SMALL = {"buffer_size": BUFFER, "finetune_epochs": 2, "random_features": 50}
+SMALL = {"buffer_size": BUFFER, "finetune_epochs": 2, "random_features": 50, "pool": 6}
 """Hyperparameters that say how large something is, where a method has them."""
 
 
@@ -136,6 +138,8 @@ def model_for(cls: type[Method]) -> ModelSettings:
     """A small network of a kind that `cls` can train."""
     if "mlp" in cls.backbones:
         return SMALL_MLP
+    if cls.backbones[0] == "timm":
+        return model_settings(SMALL_VIT)
     small = SMALL_TRANSFORMER if cls.backbones[0].endswith("transformer") else {}
     return model_settings({"backbone": cls.backbones[0]} | small)
 

@@ -16,7 +16,7 @@ from methods import METHODS, Method, OptimizerSettings, Recipe
 from models import model_settings
 from scenarios import Scenario, Split
 
-SMALL = {"buffer_size": 20, "generator_units": 32, "random_features": 50} | {
+SMALL = {"buffer_size": 20, "generator_units": 32, "random_features": 50, "pool": 6} | {
     f"{stage}_epochs": 1 for stage in ("finetune", "correction", "compression")
 }
 """Settings of methods that keep their cells short, where they have them."""
@@ -36,6 +36,8 @@ def cell_of(name: str, precision: str = "fp32", compiled: bool = False) -> CellS
     if not convolutional:
         kind = METHODS[name].backbones[0]
         network = {"backbone": kind} | (SMALL_TRANSFORMER if kind.endswith("transformer") else {})
+        if kind == "timm":
+            network = {"backbone": "timm:test_vit", "image_size": 32, "init": "xavier"}
     return CellSettings(
         scenario_name=f"split-digits/{setting}",
         method_name=name,

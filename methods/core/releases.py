@@ -49,5 +49,10 @@ HELD_AGAINST: dict[str, Release] = {
     "slda": Release("tyler-hayes/Deep_SLDA", "bc1579799b5925d2e4299c2f45b426d2d4219da5"),
     "fecam": Release("dipamgoswami/FeCAM", "d2479b7bc9c3e704b0835ccd5928a2d7e0df5a09"),
     "ranpac": Release("RanPAC/RanPAC", "012927f86e8d95dc9e7c6015a5e1048e6604c8b6"),
+    "aper": Release("zhoudw-zdw/RevisitingCIL", "a2e6b71f6a2fed4421609a0917eea861fa387c76"),
+    "ease": Release("sun-hailong/CVPR24-Ease", "6d67508ed8b7c4d23350ed4eb28c123914b40ae3"),
+    "slca": Release("GengDavid/SLCA", "169d4e6b91e3ca30caa717200c1944981c4426d1"),
+    "inflora": Release("liangyanshuo/InfLoRA", "e08b00edd54f2f10cf2f9826eae7d44fdcb6354b"),
+    "sd-lora": Release("WuYichen-97/SD-Lora-CL", "8bacded6eb44786db071f66fb90a87dd660d94ea"),
 }
 """By method; the others were held against no release."""
