@@ -59,6 +59,9 @@ WHERE = {
     "slca": "slca.SLCA",
     "inflora": "inflora.InfLoRA",
     "sd-lora": "sdlora.SDLoRA",
+    "l2p": "l2p.L2P",
+    "dualprompt": "dualprompt.DualPrompt",
+    "coda-prompt": "coda_prompt.CODAPrompt",
 }
 """Every method by its name in suites: the file and the class in it. A method is added by a line here."""
 

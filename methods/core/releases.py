@@ -24,6 +24,7 @@ class Release(NamedTuple):
 
 PYCIL = Release("G-U-N/PyCIL", "87cc4110d60765dc3f64af7ef7a693efed8418ff")
 MAMMOTH = Release("aimagelab/mammoth", "e75a491c69fd729edeb01431afb753d9157d9a81")
+CODA = Release("GT-RIPL/CODA-Prompt", "6417d4f68754be68b697c7ca2323ee61e791e1a3")
 
 HELD_AGAINST: dict[str, Release] = {
     "finetune": PYCIL,
@@ -54,5 +55,8 @@ HELD_AGAINST: dict[str, Release] = {
     "slca": Release("GengDavid/SLCA", "169d4e6b91e3ca30caa717200c1944981c4426d1"),
     "inflora": Release("liangyanshuo/InfLoRA", "e08b00edd54f2f10cf2f9826eae7d44fdcb6354b"),
     "sd-lora": Release("WuYichen-97/SD-Lora-CL", "8bacded6eb44786db071f66fb90a87dd660d94ea"),
+    "l2p": Release("JH-LEE-KR/l2p-pytorch", "f7bc994365f51221e059b7be18c9b08c369444e6"),
+    "dualprompt": Release("JH-LEE-KR/dualprompt-pytorch", "7eb457d988409a6abf97af2b121ffa62dd4b498a"),
+    "coda-prompt": CODA,
 }
 """By method; the others were held against no release."""

@@ -21,9 +21,17 @@ from tests.conftest import SETTINGS, SHORT, small_model, small_split
 
 PAIRS = [(name, setting) for name in METHODS for setting in SETTINGS]
 # small buffers; a penalty that the short recipe can take; what a method trains for itself learns in ten steps
-BUDGET = {"buffer_size": 10, "random_features": 50, "strength": 0.01, "generator_lr": 0.02, "compression_epochs": 10}
+BUDGET = {
+    "buffer_size": 10,
+    "random_features": 50,
+    "pool": 6,
+    "strength": 0.01,
+    "generator_lr": 0.02,
+    "compression_epochs": 10,
+}
 SMALL = {"finetune_epochs": 2, "criterion": "ce"}  # transformers
 TRANSFORMERS = {"dytox", "dne"}
+PROMPTS = {"l2p", "dualprompt", "coda-prompt"}
 ADAMW = SHORT.model_copy(update={"epochs": 10, "optimizer": OptimizerSettings(name="adamw", lr=3e-3)})
 """What a transformer learns from; plain gradient descent takes it nowhere in so few steps."""
 OWN_DATA = {"gdumb", "generative-classifier", "ncm", "knn", "slda", "fecam", "ranpac"}
@@ -32,7 +40,7 @@ OWN_DATA = {"gdumb", "generative-classifier", "ncm", "knn", "slda", "fecam", "ra
 
 def make(name: str, **settings) -> Method:
     known = METHODS[name]().hyperparameters()
-    small = SMALL if name in TRANSFORMERS else {}
+    small = SMALL if name in TRANSFORMERS else {"compete": "setting"} if name in PROMPTS else {}
     return METHODS[name](**{k: v for k, v in (BUDGET | small | settings).items() if k in known})
 
 

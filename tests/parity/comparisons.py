@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from methods.core.releases import CODA, HELD_AGAINST, Release
+
 AS_RELEASED: dict[str, dict[str, Any]] = {
     "finetune": {"compete": "new"},
     "lwf": {"compete": "new", "squared": False, "strength": 3.0},
@@ -22,12 +24,17 @@ AS_RELEASED: dict[str, dict[str, Any]] = {
 @dataclass(frozen=True)
 class Comparison:
     """method: the one of ours; golden: its file of cases; test: "file::function[start of the parameters' id"; compared:
-    what of it."""
+    what of it; by: another release than the method's."""
 
     method: str
     golden: str
     test: str
     compared: str
+    by: Release | None = None
+
+    @property
+    def release(self) -> Release:
+        return self.by or HELD_AGAINST[self.method]
 
 
 LOSSES = "test_convolutional::test_loss_and_gradient_are_the_release_s"
@@ -39,6 +46,8 @@ OLD_HEADS = (
 )
 STEP = "loss, gradient and parameters after a step"
 ADAPTATION = "test_adaptation::"
+PREFIXED = "test_prompts::test_attention_with_a_prefix"
+COUNTED = "test_prompts::test_trainable_parameters_on_vit_b_16"
 
 COMPARISONS = (
     Comparison("finetune", "finetune", f"{LOSSES}[finetune-", "loss and gradient in tasks 1 to 3"),
@@ -289,6 +298,82 @@ COMPARISONS = (
         f"{ADAPTATION}test_gradients_of_directions_and_magnitudes",
         "gradients of magnitudes and of the newest direction",
     ),
+    Comparison(
+        "l2p",
+        "l2p",
+        "test_prompts::test_each_image_takes_the_prompts_of_its_own_nearest_keys",
+        "choice, prompts before the tokens, distance to keys and its gradient, without a vote and of single images",
+    ),
+    Comparison(
+        "l2p", "l2p", "test_prompts::test_cosines_of_other_queries_and_of_given_keys", "choice by four other queries"
+    ),
+    Comparison("l2p", "l2p", "test_prompts::test_the_network_of_l2p", "a network's logits, loss and gradients"),
+    Comparison(
+        "l2p",
+        "coda_release_dualprompt_l2p",
+        "test_prompts::test_prefixes_of_l2p_plus_plus",
+        "L2P++: choice, prefixes, distance to own keys",
+        by=CODA,
+    ),
+    Comparison(
+        "l2p",
+        "coda_release_dualprompt_l2p",
+        "test_prompts::test_blocks_of_l2p_plus_plus",
+        "L2P++: blocks with prefixes, their sizes",
+        by=CODA,
+    ),
+    Comparison("l2p", "parameter_counts", f"{COUNTED}[l2p", "trainable parameters on ViT-B/16, L2P++ too"),
+    Comparison(
+        "dualprompt",
+        "dualprompt",
+        "test_prompts::test_prefixes_of_an_image_do_not_depend_on_its_batch",
+        "choice, prefixes of single images, distance to keys and its gradient, told the task and not",
+    ),
+    Comparison("dualprompt", "dualprompt", f"{PREFIXED}[dualprompt", "attention with and without a prefix"),
+    Comparison(
+        "dualprompt",
+        "dualprompt",
+        "test_prompts::test_the_network_of_dualprompt",
+        "a network's logits one image at a time, loss and gradients of one image",
+    ),
+    Comparison(
+        "dualprompt",
+        "coda_release_dualprompt_l2p",
+        "test_prompts::test_prefixes_of_dualprompt_in_coda_s_release",
+        "a key a block: choice, prefixes, distance and its gradient",
+        by=CODA,
+    ),
+    Comparison(
+        "dualprompt",
+        "coda_release_dualprompt_l2p",
+        "test_prompts::test_blocks_of_dualprompt_in_coda_s_release",
+        "blocks with prefixes, their sizes",
+        by=CODA,
+    ),
+    Comparison(
+        "dualprompt", "parameter_counts", f"{COUNTED}[dualprompt", "trainable parameters on ViT-B/16, CODA's too"
+    ),
+    Comparison(
+        "coda-prompt",
+        "coda_prompt",
+        "test_prompts::test_weighted_components",
+        "prefixes after one, two and three tasks, penalty, gradients",
+    ),
+    Comparison(
+        "coda-prompt",
+        "coda_prompt",
+        "test_prompts::test_new_components_start_as_the_release_s",
+        "start of new components, before and after training",
+    ),
+    Comparison("coda-prompt", "coda_prompt", "test_prompts::test_penalties", "penalty on keys and on prompts"),
+    Comparison("coda-prompt", "coda_prompt", f"{PREFIXED}[coda_prompt", "attention with and without a prefix"),
+    Comparison(
+        "coda-prompt",
+        "coda_prompt",
+        "test_prompts::test_the_network_of_coda_prompt",
+        "a network's query, features, logits, loss and gradients",
+    ),
+    Comparison("coda-prompt", "parameter_counts", f"{COUNTED}[coda_prompt", "trainable parameters on ViT-B/16"),
 )
 
 APART: dict[str, tuple[str, ...]] = {
@@ -376,6 +461,33 @@ APART: dict[str, tuple[str, ...]] = {
     ),
     "si": (
         "Mammoth clips gradients to ±1 before the step; the path integral takes them unclipped and without the penalty.",
+    ),
+    "l2p": (
+        "The release counts the keys chosen in a batch and gives every image the winners, in its configuration for "
+        "CIFAR-100 at test too, where a batch is of one task and so tells it (l2p#28; PILOT the same). Ours takes each "
+        "image by itself, as do the release's cases without the vote and of single images.",
+        "The release gives prompts the position of the class token, which a trained prompt can hold itself; the paper's, "
+        "and ours, have none.",
+        "Its loss has -cos where the paper and ours have 1 - cos.",
+        "L2P++: the release pulls every image to the keys chosen by all images of its batch, having indexed by a matrix; "
+        "ours to its own.",
+    ),
+    "dualprompt": (
+        "The release lets the batch vote on the task's prompt at test, which tells the task (dualprompt-pytorch#5: 75.6 "
+        "with the batch, 65.2 one image at a time). Ours takes each image by itself.",
+        "The release reshapes prefixes from (layer, key or value, image) to (layer, image, key or value): keys and values "
+        "of a batch are mixed over its images (dualprompt-pytorch#8; PILOT the same). Ours does not, and is compared on "
+        "single images, where the reshape is right.",
+        "At test the release has the keys of tasks to come compete, as they were drawn; ours only those of tasks seen.",
+        "In CODA-Prompt's release halves of one prompt are keys and values, each block has a key of its own, and distances "
+        "are added up over images.",
+    ),
+    "coda-prompt": (
+        "The release's penalty is a mean over entries, which its settings for CIFAR-100 weigh by 0; an earlier state of it "
+        "(22948d2) weighs it by 1e-7.",
+        "New components are orthogonal to old ones and to each other only as long as the old have not been trained.",
+        "Components of earlier tasks get no gradient in either; in the release an optimizer with momentum or decay of "
+        "weights would move them all the same.",
     ),
 }
 """Where release and paper, or release and ours, differ; of a method that is not here no difference is known."""

@@ -64,14 +64,17 @@ def _section(name: str) -> list[str]:
 
 def _row(comparison: Comparison) -> str:
     ran, difference = measured(comparison)
-    code = source_of(comparison.golden)["code"]
+    code = source_of(comparison)["code"]
+    if comparison.by:
+        code = f"[{comparison.by}]({comparison.by.url}): {code}"
     return f"| {comparison.compared} | {code} | {ran} | {magnitude(difference)} |"
 
 
-def source_of(golden: str) -> dict[str, str]:
-    """repository, commit, file and code of golden/GOLDEN.json; of several sources, those of the first."""
-    source = json.loads((cases.GOLDEN / f"{golden}.json").read_text(encoding="utf-8"))["source"]
-    return source[0] if isinstance(source, list) else source
+def source_of(comparison: Comparison) -> dict[str, str]:
+    """repository, commit, file and code of its golden cases; of several sources, those of the release, else the first."""
+    source = json.loads((cases.GOLDEN / f"{comparison.golden}.json").read_text(encoding="utf-8"))["source"]
+    several = source if isinstance(source, list) else [source]
+    return next((s for s in several if s["repository"] == comparison.release.repository), several[0])
 
 
 def magnitude(difference: float | None) -> str:
