@@ -7,18 +7,21 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.core.method import TaskView, hyper
-from methods.parts.feature_head import FeatureHead, OnFrozenFeatures, rows
+from methods.parts.feature_head import FeatureHead, rows
 from methods.parts.features import features_of
+from methods.parts.first_session import FirstSession, Tuning
 
 RIDGES = tuple(10.0**k for k in range(-8, 9))
 
 
-class RanPAC(OnFrozenFeatures):
+class RanPAC(FirstSession):
     """Features f become h = ReLU(f P) with P ~ N(0, 1), fixed; the head is (G + lambda I)^-1 Q.
 
     G = sum of h^T h and Q = sum of h^T y are added up over tasks, so the head is ridge regression on all images so far.
     lambda is chosen in each task among 10^-8 ... 10^8 by the squared error on a fifth of the task's images, of a ridge
-    regression on the rest of them; the paper's first-session adaptation of the backbone is not done.
+    regression on the rest of them. Before that the first task may tune the backbone (the paper's phase 1).
+
+    Published training of phase 1: SGD 0.01, momentum 0.9, weight decay 5e-4, cosine, 20 epochs in batches of 48.
     """
 
     about = "ridge regression on random projections of frozen features"
@@ -30,6 +33,20 @@ class RanPAC(OnFrozenFeatures):
     ridge: Annotated[float, Field(gt=0)] | None = hyper(
         None, "lambda; null: chosen on held-out images of each task", "chosen: McDonnell et al. 2023, algorithm 1"
     )
+    first_session: Tuning | None = hyper(
+        None,
+        "what the first task tunes; null: nothing, the backbone is as it came",
+        "adapter, ssf, vpt: McDonnell et al. 2023",
+    )
+
+    added_later = frozenset({"first_session", "bottleneck", "prompts"})
+
+    @property
+    def reads_pixels(self) -> bool:  # type: ignore[override]
+        return self.first_session is not None
+
+    def _tuning(self):
+        return self.first_session
 
     def _head(self, features, columns):
         projection = None
@@ -38,6 +55,7 @@ class RanPAC(OnFrozenFeatures):
         return RidgeHead(features, columns, projection, self.ridge)
 
     def end_task(self, task: TaskView) -> None:
+        self._end_first_session()
         head, order = self.network.head, torch.randperm(len(task.train), generator=self.generator("ridge", task.id))
         features, labels = features_of(self, task.train), task.train.labels
         order = order.to(labels.device)

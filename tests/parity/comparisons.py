@@ -45,6 +45,7 @@ OLD_HEADS = (
     "test_transformers::test_old_heads_of_the_release_read_and_normalise_the_whole_embedding_ours_their_own_part"
 )
 STEP = "loss, gradient and parameters after a step"
+ADAPTATION = "test_adaptation::"
 PREFIXED = "test_prompts::test_attention_with_a_prefix"
 COUNTED = "test_prompts::test_trainable_parameters_on_vit_b_16"
 
@@ -241,6 +242,62 @@ COMPARISONS = (
         "test_pretrained::test_ridge_regression_on_random_projections",
         "sums, weights, scores, the ridge chosen",
     ),
+    Comparison("aper", "aper_adapter_ssf", f"{ADAPTATION}test_adapter", "adapter alone, with and without residual"),
+    Comparison(
+        "aper",
+        "aper_adapter_ssf",
+        f"{ADAPTATION}test_block_with_an_adapter_beside_its_mlp",
+        "block with an adapter beside its MLP, and without",
+    ),
+    Comparison("aper", "aper_adapter_ssf", f"{ADAPTATION}test_scale_and_shift", "scale and shift of tokens"),
+    Comparison(
+        "aper",
+        "aper_adapter_ssf",
+        f"{ADAPTATION}test_block_with_scales_and_shifts",
+        "block with scale and shift behind norms and linear layers",
+    ),
+    Comparison(
+        "aper",
+        "aper_adapter_ssf",
+        f"{ADAPTATION}test_prototypes_of_plain_and_tuned_features",
+        "prototypes of both features, cosines",
+    ),
+    Comparison(
+        "ease",
+        "ease",
+        f"{ADAPTATION}test_subspaces_and_the_means_that_are_made_up",
+        "completed prototypes and reweighted scores over three tasks; `anew: false`; `plain: true` with `beta: 0.5`",
+    ),
+    Comparison(
+        "slca",
+        "slca",
+        f"{ADAPTATION}test_alignment_of_the_head",
+        "class statistics, normalised logits, losses and head after an epoch of alignment, with `tau: 0.1` and none",
+    ),
+    Comparison(
+        "inflora",
+        "inflora",
+        f"{ADAPTATION}test_directions_and_memory_over_four_tasks",
+        "fixed directions and memory over four tasks, of both types",
+    ),
+    Comparison(
+        "inflora",
+        "inflora",
+        f"{ADAPTATION}test_attention_with_updates_of_keys_and_values",
+        "attention with the updates of no, one and two tasks",
+    ),
+    Comparison(
+        "sd-lora",
+        "sdlora",
+        f"{ADAPTATION}test_directions_and_magnitudes",
+        "qkv with no, one and two earlier directions",
+    ),
+    Comparison(
+        "sd-lora",
+        "sdlora",
+        f"{ADAPTATION}test_gradients_of_directions_and_magnitudes",
+        "gradients of magnitudes and of the newest direction",
+    ),
     Comparison(
         "l2p",
         "l2p",
@@ -379,6 +436,28 @@ APART: dict[str, tuple[str, ...]] = {
     "ewc": (
         "Mammoth weights squared gradients by the label's probability, has no ½ before the penalty, and takes a mean over "
         "batches times their size.",
+    ),
+    "aper": (
+        "The release drops a tenth of an adapter's bottleneck in training; so does ours, by other random numbers.",
+        "Not compared: prompts (VPT), which no golden case has.",
+    ),
+    "ease": ("The sum over the other subspaces is divided by their number, as in the release.",),
+    "slca": (
+        "The release finds a class's task by dividing its number by the size of the current task, which is wrong where the first "
+        "task is larger (B50); ours knows the task.",
+        "The factor 0.9 + 0.1 t / T on the means is the release's.",
+    ),
+    "inflora": (
+        "The release calls the fixed matrix A and trains B; the paper has B fixed. Squared singular values of XᵀX, not of X, "
+        "count as energy.",
+        "The first task leaves out the vector that crosses the bound, later ones take it. Where more than half of all "
+        "directions are kept after the first task already, the release marks its basis as the rest without making it so; "
+        "ours makes it so.",
+        "Where fewer directions are left than the rank, the release fills up with arbitrary ones; ours are 0 there.",
+    ),
+    "sd-lora": (
+        "Earlier directions are divided by their lengths, the newest is not, and magnitudes start anew with every task: the "
+        "release's way. Its module for evaluation, which its learner does not use, keeps the last task only.",
     ),
     "si": (
         "Mammoth clips gradients to ±1 before the step; the path integral takes them unclipped and without the penalty.",

@@ -40,7 +40,10 @@ def test_each_golden_file_is_of_the_release_that_the_methods_name():
 def test_every_parity_test_is_on_the_page_and_every_method_is_one_of_ours():
     tests = {
         f"{module}::{name}"
-        for module in ("test_convolutional", "test_online", "test_pretrained", "test_prompts", "test_transformers")
+        for module in (
+            *("test_adaptation", "test_convolutional", "test_online", "test_pretrained", "test_prompts"),
+            "test_transformers",
+        )
         for name, value in vars(import_module(f"tests.parity.{module}")).items()
         if name.startswith("test_") and inspect.isfunction(value) and name not in OF_OURS
     }

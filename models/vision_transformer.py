@@ -1,0 +1,46 @@
+"""The vision transformer of timm that is in a backbone, for what adds small parts to its blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from models.frozen import Frozen, Resized
+from models.ranks import divide
+
+
+def fixed_transformer(backbone: nn.Module) -> tuple[nn.Module, Any]:
+    """`backbone` with all its parameters fixed, but open to the gradients of parts that are added; and the transformer in it.
+
+    backbone: of `timm:NAME`, frozen or not, with images made another size or not. Raises ValueError where NAME is no
+    vision transformer of timm's plain kind.
+    """
+    from timm.layers import Attention
+    from timm.models.vision_transformer import Block, VisionTransformer
+
+    opened = with_finite_bounds(thawed(backbone).requires_grad_(False))
+    inner: Any = opened.backbone if isinstance(opened, Resized) else opened
+    model = getattr(inner, "model", inner)
+    if not isinstance(model, VisionTransformer):
+        raise ValueError(
+            f"adapters, prompts and low-rank updates want a vision transformer of timm (timm:vit_...), not {type(model).__name__}"
+        )
+    if not all(type(b) is Block and type(b.attn) is Attention and b.attn.gate is None for b in model.blocks):
+        raise ValueError("a vision transformer with timm's plain blocks and attention is wanted (timm:vit_...)")
+    return opened, model
+
+
+def thawed(backbone: nn.Module) -> nn.Module:
+    """What `frozen: true` has wrapped, still without gradients of its own; `backbone` itself where nothing is wrapped."""
+    return divide(backbone.backbone) if isinstance(backbone, Frozen) else backbone
+
+
+def with_finite_bounds(backbone: nn.Module) -> nn.Module:
+    """`backbone`, the bounds of its resized images no longer infinite, as they are without weights: a network with what is
+    not finite counts as diverged."""
+    for module in backbone.modules():
+        if isinstance(module, Resized):
+            module.low.nan_to_num_()
+            module.high.nan_to_num_()
+    return backbone
