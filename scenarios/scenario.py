@@ -105,6 +105,11 @@ class Scenario:
     normalise: Normalise
     manifest: dict[str, Any] = field(repr=False)
     version: int = 1
+    eval_every: int = 1
+
+    def is_evaluated(self, tasks: int) -> bool:
+        """Whether methods are evaluated after so many tasks."""
+        return tasks % self.eval_every == 0 or tasks == len(self.tasks)
 
     @property
     def image_files(self) -> tuple[FileList, ...]:

@@ -58,9 +58,15 @@ class Stream(BaseModel):
         "none for data in memory",
     )
 
+    eval_every: int = Field(
+        1,
+        ge=1,
+        description="tasks between two rows of the accuracy matrix; the rows before any and after all are always there",
+    )
+
     version: ClassVar[int] = 1
     """Raised when the same settings make a different stream: old records then no longer count as done."""
-    added_later: ClassVar[frozenset[str]] = frozenset({"transform", "sampling"})
+    added_later: ClassVar[frozenset[str]] = frozenset({"transform", "sampling", "eval_every"})
     """Settings whose default is what was done before they existed: with it, older records stay valid."""
     former_values: ClassVar[dict[str, Any]] = {"sampling": "random"}
     """Of settings that were added with another default: what was done before, with which older records stay valid."""
@@ -134,6 +140,7 @@ class Stream(BaseModel):
             normalise=self._normalise(dataset),
             manifest=manifest,
             version=self.version,
+            eval_every=self.eval_every,
         )
 
     def _images(self, images: Images) -> Images:

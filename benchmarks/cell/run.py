@@ -236,6 +236,10 @@ def with_backbone(parameters: dict[str, int], extractor: Extractor | None) -> di
 
 def _record_rows(progress: Progress, i: int, scenario: Scenario, watch: Stopwatch) -> None:
     assert progress.method is not None, "started before it is evaluated"
+    if not scenario.is_evaluated(i):
+        for matrix in (progress.matrix, progress.other):
+            matrix.record_row(i, [None] * len(scenario.tasks))
+        return
     with watch("evaluate"):
         row, other_row = evaluate_both(progress.method, scenario)
     progress.matrix.record_row(i, row)
@@ -260,6 +264,8 @@ def _reasons(cls: type[Method], scenario: Scenario, matrix: AccuracyMatrix | Non
         reason = f"{cls.__name__} has no answer for a task that it has not begun"
     reasons = {"unseen tasks": reason} if reason else {}
     rows = matrix.total[1:] if matrix is not None else []
-    if any(None in row[: i + 1] for i, row in enumerate(rows)):
+    if scenario.eval_every > 1:
+        reasons["earlier rows"] = f"methods are evaluated after every {scenario.eval_every} tasks only"
+    elif any(None in row[: i + 1] for i, row in enumerate(rows)):
         reasons["earlier rows"] = f"{cls.__name__} was set to give no answer before its last task"
     return reasons

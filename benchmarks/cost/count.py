@@ -162,7 +162,7 @@ def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
             task.id,
             phases,
             meter.total,
-            inference.total * _tested(method, scenario),
+            inference.total * _tested(method, scenario, task.id),
             method.footprint(),
         )
 
@@ -215,10 +215,12 @@ def _batch(method: Method, data: Examples, rows: torch.Tensor, epoch: int):
     return method.batch(examples, epoch, examples.images)
 
 
-def _tested(method: Method, scenario: Scenario) -> int:
-    """Test images that are looked at after the task."""
+def _tested(method: Method, scenario: Scenario, task: int) -> int:
+    """Test images that are looked at after task `task`."""
+    if not scenario.is_evaluated(task + 1):
+        return 0
     return sum(
-        len(task.test)
-        for task in scenario.tasks
-        if scenario.layout.can_evaluate(task.id, method.seen) and method.answers(task.id)
+        len(other.test)
+        for other in scenario.tasks
+        if scenario.layout.can_evaluate(other.id, method.seen) and method.answers(other.id)
     )

@@ -171,6 +171,23 @@ def test_joint_sees_all_tasks_and_its_last_row_is_offline_training():
         assert torch.equal(a, b)
 
 
+def test_long_streams_may_be_evaluated_every_few_tasks():
+    """The rows that are there are those of an evaluation after every task, bit for bit; scores say what they lack."""
+    every = run_cell(cells("er")[0])
+    some = run_cell(cells("er", changes=["scenario.eval_every=2"])[0])
+    tasks = every.settings["scenario"]["tasks"]
+    assert tasks % 2 == 1  # so that the last row is there beside those of even numbers
+    for i, (row, full) in enumerate(zip(some.matrix.correct, every.matrix.correct, strict=True)):
+        assert row == (full if i % 2 == 0 or i == tasks else [None] * tasks)
+    assert some.identity != every.identity
+    assert "after every 2 tasks only" in some.not_evaluated["earlier rows"]
+    frame = frame_of([some])
+    assert frame[["acc", "la", "bwt", "aa"]].notna().loc[0].tolist() == [True, True, False, False]
+    assert why_absent("bwt", some) == some.not_evaluated["earlier rows"]
+    again = cells("er", changes=["scenario.eval_every=1"])[0]
+    assert again.identity == every.identity
+
+
 def test_joint_may_train_once_and_says_that_it_has_no_earlier_rows():
     """The last row is that of training after every task, bit for bit, for a fraction of the cost."""
     every = run_cell(cells("joint")[0])
