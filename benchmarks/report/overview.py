@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from benchmarks.records.atomic_write import write_whole
@@ -72,7 +73,7 @@ def _page_suite(suite: Recorded, home: Path, published: bool) -> PageSuite:
         ]
         for scenario in suite.grid.suite.scenarios
     }
-    more = {"arguments": suite.arguments} if suite.arguments else {}
+    more: dict[str, Any] = {"arguments": suite.arguments} if suite.arguments else {}
     return PageSuite.of(suite.grid, suite.scan, folder=_relative(suite.records, home), plots=plots, **more)
 
 

@@ -98,7 +98,7 @@ def _heat_map(axes: Axes, mean: Array, cell: float) -> None:
     if cell >= NO_ROOM:
         for (i, j), value in np.ndenumerate(mean):
             if not np.isnan(value):
-                middle = {"ha": "center", "va": "center_baseline", "color": ink_on(COLOURS(value))}
+                middle: dict[str, Any] = {"ha": "center", "va": "center_baseline", "color": ink_on(COLOURS(value))}
                 axes.text(j + 0.5, float(edges[i]) + 0.5, in_short(value), size=7, zorder=4, **middle)
     # Between what was learned and what was not yet: the diagonal as steps.
     steps = [(1.0, edges[1])]
