@@ -8,12 +8,7 @@ from collections.abc import Sequence
 from benchmarks.records.results import BySeed, Runs
 from benchmarks.report.markdown import escape, pipe_table
 from benchmarks.report.significance import ALPHA, family
-from metrics import (
-    average_ranks,
-    critical_difference,
-    paired_difference,
-    probability_of_improvement,
-)
+from metrics import average_ranks, critical_difference, paired_difference, probability_of_improvement
 
 HOW_TO_READ = """\
 Methods are compared seed by seed (same class order, initial weights and batches), on ACC. A difference counts only
@@ -53,33 +48,18 @@ def _against_best(runs: Runs, values: dict[str, BySeed]) -> str:
     """Every method, bounds too, against the ranked one with the best mean: difference, intervals, probability, p."""
     tests = family(runs, values)
     best = tests.best("higher") or next(iter(values))
-    others = [m for m in values if m != best and values[m].keys() & values[best].keys()]
-    found = {m: paired_difference(values[m], values[best]) for m in others}
     adjusted = tests.p_values(best)
     rows = []
-    for m in others:
-        d = found[m]
-        rows.append(
-            [
-                escape(m),
-                f"{100 * d.mean:+.2f}",
-                _interval(d.t_interval),
-                _interval(d.bootstrap_interval),
-                f"{probability_of_improvement(values[best], values[m]):.2f}",
-                *_test(adjusted.get(m)),
-                d.n,
-            ]
-        )
-    heads = [
-        f"against {escape(best)}",
-        "difference, pp",
-        "95% t interval",
-        "95% bootstrap interval",
-        f"P({escape(best)} better)",
-        "p (Holm)",
-        "verdict",
-        "n",
-    ]
+    for m in values:
+        if m == best or not values[m].keys() & values[best].keys():
+            continue
+        d = paired_difference(values[m], values[best])
+        better = probability_of_improvement(values[best], values[m])
+        intervals = _interval(d.t_interval), _interval(d.bootstrap_interval)
+        rows.append([escape(m), f"{100 * d.mean:+.2f}", *intervals, f"{better:.2f}", *_test(adjusted.get(m)), d.n])
+    name = escape(best)
+    heads = [f"against {name}", "difference, pp", "95% t interval", "95% bootstrap interval", f"P({name} better)"]
+    heads += ["p (Holm)", "verdict", "n"]
     return pipe_table(rows, heads, "left", *["right"] * 7)
 
 

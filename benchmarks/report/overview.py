@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from benchmarks.records.atomic_write import write_whole
@@ -72,9 +73,8 @@ def _page_suite(suite: Recorded, home: Path, published: bool) -> PageSuite:
         ]
         for scenario in suite.grid.suite.scenarios
     }
-    return PageSuite.of(
-        suite.grid, suite.scan, arguments=suite.arguments, folder=_relative(suite.records, home), plots=plots
-    )
+    more: dict[str, Any] = {"arguments": suite.arguments} if suite.arguments else {}
+    return PageSuite.of(suite.grid, suite.scan, folder=_relative(suite.records, home), plots=plots, **more)
 
 
 def own_file(results: Path, suite: str, grid: Grid, scan: Scan, changes: list[str] | None) -> list[Recorded]:

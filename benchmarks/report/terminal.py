@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tabulate import tabulate
+
 from benchmarks.plain_text import one_line
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
@@ -36,8 +38,9 @@ def _table(board: Leaderboard, table: Table) -> str:
             left_out.append(column.measure.label)
             continue
         lines = [[*line, text] for line, text in zip(lines, texts, strict=True)]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    rows = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
+    sides = ["left", *["right"] * (len(lines[0]) - 1)]
+    shown = tabulate(lines, tablefmt="plain", colalign=sides, disable_numparse=True, preserve_whitespace=True)
+    rows = [line.rstrip() for line in shown.split("\n")]
     asked = table.rows[0].seeds
     seeds = f", n = {table.n}" + ("" if table.n == asked else f" of {asked}")
     seeds = "" if table.uneven or table.n == 0 else seeds
@@ -73,10 +76,6 @@ def _cells(column: Column, cells: list[Cell]) -> list[str]:
         mark = ("!" if cell.warned else "") + {"best": "*", "tied": "=", "": ""}[cell.mark]
         texts.append(mark + (number.mean if not ranked else "".join(number.filled(width, " ", " "))))
     return texts
-
-
-def _aligned(line: list[str], widths: list[int]) -> list[str]:
-    return [text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))]
 
 
 def _legend(board: Leaderboard) -> list[str]:

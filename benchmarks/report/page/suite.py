@@ -6,6 +6,7 @@ import glob
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmarks.records.results import Runs, results_of
 from benchmarks.records.store import Scan
@@ -31,23 +32,12 @@ class PageSuite:
     plots: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls,
-        grid: Grid,
-        scan: Scan,
-        metrics: list[str] | None = None,
-        arguments: Iterable[str] | None = None,
-        folder: str = ".",
-        plots: Mapping[str, list[tuple[str, str]]] | None = None,
-    ) -> PageSuite:
-        """The suite of `grid` with the records in `scan`; `metrics` as in make_leaderboard, `arguments` by default the
-        suite's name; `folder`: of the records, as a link."""
-        words = (grid.suite.name,) if arguments is None else tuple(arguments)
-        results, links = (
-            results_of(grid, scan),
-            {identity: f"{folder}/{place}" for identity, place in scan.places.items()},
-        )
-        return cls(make_leaderboard(results, metrics), results.runs, words, grid.suite.kind, links, plots or {})
+    def of(cls, grid: Grid, scan: Scan, metrics: list[str] | None = None, folder: str = ".", **more: Any) -> PageSuite:
+        """The suite of `grid` with the records in `scan`, which lie in `folder`, a link; `metrics` as in
+        make_leaderboard, `more`: arguments, by default the suite's name, and plots."""
+        results, links = results_of(grid, scan), {id: f"{folder}/{place}" for id, place in scan.places.items()}
+        given = {"arguments": (grid.suite.name,), "kind": grid.suite.kind, "records": links} | more
+        return cls(make_leaderboard(results, metrics), results.runs, **given)
 
     @property
     def rank(self) -> tuple[int, bool, bool, int]:

@@ -98,18 +98,8 @@ def _heat_map(axes: Axes, mean: Array, cell: float) -> None:
     if cell >= NO_ROOM:
         for (i, j), value in np.ndenumerate(mean):
             if not np.isnan(value):
-                colour = ink_on(COLOURS(value))
-                x_centre, y_centre = j + 0.5, float(edges[i]) + 0.5
-                axes.text(
-                    x_centre,
-                    y_centre,
-                    in_short(value),
-                    size=7,
-                    color=colour,
-                    ha="center",
-                    va="center_baseline",
-                    zorder=4,
-                )
+                middle: dict[str, Any] = {"ha": "center", "va": "center_baseline", "color": ink_on(COLOURS(value))}
+                axes.text(j + 0.5, float(edges[i]) + 0.5, in_short(value), size=7, zorder=4, **middle)
     # Between what was learned and what was not yet: the diagonal as steps.
     steps = [(1.0, edges[1])]
     for k in range(1, n):

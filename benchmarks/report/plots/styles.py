@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from methods import METHODS
+from methods import METHODS, Method
 
 # Okabe & Ito 2008 ("Color Universal Design") without yellow, which is too faint for a line on white paper; then four
 # darker ones in the manner of Tol 2021 ("Colour Schemes", muted).
@@ -20,11 +20,7 @@ UPPER, LOWER = "#000000", "#7A7A7A"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 BOUND_MARKERS = {UPPER: "h8", LOWER: "dX"}
 Dash = tuple[float, tuple[float, ...]]
-DASHES: tuple[Dash, ...] = (
-    (0, (6, 1.5)),
-    (0, (1.5, 1)),
-    (0, (7, 1.5, 1.5, 1.5)),
-)
+DASHES: tuple[Dash, ...] = ((0, (6, 1.5)), (0, (1.5, 1)), (0, (7, 1.5, 1.5, 1.5)))
 SOLID: Dash = (0, ())
 
 
@@ -46,24 +42,20 @@ def style_of(method: str, name: str | None = None) -> Style:
     method's.
     """
     filled = name is None or name == method
-    dash = None if filled else _hash(str(name))
-    if method not in METHODS:
-        number = _hash(method)
-        return _numbered(number, number if dash is None else dash, filled)
-    cls = METHODS[method]
-    if cls.family == "baseline" or cls.sees_past_data:
-        colour = UPPER if cls.sees_past_data else LOWER
-        bounds = [m for m, c in METHODS.items() if c.sees_past_data == cls.sees_past_data and c.family == "baseline"]
-        markers = BOUND_MARKERS[colour]
-        return Style(
-            colour,
-            markers[bounds.index(method) % len(markers)],
-            SOLID if dash is None else DASHES[dash % len(DASHES)],
-            filled,
-        )
-    others = [m for m, c in METHODS.items() if not (c.family == "baseline" or c.sees_past_data)]
-    number = others.index(method)
-    return _numbered(number, number if dash is None else dash, filled)
+    variant = None if filled else _hash(str(name))
+    cls = METHODS.get(method)
+    if cls is None or not _is_bound(cls):
+        others = [m for m, c in METHODS.items() if not _is_bound(c)]
+        number = _hash(method) if cls is None else others.index(method)
+        return _numbered(number, number if variant is None else variant, filled)
+    colour = UPPER if cls.sees_past_data else LOWER
+    bounds = [m for m, c in METHODS.items() if c.sees_past_data == cls.sees_past_data and c.family == "baseline"]
+    marker = BOUND_MARKERS[colour][bounds.index(method) % len(BOUND_MARKERS[colour])]
+    return Style(colour, marker, SOLID if variant is None else DASHES[variant % len(DASHES)], filled)
+
+
+def _is_bound(cls: type[Method]) -> bool:
+    return cls.family == "baseline" or cls.sees_past_data
 
 
 def _numbered(number: int, dash: int, filled: bool) -> Style:
