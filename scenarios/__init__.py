@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WHERE = {
     "split": "split.Split",
+    "split-sample": "split_sample.SplitSample",
     "permuted": "permuted.Permuted",
     "rotated": "rotated.Rotated",
     "given": "given.Given",

@@ -13,6 +13,7 @@ import torch
 from benchmarks.cost.count import CellCost, cost_of, growth_of
 from benchmarks.cost.empty import shape_in
 from benchmarks.cost.seconds import StepTimer
+from benchmarks.cost.sizes import SIZES, size_of
 from benchmarks.records.matching import records_of
 from benchmarks.records.store import Scan
 from benchmarks.request.errors import SettingsError
@@ -20,7 +21,6 @@ from benchmarks.request.grid import Grid
 from benchmarks.request.suite import CellSettings
 from metrics.flops import count_flops
 from models import ModelSettings, build_network
-from scenarios.datasets import OUTLINES, outline
 
 ASK_ABOVE_HOURS = 12.0
 """A run on processors that is estimated to take longer wants --yes."""
@@ -125,9 +125,9 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
     flops = 0.0
     for cell in cells:
         stream = cell.scenario
-        if stream.data not in OUTLINES and stream.data != "digits":
+        if stream.data not in SIZES and stream.data != "digits":
             continue
-        facts = outline(stream.data, data_root)
+        facts = size_of(stream.data, data_root)
         shape = shape_in(stream, facts)
         per_image = _forward_flops(cell.model, shape)
         recipe = cell.training

@@ -227,7 +227,8 @@ def _row(row: Published, reference: Reference, grid: Grid, runs: dict[str, Runs]
         count, all_seeds = sum(map(len, ours.broken.values())), len(runs[scenario].seeds)
         return Row(name, row, ours, None, "differs", f"{count} of our {all_seeds} seeds {' or '.join(ours.broken)}")
     if ours.summary is None:
-        return Row(name, row, ours, None, "not run", "no published records of ours yet")
+        why = f"wants {reference.waits_for}" if reference.waits_for else "no published records of ours yet"
+        return Row(name, row, ours, None, "not run", why)
     if ours.summary.n < 2:
         return Row(name, row, ours, None, "not run", "a single seed of ours: no spread to judge by")
     if math.isnan(ours.summary.mean):

@@ -89,11 +89,12 @@ class _Ours(BaseModel):
     not_run: dict[str, str] = {}
     scores: dict[str, str]
     notes: list[Note] = []
+    waits_for: str = ""
 
 
 class Reference(_Ours):
     """The published values of a protocol. scenarios, methods, scores: our name for each of the publication's.
-    not_run: published methods that we have not, with the reason."""
+    not_run: published methods that we have not, with the reason. waits_for: what rows that we could run have waited for."""
 
     protocol: str
     rows: list[Published]

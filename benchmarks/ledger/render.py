@@ -101,7 +101,9 @@ def _section(entry: Entry, rows: list[Row]) -> list[str]:
         parts.append("What the source leaves open, and our choice:")
         parts.append("\n".join(f"- {escape(choice)}" for choice in suite.choices))
     parts.append(_circumstances(entry) if has_records else "")
-    if entry.reference and rows:
+    if entry.reference and rows and not has_records:
+        parts += _waiting(rows, entry.reference)
+    elif entry.reference and rows:
         parts.append(f"**{summary(rows)}** {_scores(entry.reference)}")
         parts += _comparison(rows, entry.reference)
         others = [ours for ours in unmatched(entry) if ours.summary or ours.broken]
@@ -113,6 +115,23 @@ def _section(entry: Entry, rows: list[Row]) -> list[str]:
         parts.append(f"**No published values to compare with yet: ours alone.** {_scored('acc')}")
         parts += _own_table(unmatched(entry))
     return parts
+
+
+def _waiting(rows: Sequence[Row], reference: Reference) -> list[str]:
+    """Of a protocol without records of ours: how many values are published of each scenario, and why none is compared."""
+    lines, reasons = [], Counter(row.why for row in rows)
+    for scenario in dict.fromkeys(reference.scenarios.values()):
+        own = [row for row in rows if reference.scenarios[row.published.scenario] == scenario]
+        answered = sum(row.published.method in reference.methods for row in own)
+        lines.append([escape(scenario), len(own), answered, len(own) - answered])
+    heads = ["scenario", "published cells", "of methods that we have", "of others"]
+    why = [f"- {escape(reason)}: {n}" for reason, n in reasons.most_common()]
+    return [
+        f"**{summary(rows)}** All of them, with their sources: "
+        f"[table](../../benchmarks/ledger/references/{reference.protocol}.csv).",
+        _pipe(lines, heads, "left"),
+        "\n".join(["<details><summary>Why they are not run</summary>", "", *why, "", "</details>"]),
+    ]
 
 
 def _scores(reference: Reference) -> str:

@@ -31,7 +31,8 @@ BUDGET = {
 }
 SMALL = {"finetune_epochs": 2, "criterion": "ce"}  # transformers
 TRANSFORMERS = {"dytox", "dne"}
-PROMPTS = {"l2p", "dualprompt", "coda-prompt"}
+NEW_ALONE = {"l2p", "dualprompt", "coda-prompt", "inflora", "sd-lora"}
+"""Methods whose loss has the new classes alone by default, which in so few steps leaves old ones unheard."""
 ADAMW = SHORT.model_copy(update={"epochs": 10, "optimizer": OptimizerSettings(name="adamw", lr=3e-3)})
 """What a transformer learns from; plain gradient descent takes it nowhere in so few steps."""
 OWN_DATA = {"gdumb", "generative-classifier", "ncm", "knn", "slda", "fecam", "ranpac"}
@@ -40,7 +41,7 @@ OWN_DATA = {"gdumb", "generative-classifier", "ncm", "knn", "slda", "fecam", "ra
 
 def make(name: str, **settings) -> Method:
     known = METHODS[name]().hyperparameters()
-    small = SMALL if name in TRANSFORMERS else {"compete": "setting"} if name in PROMPTS else {}
+    small = SMALL if name in TRANSFORMERS else {"compete": "setting"} if name in NEW_ALONE else {}
     return METHODS[name](**{k: v for k, v in (BUDGET | small | settings).items() if k in known})
 
 
