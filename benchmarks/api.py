@@ -27,8 +27,8 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.results import frame_of
 from benchmarks.records.store import Store
 from benchmarks.records.suite_files import check_own, remember
-from benchmarks.report import write_report
 from benchmarks.report.overview import tables_folder
+from benchmarks.report.write import write_report
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.load import load_suite
