@@ -285,7 +285,7 @@ def test_which_cells_are_verified_does_not_hang_on_chance(ran):
 def test_only_committed_code_is_verified(ran, published, monkeypatch):
     whole, _ = ran
     monkeypatch.setattr(verify, "commit", lambda: f"{COMMIT}+dirty")
-    monkeypatch.setattr(verify, "commits_of", lambda cls: {"commit": f"{COMMIT}+dirty"})
+    monkeypatch.setattr(verify, "commits_of_cell", lambda cell: {"commit": f"{COMMIT}+dirty"})
     monkeypatch.setattr(verify, "source_at", lambda *names: None)
     with pytest.raises(SettingsError, match="commit it first"):
         verify_suite(whole, published, 1, run_here)
