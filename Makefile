@@ -1,4 +1,4 @@
-# Retain: `make bench` from a fresh clone. Variables: PYTHON, DATA_ROOT, WORKERS, GPUS, DDP, LOGS, YES, SHARD, EXECUTOR,
+# Retain: `make bench` from a fresh clone. Variables: PYTHON, DATA_ROOT, WORKERS, GPUS, DDP, LOGS, YES, EXECUTOR,
 # REQUIREMENTS, VENV_FLAGS.
 PYTHON ?= python3
 REQUIREMENTS ?= requirements.lock
@@ -11,7 +11,7 @@ space := $(subst x,,x x)
 # one word for the shell, whatever is in it: the variable's own text, in which make replaces nothing
 quoted = $(quote)$(subst $(quote),$(quote)\$(quote)$(quote),$(value $(1)))$(quote)
 option = $(if $(value $(1)),$(2) $(call quoted,$(1)))
-OPTIONS = $(call option,DATA_ROOT,--data-root) $(if $(YES),--yes) $(if $(LOGS),--keep-logs) $(call option,SHARD,--shard) $(call option,EXECUTOR,--executor)
+OPTIONS = $(call option,DATA_ROOT,--data-root) $(if $(YES),--yes) $(if $(LOGS),--keep-logs) $(call option,EXECUTOR,--executor)
 ifdef DDP
 # one cell at a time, on as many processes as there are GPUs named (without any: WORKERS processors)
 PROCESSES := $(if $(GPUS),$(words $(subst $(comma), ,$(GPUS))),$(or $(WORKERS),2))

@@ -32,9 +32,9 @@ def test_a_path_is_one_word_in_every_target(target):
 
 
 def test_so_is_every_other_variable():
-    words = said("bench", "GPUS=0, 1", "SHARD=1/2 x", "WORKERS=2 ", "YES=1", "LOGS=1")[-1]
+    words = said("bench", "GPUS=0, 1", "EXECUTOR=ray x", "WORKERS=2 ", "YES=1", "LOGS=1")[-1]
     assert words[words.index("--gpus") + 1] == "0, 1"
-    assert words[words.index("--shard") + 1] == "1/2 x"
+    assert words[words.index("--executor") + 1] == "ray x"
     assert {"--yes", "--keep-logs"} < set(words)
     together = said("bench", "DDP=1", "GPUS=0,1", f"DATA_ROOT={AWKWARD}")[-1]
     assert together[:2] == ["CUDA_VISIBLE_DEVICES=0,1", ".venv/bin/python"]

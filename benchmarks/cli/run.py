@@ -53,7 +53,6 @@ class How:
     dry_run: bool = False
     verbose: bool = False
     yes: bool = False
-    shard: str | None = None
     ddp: bool = False
     logs: bool = False
     fresh: bool = False
@@ -74,9 +73,6 @@ def run(
     dry_run: DryRun = False,
     verbose: Verbose = False,
     yes: Yes = False,
-    shard: Annotated[
-        str | None, typer.Option("--shard", help="k/n: only the k-th of n parts of the cells, for one of n machines")
-    ] = None,
     ddp: Annotated[bool, typer.Option("--ddp", help="under torchrun: all its processes share every cell")] = False,
     logs: Annotated[
         bool,
@@ -121,7 +117,7 @@ def run(
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     asked = Asked(suite, methods, scenarios, seeds, changes, results_dir)
     choice = Choice(executor, gpus_per_cell, ray_address, slurm, detach, cell_timeout, max_retries)
-    how = How(workers, gpus, data_root, dry_run, verbose, yes, shard, ddp, logs, fresh, keep, choice)
+    how = How(workers, gpus, data_root, dry_run, verbose, yes, ddp, logs, fresh, keep, choice)
     if not run_suite(asked, how):
         raise typer.Exit(1)
 
@@ -134,26 +130,24 @@ def run_suite(asked: Asked, how: How) -> bool:
 
     before = versions(store, grid.cells)  # a record that is newer was not seen by the scan
     scan = scan_of(store)
-    part = grid.shard(how.shard) if how.shard is not None else grid
-    missing = to_run(part, scan, how.fresh, how.keep)
-    say_other_code(part, scan)
+    missing = to_run(grid, scan, how.fresh, how.keep)
+    say_other_code(grid, scan)
     say(
-        f"suite {grid.suite.name}: {len(part.cells)} cells, {len(part.cells) - len(missing)} done, {len(missing)} to run"
-        + (f", part {how.shard} of {len(grid.cells)} cells" if how.shard else "")
+        f"suite {grid.suite.name}: {len(grid.cells)} cells, {len(grid.cells) - len(missing)} done, {len(missing)} to run"
         + (f", {len(grid.impossible)} pairs not applicable" if grid.impossible else "")
     )
     if how.dry_run:
-        _foretell(part, scan, missing, devices, how)
+        _foretell(grid, scan, missing, devices, how)
         return True
     waiting = {cell.identity for cell in missing}
-    store.sweep(finished=[cell for cell in part.cells if cell.identity not in waiting])
+    store.sweep(finished=[cell for cell in grid.cells if cell.identity not in waiting])
     failed = _carry_out(asked.suite, grid.suite.reduced, missing, scan, store, devices, how, before)
     if failed is None:
         return True
     if missing:
         scan = scan_of(store)
     _write_tables(asked, grid, scan, store.folder / "logs" if missing and how.logs else None)
-    return _succeeded(asked.suite, part, scan, failed)
+    return _succeeded(asked.suite, grid, scan, failed)
 
 
 def _judged(asked: Asked, how: How) -> tuple[Grid, Store, list[str]]:
@@ -166,12 +160,10 @@ def _judged(asked: Asked, how: How) -> tuple[Grid, Store, list[str]]:
         out.quiet = err.quiet = not is_first()
         return *asked.grid_and_store(), devices
     from benchmarks.executors.devices import devices_for
-    from benchmarks.request.selection import parse_shard
 
-    devices, (grid, store), *_ = together(
+    devices, (grid, store), _ = together(
         lambda: how.choice.devices(devices_for(how.workers, names(how.gpus))),
         asked.grid_and_store,
-        lambda: parse_shard(how.shard) if how.shard is not None else None,
         how.choice.check,
     )
     return grid, store, devices

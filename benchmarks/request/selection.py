@@ -1,11 +1,10 @@
-"""What a request leaves of a suite: the methods, scenarios and seeds it names, and its share of the cells."""
+"""What a request leaves of a suite: the methods, scenarios and seeds it names."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from typing import Any
 
-from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite_yaml import MOST_SEEDS
 from methods import METHODS
 from scenarios.nearest import nearest
@@ -26,14 +25,6 @@ def parse_seeds(text: str, problems: list[str]) -> list[int] | None:
         )
         return None
     return numbers if "," in text else list(range(numbers[0]))
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """k and n of "k/n". Raises SettingsError where `text` is something else."""
-    k, slash, n = text.partition("/")
-    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-        raise SettingsError([f"--shard {text}: say k/n with k from 1 to n, e.g. 2/8 for the second of eight parts"])
-    return int(k), int(n)
 
 
 def add_registered(methods: dict[str, dict[str, Any]], wanted: list[str]) -> None:

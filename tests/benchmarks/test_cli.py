@@ -83,8 +83,10 @@ def test_what_cannot_be_built_is_said_before_it_is_priced(command):
 
 def test_what_is_wrong_with_options_and_suite_is_said_together():
     with pytest.raises(SettingsError) as error:
-        cli.invoke(app, ["run", "digits", "--gpus", "x", "--shard", "3/2", "--methods", "err"], catch_exceptions=False)
-    for said in ("--gpus x: no CUDA device x", "--shard 3/2", "unknown method 'err'"):
+        cli.invoke(
+            app, ["run", "digits", "--gpus", "x", "--executor", "rai", "--methods", "err"], catch_exceptions=False
+        )
+    for said in ("--gpus x: no CUDA device x", "--executor rai", "unknown method 'err'"):
         assert said in str(error.value)
     with pytest.raises(SettingsError) as error:
         cli.invoke(
@@ -162,7 +164,6 @@ def test_names_and_help_take_no_torch(command):
         ("run digits --methods er --scenarios permuted-digit/domain", "did you mean 'permuted-digits/domain'?"),
         ("report digits --seeds x", "--seeds 'x': give a number of seeds"),
         ("cost digits --methods errr --format xml", "--format xml; known: table, csv"),
-        ("run digits --methods errr --shard 3/2", "--shard 3/2: say k/n"),
         ("list method", "cannot list 'method'; did you mean 'methods'?"),
     ],
 )
@@ -206,31 +207,6 @@ def test_ctrl_c_is_a_line_and_130_wherever_it_comes(monkeypatch, capsys, name):
         main()
     assert stop.value.code == 130
     assert capsys.readouterr().err == "stopped by SIGINT\n"
-
-
-def test_parts_of_a_grid_share_no_cell_and_leave_none_out(tmp_path):
-    whole = make_grid(load_suite("digits"))
-    parts = [whole.shard(f"{k}/4").cells for k in (1, 2, 3, 4)]
-    assert sorted(c.identity for part in parts for c in part) == sorted(c.identity for c in whole.cells)
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    # dealt out in the suite's order, a method would stay in one part where its number and that of parts divide
-    for part in parts:
-        assert 3 <= sum(c.method_name == "gem" for c in part) <= 12  # of 25
-    for wrong in ("0/4", "5/4", "2", "a/b", "1/0", "-1/2"):
-        with pytest.raises(SettingsError, match=f"--shard {wrong}: say k/n"):
-            whole.shard(wrong)
-
-
-def test_two_machines_make_one_leaderboard(tmp_path):
-    suite = suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 10}}", seeds=2)
-    where = ("--results-dir", str(tmp_path / "results"), "--workers", "1")
-    first = invoke("run", str(suite), *where, "--shard", "1/2")
-    assert first.exit_code == 0, first.output
-    assert "2 cells, 0 done, 2 to run, part 1/2 of 4 cells" in first.output
-    second = invoke("run", str(suite), *where, "--shard", "2/2")
-    assert second.exit_code == 0, second.output
-    assert "4 done, 0 missing" in invoke("status", str(suite), *where[:2]).output
-    assert "2 done, 0 to run" in invoke("run", str(suite), *where, "--shard", "1/2").output
 
 
 def test_wrong_requests_say_everything_and_exit_with_2(tmp_path):
