@@ -215,9 +215,9 @@ def test_the_workflow_to_copy_uses_commands_that_exist():
         assert {word for word in words if word.startswith("--")} <= known, line
 
 
-def test_the_array_of_the_cluster_runs_one_grid():
+def test_a_job_of_the_cluster_s_array_runs_the_whole_grid_on_its_gpu():
+    """Each job asks for all cells: their claims deal them out (tests/benchmarks/test_claims.py)."""
     words = shlex.split(block("cluster"))
-    assert re.search(r"--array=1-8\b", block("cluster"))
     script = words[words.index("--wrap") + 1].replace("make ", "make -n ", 1)
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -161,7 +161,7 @@ def _judged(asked: Asked, how: How) -> tuple[Grid, Store, list[str]]:
         return *asked.grid_and_store(), devices
     from benchmarks.executors.devices import devices_for
 
-    devices, (grid, store), *_ = together(
+    devices, (grid, store), _ = together(
         lambda: how.choice.devices(devices_for(how.workers, names(how.gpus))),
         asked.grid_and_store,
         how.choice.check,
