@@ -15,6 +15,7 @@ import typer
 from benchmarks.cli.check import check, data
 from benchmarks.cli.console import say, warn
 from benchmarks.cli.gate import gate, promote
+from benchmarks.cli.init import init
 from benchmarks.cli.list import list_
 from benchmarks.cli.options import Include
 from benchmarks.cli.publish import publish, reproduce
@@ -32,6 +33,7 @@ VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Publish": (publish, reproduce),
     "Gate": (gate, promote),
     "Check": (check, data, selftest),
+    "Begin": (init,),
 }
 """Groups of verbs, as help shows them."""
 

@@ -7,6 +7,7 @@ import subprocess
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,12 +28,26 @@ def commit(file: Path = Path(__file__)) -> str | None:
 
 
 def installed_from() -> str | None:
-    """The commit of the git address that Retain was installed from, as pip notes it (PEP 610); None for a wheel."""
+    """The commit of the git address that Retain was installed from; None for a wheel."""
+    return _noted().get("vcs_info", {}).get("commit_id")
+
+
+def requirement() -> str:
+    """This Retain as a line of requirements.txt: the git address and commit that it was installed from, else its version."""
+    noted = _noted()
+    if "vcs_info" in noted:
+        return f"retain @ git+{noted['url']}@{noted['vcs_info']['commit_id']}"
+    from benchmarks import __version__
+
+    return f"retain=={__version__}  # or its git address: retain @ git+https://..."
+
+
+def _noted() -> dict[str, Any]:
+    """Where Retain was installed from, as pip notes it (PEP 610)."""
     try:
-        noted = json.loads(metadata.distribution("retain").read_text("direct_url.json") or "{}")
+        return json.loads(metadata.distribution("retain").read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):
-        return None
-    return noted.get("vcs_info", {}).get("commit_id")
+        return {}
 
 
 def is_installed(file: Path) -> bool:
