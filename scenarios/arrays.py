@@ -98,8 +98,8 @@ def own_data(
     tasks, given_labels = _relabelled(labels) if per_task and not problems else ((), ())
     images = {k: torch.cat([part[0] for part in found]) for k, found in whole.items()}
     if images["train"].is_floating_point():
-        pixels = {kind: _as_pixels(found) for kind, found in images.items()}
-        images = images if any(p is None for p in pixels.values()) else pixels
+        pixels = {kind: found for kind in images if (found := _as_pixels(images[kind])) is not None}
+        images = pixels if len(pixels) == len(images) else images
     scale = 255.0 if images["train"].dtype == torch.uint8 else 1.0
     statistics = _normalisation(images["train"], scale, mean, std, problems)
     if problems:
@@ -167,10 +167,11 @@ def load(path: str | os.PathLike[str], name: str = "") -> OwnData:
             f"{' and '.join(said)}; a data set has {', '.join(KEYS)}, and perhaps {', '.join((*TASK_KEYS, *MORE_KEYS))}"
         )
     pairs = [(arrays[keys[0]], arrays[keys[1]]), (arrays[keys[2]], arrays[keys[3]])]
+    train, test = pairs
     if any(key in arrays for key in TASK_KEYS):
-        pairs = _by_task(pairs, [arrays.get(key) for key in TASK_KEYS])  # type: ignore[assignment]
+        train, test = _by_task(pairs, [arrays.get(key) for key in TASK_KEYS])  # type: ignore[assignment]
     more: dict[str, Any] = {key: arrays[key].tolist() for key in MORE_KEYS if key in arrays}
-    return own_data(*pairs, name=name or f"npz:{Path(path).name}", **more)
+    return own_data(train, test, name=name or f"npz:{Path(path).name}", **more)
 
 
 def _by_task(pairs: list[tuple[np.ndarray, np.ndarray]], tasks: list[np.ndarray | None]) -> list[list]:

@@ -59,7 +59,7 @@ def _keys(images) -> np.ndarray:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return np.array(list(pool.map(_checksum, paths)), dtype="V32")
     rows = np.ascontiguousarray(images.numpy()).reshape(len(images), -1)
-    return np.array([hashlib.sha256(row).digest() for row in rows], dtype="V32")
+    return np.array([hashlib.sha256(row.data).digest() for row in rows], dtype="V32")
 
 
 def _checksum(path: Path) -> bytes:

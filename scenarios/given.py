@@ -15,9 +15,9 @@ class Given(Stream):
     stream: Literal["given"] = "given"
 
     def make_tasks(self, dataset: Dataset, seed: int):
-        tasks = dataset.tasks if isinstance(dataset, OwnData) else ()
-        if not tasks:
+        if not (isinstance(dataset, OwnData) and dataset.tasks):
             raise ValueError(f"{self.data} did not come one data set a task; use stream: split")
+        tasks = dataset.tasks
         if len(tasks) != self.tasks:
             raise ValueError(f"tasks: {self.tasks} were asked for, {self.data} has {len(tasks)}: tasks: {len(tasks)}")
         labels = [{dataset.given_labels[number] for number in task} for task in tasks]

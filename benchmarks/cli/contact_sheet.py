@@ -73,7 +73,7 @@ def _tiles(data: Dataset, rows: Tensor) -> list[Image.Image]:
 def _square(image: Image.Image, side: int) -> Image.Image:
     """The whole image, as large as fits."""
     factor = side / max(image.size)
-    size = tuple(max(1, round(n * factor)) for n in image.size)
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     small = image.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.BILINEAR)
     square = Image.new("RGB", (side, side), "white")
     square.paste(small, ((side - size[0]) // 2, (side - size[1]) // 2))

@@ -46,7 +46,7 @@ def included() -> list[str]:
 
 def plugin_modules() -> frozenset[str]:
     """The modules of the plug-ins, and those beside them that they import."""
-    folders = {str(Path(m.__file__).parent) for m in _modules if getattr(m, "__file__", None)}
+    folders = {str(Path(file).parent) for m in _modules if (file := getattr(m, "__file__", None))}
     beside = {
         n for n, m in list(sys.modules.items()) if str(Path(getattr(m, "__file__", None) or "/").parent) in folders
     }
