@@ -129,5 +129,5 @@ def test_wrong_settings_are_said_before_anything_is_trained():
         started("coda-prompt", pool=100)
     with pytest.raises(ValueError, match=r"want a vision transformer of timm .*, not ResNet"):
         METHODS["l2p"]().start(SCENARIO, model_settings({"backbone": "timm:test_resnet", "image_size": 32}))
-    with pytest.raises(ValueError, match="L2P trains timm, not mlp"):
+    with pytest.raises(ValueError, match=r"L2P prompts a vision transformer of timm, not mlp; .*backbone: .timm:vit_"):
         METHODS["l2p"]().start(SCENARIO, model_settings({"backbone": "mlp"}))
