@@ -1,8 +1,8 @@
 """`python -m benchmarks.speed.records N`: what the commands that read records take when a suite has N finished cells.
 
 The records are generated, not run: each is a published record of suite digits (so its shapes are real) under the settings
-of another cell, with other seeds and hyperparameters and with counts drawn anew. For each command: CPU seconds and peak
-memory of its process.
+of another cell, with other seeds and hyperparameters and with counts and times drawn anew. They lie in a temporary folder,
+as they are no evidence of anything. For each command: CPU seconds and peak memory of its process.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def _record(cell: CellSettings, template: RunRecord, random: np.random.Generator
             "identity": cell.identity,
             "settings": cell.identity_settings(),
             "source": source_of_cell(cell),
+            "seconds": {part: round(s * random.uniform(0.8, 1.2), 4) for part, s in template.seconds.items()},
             "matrix": _drawn(template.matrix, random),
             "matrix_other": _drawn(other, random) if other else None,
         }
