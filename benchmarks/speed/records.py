@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -145,7 +146,7 @@ def measure(arguments: Sequence[str]) -> Taken:
     return Taken(used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)
 
 
-def main(cells: int = 3000) -> None:
+def main(cells: Annotated[int, typer.Argument(metavar="N", min=1, help="about how many cells")] = 3000) -> None:
     with tempfile.TemporaryDirectory() as folder:
         suite, results = write_suite(Path(folder), cells), Path(folder) / "results"
         print(f"{generate(suite, results):,} finished cells")
