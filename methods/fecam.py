@@ -106,17 +106,27 @@ class MahalanobisHead(FeatureHead):
         return 11 * self.features**3 * self._inverses  # eigenvalues and vectors, and their product
 
     def forward(self, features: Tensor, task: object = None) -> Tensor:
-        """Minus the distances [N, classes]; class by class, since differences of all would fill the memory."""
+        """Minus the distances [N, classes] (of classes that were seen)."""
         x = F.normalize(features.double() ** self.tukey, dim=1)
-        to = F.normalize(self.means**self.tukey, dim=1)
-        distances = [self._distance(x - mean, k) for k, mean in enumerate(to)]
-        return self.seen_only(-torch.stack(distances, 1))
+        means = F.normalize(self.means**self.tukey, dim=1)
+        distances = self._common(x, means) if self.kind == "common" else x.new_zeros(len(x), len(means))
+        if self.kind != "common":  # class by class, since the differences of all would fill the memory
+            for k in self.counts.nonzero().flatten().tolist():
+                distances[:, k] = self._distance(x - means[k], self.precision[k])
+        return self.seen_only(-distances)
 
-    def _distance(self, d: Tensor, k: int) -> Tensor:
-        own = self.precision if self.kind == "common" else self.precision[k]
+    def _distance(self, d: Tensor, precision: Tensor) -> Tensor:
         if self.kind == "diagonal":
-            return (d**2) @ own.double()
-        return ((d.float() @ own) * d).sum(1)
+            return (d**2) @ precision.double()
+        return ((d.float() @ precision) * d).sum(1)
+
+    def _common(self, x: Tensor, means: Tensor) -> Tensor:
+        """d^T P d of all differences with one product, d^T P d = x^T P x - 2 x^T P m + m^T P m, about the means' mean."""
+        center = means[self.counts > 0].mean(0)
+        x, means = x - center, means - center
+        mapped = (x.float() @ self.precision).double()
+        of_means = ((means.float() @ self.precision) * means).sum(1)
+        return (mapped * x).sum(1, keepdim=True) - 2 * mapped @ means.T + of_means
 
 
 def covariance(x: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ ROAD = (
     "selftest",
     "cli",
     "speed",
+    "starter",
 )
 """Packages of benchmarks/ in the order of a cell's way: each imports those before it."""
 

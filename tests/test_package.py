@@ -90,8 +90,8 @@ def test_what_comes_with_it_is_there(installed, tmp_path):
         "import sys, benchmarks; from pathlib import Path; here = Path(benchmarks.__file__).parents[1]; "
         "print([line for line in sys.stdin.read().split() if not (here / line).is_file()])"
     )
-    kinds = (".yaml", ".csv", ".txt", ".html", ".css", ".js")
-    data = [p for name in PACKAGES for p in (ROOT / name).rglob("*") if p.suffix in kinds]
+    kinds = (".yaml", ".csv", ".txt", ".html", ".css", ".js", ".md", "")
+    data = [p for name in PACKAGES for p in (ROOT / name).rglob("*") if p.suffix in kinds and p.is_file()]
     names = "\n".join(p.relative_to(ROOT).as_posix() for p in data)
     command = [str(installed / "python"), "-I", "-c", missing]
     found = subprocess.run(command, cwd=tmp_path, input=names, capture_output=True, text=True)
@@ -127,3 +127,65 @@ def test_one_version_everywhere(installed, tmp_path):
     required = run(installed / "python", "-c", ask, cwd=tmp_path).stdout.split()
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     assert sorted(required) == sorted(line for line in lines if line and not line.startswith("#"))
+
+
+EDITS = {
+    "worse": ("        stored = self.batch", "        return new\n        stored = self.batch"),
+    "broken": ("        new = super", "        raise RuntimeError('not finished')\n        new = super"),
+}
+
+
+@pytest.mark.parametrize("how", ["installed", "submodule"])
+def test_a_repository_of_one_s_own_from_init_to_the_gate(installed, tmp_path, how):
+    """The first journey: a method and a suite of one's own, a table, and the gate, by the Makefile that `init` writes."""
+    retain = str(installed / "retain")
+    made = run(retain, "init", "mine", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    mine = tmp_path / "mine"
+    assert len((mine / "README.md").read_text().splitlines()) <= 10
+    assert (mine / "requirements.txt").read_text().startswith(f"retain=={benchmarks.__version__}")
+    assert run(retain, "init", "mine", cwd=tmp_path).returncode == 2
+    (mine / "metrics").mkdir()  # folders of the names of ours
+    (mine / "models").mkdir()
+    if how == "submodule":
+        for name in PACKAGES:
+            shutil.copytree(ROOT / name, mine / "retain" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        retain = f"env PYTHONPATH={mine / 'retain'} {sys.executable} -m benchmarks"
+    suite = (mine / "suite.yaml").read_text()  # smaller, and faster
+    suite = suite.replace("seeds: 5", "seeds: 3").replace("settings: [task, class]", "settings: [class]")
+    (mine / "suite.yaml").write_text(suite.replace("  joint:\n", "").replace("epochs: 5", "epochs: 3"))
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(mine))
+
+    def commit() -> None:
+        for command in (("init",), ("add", "-A"), ("commit", "--allow-empty", "-m", "mine")):
+            assert run(*git, *command, cwd=tmp_path).returncode == 0
+
+    def gate() -> subprocess.CompletedProcess[str]:
+        return run("make", "gate", f"RETAIN={retain}", cwd=mine, OMP_NUM_THREADS="1")
+
+    commit()
+    table = run("make", "champion", f"RETAIN={retain}", cwd=mine, OMP_NUM_THREADS="1")
+    assert table.returncode == 0, table.stderr
+    assert "weighted-replay" in table.stdout
+    record = next(json.loads(p.read_text()) for p in (mine / "results").rglob("*.weighted-replay.*.json"))
+    head = run(*git, "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
+    assert record["environment"]["commit"] == head  # of the user's repository
+    assert "my_replay.py" in record["source"]
+    commit()
+    same = gate()
+    assert (same.returncode, "verdict: pass" in same.stdout) == (0, True), same.stderr
+    method = (mine / "my_replay.py").read_text()
+    for edit, (old, new) in EDITS.items():
+        (mine / "my_replay.py").write_text(method.replace(old, new))
+        commit()
+        shutil.rmtree(mine / "results")  # CI has none
+        said = gate()
+        expected = "verdict: fail" if edit == "worse" else "not finished"
+        assert (said.returncode, expected in said.stdout + said.stderr) == (2, True), (
+            said.stdout + said.stderr
+        )  # make's
+        verdict = run(
+            *retain.split(), *("gate", "--champion", "champion.json", "--challenger", "weighted-replay"),
+            *("--suite", "suite.yaml"), cwd=mine, OMP_NUM_THREADS="1",
+        )  # fmt: skip
+        assert verdict.returncode == {"worse": 1, "broken": 2}[edit], verdict.stdout + verdict.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from scenarios import SCENARIOS
 ROOT = Path(__file__).resolve().parent.parent
 FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
-MOST_WORDS = {"README.md": 1400, "docs/gpus-and-clusters.md": 1100, "docs/methods.md": 1000}
+MOST_WORDS = {"README.md": 1400, "docs/gpus-and-clusters.md": 1100, "docs/methods.md": 1150}
 """As `wc -w` counts; another page has at most 900."""
 PUBLISHED = ROOT / "results" / "published"
 TO_BE_WRITTEN = ("methods/l1.py", "scenarios/dimmed.py", "results/runs/", "results/leaderboards/", "results/selftest/")
@@ -84,7 +85,7 @@ def test_every_code_block_is_run_by_a_test_here(page):
     assert len(MARKED.findall(text)) + len(make_blocks) == text.count("```") // 2
     assert {kind for kind, _ in MARKED.findall(text)} <= {
         *("api", "check", "cluster", "commands", "ddp", "folder", "folder-suite", "gate", "method", "scenario"),
-        *("ray", "slurm", "suite", "workflow"),
+        *("plug-ins", "ray", "slurm", "suite", "workflow"),
     }
 
 
@@ -181,9 +182,23 @@ def test_the_suite_shown_is_one(tmp_path):
     assert {cell.scenario.tasks for cell in cells} == {10}
 
 
+def test_the_suite_of_plug_ins_runs(tmp_path):
+    shutil.copy(ROOT / "benchmarks" / "starter" / "my_replay.py", tmp_path)
+    (tmp_path / "my_net.py").write_text(
+        "from torch import nn\n\n\nclass Wide(nn.Sequential):\n    def __init__(self, width: int = 256):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(64, width), nn.ReLU())\n"
+    )
+    (tmp_path / "mine.yaml").write_text(block("plug-ins"))
+    command = [sys.executable, "-m", "benchmarks", "run", "mine.yaml", "--seeds", "1", "--workers", "1"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "mine-wide" in done.stdout
+
+
 def test_the_workflow_to_copy_uses_commands_that_exist():
     steps = yaml.safe_load(block("workflow"))["jobs"]["gate"]["steps"]
-    lines = [step["run"].partition("python -m benchmarks ")[2] for step in steps if "benchmarks" in step.get("run", "")]
+    lines = [step["run"].removeprefix("retain ") for step in steps if step.get("run", "").startswith("retain ")]
     verbs = typer.main.get_command(app).commands
     assert len(lines) == 2
     for line in lines:

@@ -21,7 +21,7 @@ from benchmarks.cell.fit import Diverged, Trainer, fit
 from benchmarks.cell.matmul_backend import fast_products
 from benchmarks.cell.run_log import RunLog
 from benchmarks.records.record import Counts, Flops, Memory, RunRecord, Status
-from benchmarks.request.source import commits_of, source_of_cell
+from benchmarks.request.source import commits_of_cell, source_of_cell
 from benchmarks.request.suite import CellSettings
 from methods import Method, Phase, TaskView, method_class
 from methods.core.evaluation import evaluation_mode
@@ -168,7 +168,7 @@ def run_cell(
         diagnostics=progress.diagnostics if any(progress.diagnostics) else [],
         scenario_manifest=scenario.manifest,
         environment=environment(device)
-        | commits_of(cls)
+        | commits_of_cell(cell)
         | ({"processes": ranks.world()} if ranks.world() > 1 else {})
         | ({"memory_format": progress.method.memory_format} if cell.training.channels_last and progress.method else {})
         | {"precision": resolve_precision(cell.training.precision, torch.device(device)), "products": products},
@@ -189,7 +189,7 @@ def failed_record(cell: CellSettings, error: str, seconds: float) -> RunRecord:
         parameters=[],
         memory=Memory(stored_bytes=[], peak_bytes=None),
         scenario_manifest={},
-        environment=environment("cpu") | commits_of(method_class(cell.method.name)),
+        environment=environment("cpu") | commits_of_cell(cell),
     )
 
 

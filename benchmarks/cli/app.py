@@ -5,21 +5,26 @@ Only what a verb needs is imported, where it needs it: help and refusals take no
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Annotated
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 
 from benchmarks.cli.check import check, data
 from benchmarks.cli.console import say, warn
 from benchmarks.cli.gate import gate, promote
+from benchmarks.cli.init import init
 from benchmarks.cli.list import list_
+from benchmarks.cli.options import Include
 from benchmarks.cli.publish import publish, reproduce
 from benchmarks.cli.report import guide, report
 from benchmarks.cli.run import cost, run, status
 from benchmarks.cli.selftest import selftest
 from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import print_what_can_be_printed
+from benchmarks.request import plugins
 from benchmarks.request.errors import SettingsError
 
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
@@ -28,6 +33,7 @@ VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Publish": (publish, reproduce),
     "Gate": (gate, promote),
     "Check": (check, data, selftest),
+    "Begin": (init,),
 }
 """Groups of verbs, as help shows them."""
 
@@ -40,9 +46,27 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _with_plugins(verb: Callable[..., None]) -> Callable[..., None]:
+    """`verb` with the option --include, which all have: what it names is there before the verb begins."""
+
+    @wraps(verb)
+    def including(*arguments: Any, include: list[str] | None = None, **options: Any) -> None:
+        for plugin in include or []:
+            plugins.include(plugin)
+        verb(*arguments, **options)
+
+    own = inspect.signature(verb, eval_str=True)
+    extra = inspect.Parameter("include", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Include)
+    including.__signature__ = own.replace(parameters=[*own.parameters.values(), extra])  # type: ignore[attr-defined]
+    including.__annotations__ = {p.name: p.annotation for p in (*own.parameters.values(), extra)}
+    return including
+
+
 for _group, _verbs in VERBS.items():
     for _verb in _verbs:
-        app.command(_verb.__name__.rstrip("_"), rich_help_panel=_group)(_verb)
+        app.command(_verb.__name__.rstrip("_"), rich_help_panel=_group)(_with_plugins(_verb))
 
 
 def _say_version(asked: bool) -> None:

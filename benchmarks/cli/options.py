@@ -27,6 +27,14 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="change a setting: dotted.key=value, e.g. training.epochs=1; repeatable"),
 ]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="<file or module>",
+        help="plug-ins: a Python file, file.py:Name or a module with methods, streams, networks, scores; repeatable",
+    ),
+]
 DataRoot = Annotated[
     str | None,
     typer.Option("--data-root", metavar="<path>", help="where the data sets lie; else $DATA_ROOT, else data/"),

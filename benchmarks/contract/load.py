@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import inspect
-import sys
 import traceback
 from pathlib import Path
 
 from benchmarks.request.errors import SettingsError
+from benchmarks.request.plugins import load_file
 from methods import Method
-from scenarios.nearest import nearest
 
 
 def load_methods(path: Path) -> list[type[Method]]:
@@ -19,27 +16,8 @@ def load_methods(path: Path) -> list[type[Method]]:
 
     Raises SettingsError where there is no such file, where it does not import, and where it defines no method.
     """
-    if not path.is_file():
-        near = nearest(path.name, sorted(p.name for p in path.parent.glob("*.py"))) if path.parent.is_dir() else ""
-        raise SettingsError([f"no file {path}{near}"])
-    if path.suffix != ".py":
-        raise SettingsError([f"{path} is no Python file (.py)"])
-    # a name that no other module has, and the file's folder in reach, as if it were run as a script
-    name = f"checked_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # pickle and typing look classes up by their module's name
-    sys.modules[name] = module
-    folder = str(path.parent.resolve())
-    sys.path.insert(0, folder)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise SettingsError([f"{path} does not import: {describe(error, path)}"]) from error
-    finally:
-        sys.path.remove(folder)
+    module = load_file(path)
+    name = module.__name__
     classes = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == name]
     found = [c for c in dict.fromkeys(classes) if issubclass(c, Method)]
     if not found:

@@ -24,6 +24,7 @@ from benchmarks.request.grid import Grid
 from methods import METHODS
 from metrics import SCORES, Summary, average_accuracy_curve, mean_accuracy_curve, per_task_forgetting, summarise
 from metrics.matrix_stack import MatrixStack
+from metrics.scores import Need
 
 Role = Literal["upper bound", "lower bound", "method"]
 # A number by seed. Any, because a mapping's key type is invariant and `metrics` pairs by anything hashable.
@@ -56,13 +57,16 @@ COSTS: dict[str, Callable[[RunRecord], float]] = {
 OTHER_VIEWS = {view: f"acc.{view}" for view in ("masked", "unmasked")}
 """Columns of ACC of the same logits under the other reading, see `RunRecord.matrix_other_view`."""
 _SHAPES = ("model", "training")
-AGAINST_JOINT = {id for id, entry in SCORES.items() if "joint" in entry.needs}
-UNSEEN = {id for id, entry in SCORES.items() if {"unseen tasks", "untrained row"} & set(entry.needs)}
 CURVES = {"mean": mean_accuracy_curve, "average": average_accuracy_curve, "forgetting": per_task_forgetting}
 COST_CURVES: dict[str, Callable[[RunRecord], Sequence[float]]] = {
     "flops.inference": lambda record: record.flops.inference,
     "parameters": lambda record: [own["total"] for own in record.parameters],
 }
+
+
+def needing(*needs: Need) -> set[str]:
+    """Ids of the scores that need any of `needs` beyond the accuracies on tasks seen so far; plug-ins' too."""
+    return {id for id, entry in SCORES.items() if set(needs) & set(entry.needs)}
 
 
 def frame_of(records: Sequence[RunRecord], joints: Sequence[RunRecord | None] | None = None) -> pd.DataFrame:
@@ -72,23 +76,24 @@ def frame_of(records: Sequence[RunRecord], joints: Sequence[RunRecord | None] | 
     NaN is what a record does not tell; `why_absent` says why.
     """
     joints = [None] * len(records) if joints is None else joints
+    against_joint = needing("joint")
     columns: dict[str, Any] = {
         name: [getattr(record, name) for record in records] for name in ("scenario", "method", "seed", "status")
     }
     columns |= {id: np.full(len(records), np.nan) for id in (*SCORES, *OTHER_VIEWS.values())}
     for rows, stack in _stacks(dict(enumerate(record.matrix for record in records))):
-        for id in SCORES.keys() - AGAINST_JOINT:
+        for id in SCORES.keys() - against_joint:
             columns[id][rows] = SCORES[id].function(stack)
     for rows, stack in _stacks({k: r.matrix for k, r in enumerate(records) if _comparable(r, joints[k])}):
         joint = MatrixStack([joints[k].matrix.arrays for k in rows])  # type: ignore[union-attr]
-        for id in AGAINST_JOINT:
+        for id in against_joint:
             columns[id][rows] = SCORES[id].function(stack, joint)
     for view, column in OTHER_VIEWS.items():
         shown = {k: r.matrix_other for k, r in enumerate(records) if r.matrix_other and r.matrix_other_view == view}
         for rows, stack in _stacks(shown):
             columns[column][rows] = SCORES["acc"].function(stack)
     unseen = np.array(["unseen tasks" in record.not_evaluated for record in records], dtype=bool)
-    for id in UNSEEN:
+    for id in needing("unseen tasks", "untrained row"):
         columns[id][unseen] = np.nan
     columns |= {id: np.array([cost(record) for record in records], dtype=float) for id, cost in COSTS.items()}
     for name, objects in (("record", records), ("joint", joints)):
@@ -338,9 +343,9 @@ def why_absent(id: str, record: RunRecord, joint: RunRecord | None = None) -> st
         )
     if id not in SCORES:
         return None
-    if id in UNSEEN and "unseen tasks" in record.not_evaluated:
+    if {"unseen tasks", "untrained row"} & set(SCORES[id].needs) and "unseen tasks" in record.not_evaluated:
         return record.not_evaluated["unseen tasks"]
-    if id in AGAINST_JOINT:
+    if "joint" in SCORES[id].needs:
         if joint is None:
             return "needs the joint method's record with the same seed"
         if joint.identity == record.identity:
@@ -350,6 +355,6 @@ def why_absent(id: str, record: RunRecord, joint: RunRecord | None = None) -> st
             return f"no joint method of the same network: this is {networks[0]}, {joint.method} {networks[1]}"
     if "earlier rows" in record.not_evaluated:
         return record.not_evaluated["earlier rows"]
-    if joint is not None and id in AGAINST_JOINT and "earlier rows" in joint.not_evaluated:
+    if joint is not None and "joint" in SCORES[id].needs and "earlier rows" in joint.not_evaluated:
         return f"the joint method has no earlier rows: {joint.not_evaluated['earlier rows']}"
     return "not defined for a single task" if len(record.matrix.correct) == 2 else None

@@ -16,9 +16,8 @@ from benchmarks.records.verified import Verification, VerifiedCell, read_verifie
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid
 from benchmarks.request.repository import commit
-from benchmarks.request.source import commits_of, names_of, source_at, source_of_cell
+from benchmarks.request.source import commits_of_cell, names_of, source_at, source_of_cell
 from benchmarks.request.suite import CellSettings
-from methods import method_class
 
 RunCells = Callable[[list[CellSettings], Path], object]
 """Runs cells and leaves their records in a folder."""
@@ -85,7 +84,7 @@ def _commit_of(cells: list[CellSettings]) -> str:
     head = (commit() or "").removesuffix("+dirty")
     for cell in cells:
         clean = bool(head) and source_at(head, *names_of(cell)) == source_of_cell(cell)
-        commits = commits_of(method_class(cell.method.name)).values()
+        commits = commits_of_cell(cell).values()
         if not clean and any(c is None or c.endswith("+dirty") for c in commits):
             raise SettingsError([f"not verified: {cell.label}: its code is not committed; commit it first"])
     return head

@@ -8,7 +8,7 @@ from typing import Literal
 from benchmarks.records import results
 from benchmarks.records.networks import network_of
 from benchmarks.records.record import RunRecord
-from benchmarks.records.results import AGAINST_JOINT, BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS, Runs
+from benchmarks.records.results import BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS, Runs
 from benchmarks.request.errors import SettingsError
 from metrics import SCORES
 from scenarios.nearest import nearest
@@ -82,13 +82,18 @@ def score_measure(id: str) -> Measure:
     return Measure(id, LABELS.get(id, id), entry.kind, entry.direction, entry.name, entry.formula, entry.source)
 
 
-REMARKED = AGAINST_JOINT | {MODULES}
-"""What `remark` may have a word about."""
+def _against_joint(id: str) -> bool:
+    return id in SCORES and "joint" in SCORES[id].needs
+
+
+def is_remarked(id: str) -> bool:
+    """Whether `remark` may have a word about it."""
+    return id == MODULES or _against_joint(id)
 
 
 def remark(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | None:
     """What a reader must know of the number `id` of a record, None where that is nothing."""
-    if id in AGAINST_JOINT and joint is not None:
+    if _against_joint(id) and joint is not None:
         return f"compared with {joint.method} on the same network, {network_of(joint.settings).text}"
     if id == MODULES and record.flops.inference[-1:] != record.flops.inference_modules[-1:]:
         return "leaves out products of two activations (attention), which column inference counts"

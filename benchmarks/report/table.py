@@ -10,7 +10,7 @@ from typing import Literal
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import BySeed, Role, Runs
 from benchmarks.report.flags import Flag, not_a_number, suspicions
-from benchmarks.report.measures import REMARKED, Measure, measures_for, remark
+from benchmarks.report.measures import Measure, is_remarked, measures_for, remark
 from benchmarks.report.significance import ALPHA, family
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
 from benchmarks.report.wording import last_line, numbers, spread
@@ -249,7 +249,7 @@ class _Body:
             self.notes.number(f"{measure.label} of {method} leaves out {numbers(seeds, 'seed')}: {reason}")
             for reason, seeds in reasons.items()
         ]
-        if measure.id in REMARKED:
+        if is_remarked(measure.id):
             done, joints = self.runs.done(method).values(), self.runs.joint(method)
             said = map(remark, [measure.id] * len(joints), done, joints)
             notes += [self.notes.number(text) for text in dict.fromkeys(said) if text]

@@ -13,6 +13,10 @@ class SettingsError(ValueError):
         self.problems = problems
         super().__init__("\n".join(problems))
 
+    def __reduce__(self) -> tuple[type[SettingsError], tuple[list[str]]]:
+        """As another process gets it: with the list, of which Exception would make one text."""
+        return SettingsError, (self.problems,)
+
 
 def together(*parts: Callable[[], Any]) -> list[Any]:
     """What each of `parts` gives. Raises SettingsError with everything that is wrong with any of them."""

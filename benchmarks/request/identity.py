@@ -34,11 +34,11 @@ def relevant(settings: dict[str, Any]) -> dict[str, Any]:
 def _without_added(part: str, values: Any) -> Any:
     cls: Any = Recipe if part == "training" else None
     if part == "model":
-        cls = BACKBONES.get(kind_of(str(values.get("backbone"))))
+        cls = _ours(BACKBONES.get(kind_of(str(values.get("backbone")))))
     if part == "scenario":
-        cls = SCENARIOS.get(values.get("stream"))
+        cls = _ours(SCENARIOS.get(values.get("stream")))
     if part == "method":
-        cls = METHODS.get(values.get("name"))
+        cls = _ours(METHODS.get(values.get("name")))
         defaults = _method_defaults(cls) if cls else {}
         own = {k: v for k, v in values.get("settings", {}).items() if not _is_new(cls, k, v, defaults)}
         return values | {"settings": own} if cls else values
@@ -53,6 +53,11 @@ def _without_added(part: str, values: Any) -> Any:
         for k, v in values.items()
         if not (k in left_out or _is_new(cls, k, v, defaults) or (k in former and v == former[k]))
     }
+
+
+def _ours(cls: Any) -> Any:
+    """`cls` if it is Retain's own. Of a plug-in nothing is left out, so that its records are read without it too."""
+    return cls if cls is not None and cls.__module__.split(".")[0] in ("methods", "models", "scenarios") else None
 
 
 @cache

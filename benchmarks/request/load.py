@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.request.catalogue import is_file
+from benchmarks.request.catalogue import is_file, path_of
 from benchmarks.request.errors import SettingsError
+from benchmarks.request.plugins import include_installed, resolved
 from benchmarks.request.selection import add_registered, parse_seeds, select
 from benchmarks.request.suite_yaml import read_suite, written_out
 
@@ -29,7 +30,8 @@ def load_suite(
     `methods` may name, beside the suite's own, any method there is: it then has its defaults.
     """
     shape: list[str] = []
-    document = written_out(read_suite(name), shape)
+    include_installed()
+    document = written_out(resolved(read_suite(name), path_of(name).parent), shape)
     problems = [f"suite {name}: {line}" for line in shape]
     if isinstance(seeds, str):
         seeds = parse_seeds(seeds, problems)

@@ -7,6 +7,7 @@ import subprocess
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,18 +28,39 @@ def commit(file: Path = Path(__file__)) -> str | None:
 
 
 def installed_from() -> str | None:
-    """The commit of the git address that Retain was installed from, as pip notes it (PEP 610); None for a wheel."""
+    """The commit of the git address that Retain was installed from; None for a wheel."""
+    return _noted().get("vcs_info", {}).get("commit_id")
+
+
+def requirement() -> str:
+    """This Retain as a line of requirements.txt: the git address and commit that it was installed from, else its version."""
+    noted = _noted()
+    if "vcs_info" in noted:
+        return f"retain @ git+{noted['url']}@{noted['vcs_info']['commit_id']}"
+    from benchmarks import __version__
+
+    return f"retain=={__version__}  # or its git address: retain @ git+https://..."
+
+
+def _noted() -> dict[str, Any]:
+    """Where Retain was installed from, as pip notes it (PEP 610)."""
     try:
-        noted = json.loads(metadata.distribution("retain").read_text("direct_url.json") or "{}")
+        return json.loads(metadata.distribution("retain").read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):
-        return None
-    return noted.get("vcs_info", {}).get("commit_id")
+        return {}
+
+
+def is_installed(file: Path) -> bool:
+    """Whether a file lies where packages are installed, beside others that have nothing to do with it."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(file.parts)
 
 
 @lru_cache
 def repository(file: Path) -> Path | None:
-    """The top folder of the git repository that `file` is of. Of a folder that git is told to ignore, as that in which
-    packages are installed, a file is of none."""
+    """The top folder of the git repository that `file` is of. An installed package's is of none, also where git is not
+    told to ignore the environment; nor is one in a folder that git is told to ignore."""
+    if is_installed(file):
+        return None
     try:
         top = git(file.parent, "rev-parse", "--show-toplevel").strip()
         ignored = subprocess.run(["git", "-C", str(file.parent), "check-ignore", "-q", str(file)], capture_output=True)

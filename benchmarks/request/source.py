@@ -10,14 +10,16 @@ from __future__ import annotations
 import inspect
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from benchmarks.request.repository import commit, repository
+from benchmarks.request.repository import commit, is_installed, repository
 from benchmarks.request.source_imports import Source, hashes, registered
 from benchmarks.request.source_tree import HERE, Place, Tree, tree_at
 from benchmarks.request.suite import CellSettings
-from methods import METHODS, Method
-from models import BACKBONES, ModelSettings, kind_of
-from scenarios import SCENARIOS, Stream
+from methods import METHODS
+from models import BACKBONES, kind_of
+from models.plain_module import PlainModuleSettings
+from scenarios import DATASETS, SCENARIOS
 
 CORE = tuple(
     f"benchmarks.cell.{name}" for name in ("run", "fit", "evaluate", "features", "matmul_backend", "checkpoint")
@@ -30,13 +32,24 @@ FORMER_CORE = tuple(f"benchmarks.{name}" for name in ("run", "fit", "evaluate", 
 def source_of(method: str, stream: str, backbone: str = "mlp") -> Source:
     """The source that decides the cells of a method, a stream and a backbone, by their names; as it was when this process
     began."""
-    # mypy holds what is said of instances, which are dataclasses, against the class
-    return dict(_source_of(METHODS[method], SCENARIOS[stream], BACKBONES[backbone]))  # type: ignore[arg-type]
+    things: tuple[Any, ...] = (METHODS[method], SCENARIOS[stream], BACKBONES[backbone])
+    return dict(_source_of(*things))
 
 
 def source_of_cell(cell: CellSettings) -> Source:
     """The same for a cell."""
-    return source_of(*names_of(cell))
+    return dict(_source_of(*_things(cell)))
+
+
+def _things(cell: CellSettings) -> list[Any]:
+    """What a cell is run with: the classes of its method, stream and network, and what loads its data where that is a
+    plug-in."""
+    method, stream, backbone = names_of(cell)
+    data = DATASETS.get(cell.scenario.data)
+    own = [data] if data is not None and HERE.module(data.__module__) is None else []
+    network: Any = BACKBONES[backbone]
+    settings = [PlainModuleSettings] if issubclass(network, PlainModuleSettings) else []
+    return [METHODS[method], SCENARIOS[stream], network, *settings, *own]
 
 
 def names_of(cell: CellSettings) -> tuple[str, str, str]:
@@ -45,8 +58,8 @@ def names_of(cell: CellSettings) -> tuple[str, str, str]:
 
 
 @cache
-def _source_of(method: type[Method], stream: type[Stream], network: type[ModelSettings]) -> Source:
-    return hashes([*_core(HERE), *(place_of(cls) for cls in (method, stream, network))])
+def _source_of(*things: Any) -> Source:
+    return hashes([*_core(HERE), *map(place_of, things)])
 
 
 @cache
@@ -66,8 +79,9 @@ def source_at(commit: str, method: str, stream: str, backbone: str = "mlp") -> S
     return hashes([*_core(tree), *found, *([network] if network else [])])
 
 
-def place_of(cls: type) -> Place:
-    """Where a class is defined. Of the project's own files the text is that which this process began with."""
+def place_of(cls: Any) -> Place:
+    """Where a class or function is defined. Of the project's own files the text is that which this process began with."""
+    cls = vars(cls).get("defined_by", cls) if inspect.isclass(cls) else cls  # settings made for a network of the user's
     if found := HERE.module(cls.__module__):
         return found
     try:
@@ -77,14 +91,20 @@ def place_of(cls: type) -> Place:
     return Place(*_outside(file))
 
 
-def commits_of(method: type[Method]) -> dict[str, str | None]:
-    """Of a record's environment: the commit of the repository that the method is of; with "retain", this project's own,
-    where that is another."""
-    place, own = place_of(method), commit()
-    if place.tree is HERE:
+def commits_of(*things: Any) -> dict[str, str | None]:
+    """Of a record's environment: the commit of the repository that a cell's method, or else another of `things`, is of;
+    with "retain", this project's own, where that is another."""
+    own = commit()
+    place = next((place for place in map(place_of, things) if place.tree is not HERE), None)
+    if place is None:
         return {"commit": own}
     theirs = commit(place.tree.root / place.path) if place.tree.root else None
     return {"commit": theirs} | ({"retain": own} if own != theirs else {})
+
+
+def commits_of_cell(cell: CellSettings) -> dict[str, str | None]:
+    """The same for all that a cell is run with."""
+    return commits_of(*_things(cell))
 
 
 def _outside(file: Path) -> tuple[Tree, str]:
@@ -94,10 +114,8 @@ def _outside(file: Path) -> tuple[Tree, str]:
         top = top.parent
     package = file.relative_to(top).parts[0].removesuffix(".py")
     root = repository(file)
-    # beside an installed package lie all others
-    return Tree(root=root or top, project=HERE, package="" if root else package), file.relative_to(
-        root or top
-    ).as_posix()
+    package = package if is_installed(file) else ""
+    return Tree(root=root or top, project=HERE, package=package), file.relative_to(root or top).as_posix()
 
 
 def _core(tree: Tree) -> list[Place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from benchmarks.request.identity import identity_of
 from benchmarks.request.keys import dotted_fields
 from benchmarks.request.names import check_name, check_scenario_name, file_name
+from benchmarks.request.plugins import include_all, included
 from methods import METHODS, Recipe
 from methods.core.hyperparameters import explain
 from models import ModelSettings
@@ -58,6 +60,17 @@ class CellSettings(BaseModel):
     @property
     def label(self) -> str:
         return f"{self.scenario_name} {self.method_name} seed {self.seed}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A cell brings its plug-ins: the process that receives it, here or on another machine, imports them first."""
+        return _received, (included(), pickle.dumps(self.__getstate__()))
+
+
+def _received(plugins: list[str], state: bytes) -> CellSettings:
+    include_all(plugins)
+    cell = CellSettings.__new__(CellSettings)
+    cell.__setstate__(pickle.loads(state))
+    return cell
 
 
 class Override(BaseModel):

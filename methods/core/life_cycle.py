@@ -13,7 +13,7 @@ from methods.core.batch import TaskView
 from methods.core.precision import gradient_scaler, resolve_precision
 from methods.core.recipe import Recipe
 from methods.core.state import State
-from models import EXTRACTORS, HeadLayer, ModelSettings, build_network, kind_of, model_settings, ranks
+from models import EXTRACTORS, FeatureSettings, HeadLayer, ModelSettings, build_network, kind_of, model_settings, ranks
 from models.memory_format import why_contiguous
 from scenarios import OutputLayout, Scenario, resolve_head
 from scenarios.seeding import seed_for
@@ -130,7 +130,8 @@ class LifeCycle(State):
     @classmethod
     def check_backbone(cls, model: ModelSettings) -> None:
         """Raises ValueError where the method cannot train this kind of network."""
-        if kind_of(model.backbone) not in cls.backbones:
+        any_extractor = set(EXTRACTORS) <= set(cls.backbones) and isinstance(model, FeatureSettings)  # a plug-in's too
+        if not any_extractor and kind_of(model.backbone) not in cls.backbones:
             raise ValueError(
                 f"{cls.__name__} trains {', '.join(cls.backbones)}, not {model.backbone}; a method of a suite can have a "
                 f"network of its own: `model: {{backbone: {cls.backbones[0]}}}`"

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.request.plugins import plugin_modules
 from methods import Method
 
 PROJECT = ("methods", "models", "scenarios", "metrics")
@@ -33,8 +34,8 @@ class NotStored(ValueError):
 
 
 def modules_of(method: type[Method]) -> frozenset[str]:
-    """Where a method's own classes and functions are, its bases' included."""
-    return frozenset(cls.__module__ for cls in method.__mro__ if issubclass(cls, Method))
+    """Where a method's own classes and functions are, its bases' included, and those of this process's plug-ins."""
+    return plugin_modules() | {cls.__module__ for cls in method.__mro__ if issubclass(cls, Method)}
 
 
 def may_be_named(found: Any, own: Collection[str]) -> bool:

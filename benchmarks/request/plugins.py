@@ -1,0 +1,273 @@
+"""Plug-ins: methods, streams, data sets, networks and scores of a user's own file, module or installed package.
+
+A suite names one where it would name one of ours, `path/to/file.py:Name` (from the suite's own folder), or lists files
+and modules under `include`; so does `--include` of a command. An installed package offers its own by entry points of the
+groups of GROUPS. What is found is registered under its own name in the tables where ours stand, and is from then on used,
+checked, hashed and listed as they are. A cell brings its plug-ins to the process that runs it (CellSettings).
+
+What a file or module gives: every Method, Stream, ModelSettings and Score that it defines. By `file.py:Name` also an
+nn.Module or a function that makes one (a backbone), and a function that loads a data set, `(roots) -> Dataset`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, MutableMapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+from benchmarks.request.errors import SettingsError
+from scenarios.nearest import nearest
+
+GROUPS = ("retain.methods", "retain.streams", "retain.datasets", "retain.backbones", "retain.scores")
+PACKAGES = ("scenarios", "metrics", "models", "methods", "benchmarks")
+"""Retain's own."""
+KINDS = {"method": "method", "stream": "stream", "data": "data set", "backbone": "backbone"}
+"""Settings of a suite whose value may be a plug-in, and what it then is."""
+
+_included: dict[str, list[str]] = {}
+"""Every plug-in of this process, "FILE", "FILE:Name", "MODULE" or "MODULE:Name", with the names that it registered."""
+_modules: list[ModuleType] = []
+
+
+def included() -> list[str]:
+    """The plug-ins of this process, as `include` takes them again."""
+    return list(_included)
+
+
+def plugin_modules() -> frozenset[str]:
+    """The modules of the plug-ins, and those beside them that they import."""
+    folders = {str(Path(str(m.__file__)).parent) for m in _modules}
+    beside = {
+        n for n, m in list(sys.modules.items()) if str(Path(getattr(m, "__file__", None) or "/").parent) in folders
+    }
+    return frozenset(beside if folders else ())
+
+
+def is_plugin(value: Any) -> bool:
+    """Whether the value of a setting is `path/to/file.py:Name`."""
+    return isinstance(value, str) and ".py:" in value
+
+
+def include(what: str, beside: Path | None = None, kind: str | None = None) -> list[str]:
+    """Imports a plug-in, `FILE`, `FILE:Name`, `MODULE` or `MODULE:Name`, and registers what it has; gives the names.
+
+    beside: the folder that a relative path of a file starts from; kind: of KINDS, what `Name` is to be.
+    Raises SettingsError: no such file or name, an import that fails (with its traceback), a name that is taken.
+    """
+    place, colon, name = what.rpartition(":")
+    if not colon or place == "" or (len(place) == 1 and place.isalpha()):
+        place, name = what, ""
+    if place.endswith(".py"):
+        place = str(((beside or Path.cwd()) / Path(place).expanduser()).resolve())
+    key = f"{place}:{name}" if name else place
+    if key not in _included:
+        module = load_file(Path(place)) if place.endswith(".py") else _import(place)
+        _modules.append(module)
+        _included[key] = [_register(*found) for found in _found(module, name, place, kind)]
+    return _included[key]
+
+
+def include_all(plugins: list[str]) -> None:
+    """What another process had included."""
+    for plugin in plugins:
+        include(plugin)
+
+
+@cache
+def include_installed() -> None:
+    """The plug-ins that installed packages offer; one that does not import is named in a warning and left out."""
+    for group in GROUPS:
+        for entry in metadata.entry_points(group=group):
+            try:
+                include(entry.value if ":" in entry.value else f"{entry.value}:{entry.name}")
+            except SettingsError as error:
+                warnings.warn(f"plug-in {entry.name} of {entry.group}: {error}", stacklevel=2)
+
+
+def resolved(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A suite's document with its plug-ins included, and in place of each its registered name. folder: of its file."""
+    for what in document.pop("include", None) or []:
+        include(what, folder)
+
+    def walked(value: Any, key: str) -> Any:
+        if isinstance(value, dict):
+            return {_name(k, "method", folder) if key == "methods" else k: walked(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            return [_name(v, "method", folder) if key == "methods" else walked(v, key) for v in value]
+        return _name(value, key, folder) if key in KINDS else value
+
+    return walked(document, "")
+
+
+def _name(value: Any, kind: str, folder: Path) -> Any:
+    return include(value, folder, kind)[0] if is_plugin(value) else value
+
+
+def load_file(path: Path) -> ModuleType:
+    """The module of the Python file at `path`, which is executed once for a process; its folder is searched for what it
+    imports, after all others. Raises SettingsError where there is no such file and where it does not import."""
+    if not path.is_file():
+        near = nearest(path.name, sorted(p.name for p in path.parent.glob("*.py"))) if path.parent.is_dir() else ""
+        raise SettingsError([f"no file {path}{near}"])
+    if path.suffix != ".py":
+        raise SettingsError([f"{path} is no Python file (.py)"])
+    path = path.resolve()
+    # a name that no other module has
+    name = f"plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pickle and typing look classes up by their module's name
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    _import_ours()
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise SettingsError([_told(path, error)]) from error
+    return module
+
+
+def _import(name: str) -> ModuleType:
+    _import_ours()
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        absent = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
+        raise SettingsError([f"no module {name}" if absent else _told(name, error)]) from error
+
+
+def _import_ours() -> None:
+    """Before anything of the user's, so that `import models` in it means Retain's own wherever it lies."""
+    for package in PACKAGES:
+        importlib.import_module(package)
+
+
+def _told(what: object, error: Exception) -> str:
+    """Why it does not import: its own part of the traceback, and a hint where a name of ours stands in the way."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = (__file__, importlib.__file__)
+    theirs = [n for n, f in enumerate(frames) if f.filename not in ours and not f.filename.startswith("<frozen")]
+    shown = traceback.format_list(frames[theirs[0] :] if theirs else []) + traceback.format_exception_only(error)
+    taken = str(getattr(error, "name", None) or "").split(".")[0]
+    hint = (
+        f"\n{taken!r} is one of Retain's own packages, which come first: call yours otherwise"
+        if isinstance(error, ImportError) and taken in PACKAGES
+        else ""
+    )
+    return f"{what} does not import:\n{''.join(shown).rstrip()}{hint}"
+
+
+def _found(module: ModuleType, name: str, place: str, kind: str | None) -> Iterator[tuple[str, list[str], Any]]:
+    """(table, names, thing) of all that `module` defines, or of its `name`."""
+    if not name:
+        things = [(key, value) for key, value in vars(module).items() if _is_own(value, module)]
+        found = [(t, n, v) for key, value in things for t, n, v in _entry(key, value, module, None)]
+        if not found:
+            raise SettingsError(
+                [f"{place} defines no method, stream, network or score; a function is named: {place}:NAME"]
+            )
+        yield from found
+        return
+    if not hasattr(module, name):
+        names = [key for key, value in vars(module).items() if _is_own(value, module)]
+        raise SettingsError([f"{place} has no {name}{nearest(name, names)}"])
+    entries = list(_entry(name, getattr(module, name), module, kind or "any"))
+    if not entries:
+        raise SettingsError(
+            [f"{place}: {name} is no {KINDS.get(kind or '', 'method, stream, data set, backbone or score')}"]
+        )
+    yield from entries
+
+
+def _is_own(value: Any, module: ModuleType) -> bool:
+    from metrics import Score
+
+    return isinstance(value, Score) or getattr(value, "__module__", None) == module.__name__
+
+
+def _entry(key: str, value: Any, module: ModuleType, kind: str | None) -> Iterator[tuple[str, list[str], Any]]:
+    """Where `value` is registered and under which names. kind: None for what tells itself; of KINDS, or "any"."""
+    from torch import nn
+
+    from methods import Method
+    from metrics import Score
+    from models import ModelSettings
+    from scenarios import Stream
+
+    is_class = inspect.isclass(value)
+    if isinstance(value, Score):
+        yield "score", [value.id], value
+    elif is_class and issubclass(value, Method):
+        if kind in (None, "any", "method"):
+            yield "method", [key], value
+    elif is_class and issubclass(value, Stream):
+        if kind in (None, "any", "stream"):
+            yield "stream", _literals(value, "stream", key), value
+    elif is_class and issubclass(value, ModelSettings):
+        if kind in (None, "any", "backbone"):
+            yield "backbone", _literals(value, "backbone", key), value
+    elif kind == "backbone" or (kind == "any" and is_class and issubclass(value, nn.Module)):
+        if callable(value):
+            yield "backbone", [key], _backbone_settings(key, value, module)
+    elif kind in ("data", "any") and callable(value) and not is_class:
+        yield "data", [key], value
+
+
+def _literals(cls: Any, field: str, name: str) -> list[str]:
+    """The names that a class of settings gives itself, `stream: Literal["name"] = "name"`."""
+    names = [n for n in get_args(cls.model_fields[field].annotation) if isinstance(n, str)]
+    if not names:
+        raise SettingsError([f'{name} has no name in suites: give it one, `{field}: Literal["{name.lower()}"]`'])
+    return names
+
+
+def _backbone_settings(name: str, make: Any, module: ModuleType) -> Any:
+    """Settings of the network that `make` gives: its arguments, but for `image_shape`, which it gets where it asks."""
+    from models.plain_module import backbone_settings
+
+    try:
+        settings = backbone_settings(name, make, module.__name__)
+    except ValueError as error:
+        raise SettingsError([str(error)]) from None
+    setattr(module, settings.__name__, settings)  # where pickle finds it
+    return settings
+
+
+def _register(table: str, names: list[str], thing: Any) -> str:
+    from methods import METHODS
+    from metrics import SCORES
+    from models import BACKBONES
+    from scenarios import DATASETS, SCENARIOS
+
+    tables: dict[str, MutableMapping[str, Any]] = {
+        "method": METHODS,
+        "stream": SCENARIOS,
+        "data": DATASETS,
+        "backbone": BACKBONES,
+        "score": SCORES,
+    }
+    known = tables[table]
+    for name in names:
+        if name in known and known[name] is not thing:
+            raise SettingsError(
+                [
+                    f"{table} {name!r} of {getattr(thing, '__module__', 'a plug-in')}: there is one of this name; call yours otherwise"
+                ]
+            )
+        known[name] = thing
+    return names[0]
