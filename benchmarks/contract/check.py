@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import inference_flops
@@ -40,7 +41,7 @@ from benchmarks.contract.trial import (
 )
 from methods import Method
 from metrics.flops import FlopMeter
-from scenarios import SETTINGS, Scenario
+from scenarios import SETTINGS, Normalise, Scenario
 
 NEW_CLASSES = (0, 1, 2, 3, 8, 9)
 """The classes of the small scenario with another last task."""
@@ -89,24 +90,46 @@ def runs_through(trial: Trial) -> None:
 
 
 def no_task_id(trial: Trial) -> None:
-    """an image gets the same scores alone, among images of other tasks, and when asked again"""
+    """an image gets the same scores alone, in any batch and at any place in it, and when asked again"""
     run, setting = trial.base, trial.scenario.layout.setting
     images = [task.test.kept.images[:4] for task in trial.scenario.tasks]
-    # where the setting tells the task, a batch is of one task by right
-    batches = [(x, (k,)) for k, x in enumerate(images)] if setting.task_id_at_test else [(torch.cat(images), ())]
+    told = [(k,) if setting.task_id_at_test else () for k in range(len(images))]
     run.method.network.eval()
     try:
         with torch.no_grad():
-            for batch, told in batches:
-                x = trial.scenario.normalise(batch)
-                first = run.method.predict(x, *told)
-                alone = torch.cat([run.method.predict(x[k : k + 1], *told) for k in range(len(x))])
-                if not torch.allclose(first, alone, rtol=1e-3, atol=1e-4):
-                    raise Broken("scores of an image depend on the other images of its batch, which tell the task")
-                if not torch.equal(first, run.method.predict(x, *told)):
-                    raise Broken("predict gives other scores when asked again: it learns or draws at test time")
+            for k, (own, task) in enumerate(zip(images, told, strict=True)):
+                # where the setting tells the task, a batch is of one task by right
+                others = own if task else torch.cat([x for other, x in enumerate(images) if other != k])
+                _each_image_by_itself(run.method, trial.scenario.normalise, own, others, task)
     finally:
         run.method.network.train()
+
+
+def _each_image_by_itself(
+    method: Method, normalise: Normalise, images: Tensor, others: Tensor, told: tuple[int, ...]
+) -> None:
+    """Scores of `images` beside each other, as the last of a batch of `others`, turned round, and beside copies of one.
+
+    A vote of the batch, its statistics and what is passed on by places all show in one of these.
+    """
+    n = len(images)
+    first = method.predict(normalise(images), *told)
+    if not torch.equal(first, method.predict(normalise(images), *told)):
+        raise Broken("predict gives other scores when asked again: it learns or draws at test time")
+    copies = others[:1].expand(3 * n, *others.shape[1:])
+    batches = {
+        "from those that it gets alone": torch.cat(
+            [method.predict(normalise(image), *told) for image in images.split(1)]
+        ),
+        "after other images in a batch": method.predict(normalise(torch.cat([others, images])), *told)[-n:],
+        "in another order": method.predict(normalise(images.flip(0)), *told).flip(0),
+        "beside copies of one image": method.predict(normalise(torch.cat([images, copies])), *told)[:n],
+    }
+    for where, scores in batches.items():
+        if not torch.allclose(first, scores, rtol=1e-3, atol=1e-4):
+            raise Broken(
+                f"scores of an image depend on the other images of its batch, which tell the task: they differ {where}"
+            )
 
 
 def no_test_data(trial: Trial) -> None:

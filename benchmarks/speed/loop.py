@@ -2,7 +2,7 @@
 
 Both train the same MLP on the same images in turn, several times over; the ratio of each pair and the median of
 the ratios are printed. MNIST where it is found, else digits enlarged by nothing: its own 8x8 images. Then what
-augmented images cost (benchmarks/speed/images.py).
+augmented images cost (benchmarks/speed/images.py), and what training prompts does (benchmarks/speed/prompts.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from benchmarks.cell.run import run_cell
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from benchmarks.speed.images import report_images
+from benchmarks.speed.prompts import report_prompts
 from methods import OptimizerSettings
 from models import MLP, MLPSettings
 from scenarios import DataNotFound, Scenario
@@ -87,8 +88,10 @@ def main() -> None:
     print(f"median ratio {median:.3f} (target at most {TARGET}: {verdict})")
     # seconds a step: three pairs of few steps are two minutes
     report_images("cpu", steps=2, pairs=3, warmup=1)
+    report_prompts("cpu", 4, 5, 1, "timm:vit_tiny_patch16_224", 112)
     if torch.cuda.is_available():
         report_images("cuda", steps=300, pairs=5, warmup=20)
+        report_prompts("cuda", 100, 5, 10, "timm:vit_base_patch16_224", 224)
 
 
 if __name__ == "__main__":

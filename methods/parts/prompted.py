@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.core.method import Batch, Method, hyper
-from models import ModelSettings, Network, ranks
+from models import ModelSettings, Network, kind_of, ranks
 from models.prompts import PromptedTransformer
 from scenarios import Scenario
 from scenarios.active import ActiveClasses
@@ -42,6 +42,14 @@ class Prompted(Method):
                 f"{type(self).__name__} has prefixes in {blocks} blocks, {model.backbone} has {network.backbone.depth}"
             )
         return network
+
+    @classmethod
+    def check_backbone(cls, model: ModelSettings) -> None:
+        if kind_of(model.backbone) not in cls.backbones:
+            raise ValueError(
+                f"{cls.__name__} prompts a vision transformer of timm, not {model.backbone}; a method of a suite can have a "
+                'network of its own: `model: {backbone: "timm:vit_small_patch14_dinov2"}`'
+            )
 
     def _prompts(self, width: int, tasks: int) -> nn.Module:
         """What is learned besides the head, for tokens of `width`."""

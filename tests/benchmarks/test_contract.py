@@ -95,6 +95,33 @@ CHEATS = {
         """,
         "depend on the other images",
     ),
+    "lets the batch vote": (
+        "no task id where withheld",
+        """
+        def predict(self, x, task_id=None):
+            scores = super().predict(x)
+            winner = scores.argmax(1).mode().values
+            return scores + 10 * torch.nn.functional.one_hot(winner, scores.shape[1])
+        """,
+        "depend on the other images",
+    ),
+    "passes a part of an image's features on to its neighbour": (
+        "no task id where withheld",
+        """
+        def predict(self, x, task_id=None):
+            scores = super().predict(x)
+            return torch.cat([scores[:, :1], scores[:, 1:].roll(1, 0)], dim=1)
+        """,
+        "depend on the other images",
+    ),
+    "normalises by the batch": (
+        "no task id where withheld",
+        """
+        def predict(self, x, task_id=None):
+            return super().predict(x / x.std())
+        """,
+        "depend on the other images",
+    ),
     "answers at random": (
         "no task id where withheld",
         """

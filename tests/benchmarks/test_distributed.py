@@ -24,12 +24,14 @@ from methods import METHODS, OptimizerSettings, Recipe
 from tests.benchmarks.helpers import ends
 from tests.conftest import small_model, small_split
 
-SMALL = {"buffer_size": 12, "finetune_epochs": 1}
+SMALL = {"buffer_size": 12, "finetune_epochs": 1, "pool": 6}
 CASES = {
     "finetune": {},
     "er": {},
     "dytox": {"sam": 0.5},
     "dne": {},
+    "l2p": {},
+    "coda-prompt": {"ortho": 0.1},
 }
 # 40 images: batches of 16, 16 and 8; buffers make others, some of which two ranks cannot share evenly
 RECIPE = Recipe(epochs=1, batch_size=16, optimizer=OptimizerSettings(lr=0.05))

@@ -7,8 +7,9 @@ import torch
 from benchmarks.cell.fit import fit
 from benchmarks.cell.run import task_view
 from benchmarks.speed.images import FixedTensors, image_ratios
+from benchmarks.speed.prompts import plain_loop, prompt_ratios, started
 from methods import Recipe
-from tests.conftest import SMALL_MODEL, small_split
+from tests.conftest import SMALL_MODEL, SMALL_VIT, small_split
 
 RECIPE = Recipe.model_validate_json(
     json.dumps({"epochs": None, "steps": 3, "batch_size": 10, "drop_last": True, "augmentation": "cifar"})
@@ -29,5 +30,27 @@ def test_fixed_tensors_are_the_same_at_every_step():
 
 def test_a_ratio_a_pair():
     ratios = image_ratios(small_split("class"), RECIPE, SMALL_MODEL, "cpu", pairs=2)
+    assert len(ratios) == 2
+    assert all(ratio > 0 for ratio in ratios)
+
+
+PROMPTS = RECIPE.model_copy(update={"augmentation": (), "batch_size": 40})
+
+
+def test_the_plain_loop_of_prompts_takes_the_harness_s_steps():
+    """Batches of all images: their order changes nothing, so that both end at the same prompts."""
+    adam = PROMPTS.optimizer.model_copy(update={"name": "adam", "momentum": 0.0, "lr": 1e-3})
+    recipe, scenario = PROMPTS.model_copy(update={"optimizer": adam}), small_split("class")
+    by_hand, by_harness = (started(scenario, recipe, SMALL_VIT, "cpu", pool=5) for _ in range(2))
+    plain_loop(by_hand, 3)
+    fit(by_harness, by_harness.phase(by_harness.task.train))
+    for one, other in zip(by_hand.network.parameters(), by_harness.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    moved = started(scenario, recipe, SMALL_VIT, "cpu", pool=5).network.prompts.keys[0]
+    assert (by_hand.network.prompts.keys[0] - moved).abs().max() > 1e-3
+
+
+def test_a_ratio_a_pair_of_prompts():
+    ratios = prompt_ratios(small_split("class"), PROMPTS, SMALL_VIT, "cpu", pairs=2, pool=5)
     assert len(ratios) == 2
     assert all(ratio > 0 for ratio in ratios)

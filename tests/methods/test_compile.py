@@ -17,6 +17,8 @@ CASES = {
     "foster": {"train", "boost", "compress"},
     "dytox": {"train", "finetune"},
     "dne": {"train", "finetune"},
+    "l2p": {"train"},
+    "coda-prompt": {"train"},
 }
 
 
