@@ -3,6 +3,7 @@
 from methods.core.method import hyper
 from methods.ncm import MeansHead
 from methods.parts.first_session import FirstSession, Tuning
+from models.vision_transformer import check_transformer
 
 
 class APER(FirstSession):
@@ -23,6 +24,10 @@ class APER(FirstSession):
     tuning: Tuning = hyper(
         "adapter", "what the first task trains", "Zhou et al. 2024; adapter is best on most data sets"
     )
+
+    @classmethod
+    def check_backbone(cls, model):
+        check_transformer(cls.__name__, model)
 
     def _tuning(self):
         return self.tuning

@@ -13,6 +13,7 @@ from methods.parts.features import features_of
 from models import Network, build_backbone, ranks
 from models.adapters import AdaptedTransformer
 from models.cosine_heads import CosineHead
+from models.vision_transformer import check_transformer
 from scenarios.active import ActiveClasses
 
 
@@ -44,8 +45,12 @@ class EASE(Method):
         "true: the release on CIFAR-100 (recalc_sim)",
     )
 
+    @classmethod
+    def check_backbone(cls, model):
+        check_transformer(cls.__name__, model)
+
     def build(self, scenario, model):
-        backbone = Subspaces(build_backbone(model, scenario.image_shape), self.bottleneck)  # type: ignore[arg-type]
+        backbone = Subspaces(build_backbone(model, scenario.image_shape), self.bottleneck)
         backbone.plain = self.plain
         beta = self.beta if self.plain else None
         return Network(backbone, SubspaceHead(backbone.features, self.layout.width(-1), self.alpha, beta, self.anew))

@@ -40,7 +40,7 @@ class PackNet(Method):
         self._owner = {
             name: torch.full(p.shape, FREE, dtype=torch.int16, device=self.device)
             for name, p in network.named_parameters()
-            if p.dim() > 1 and not name.startswith("head.")
+            if p.dim() > 1 and p.requires_grad and not name.startswith("head.")
         }
         return network
 

@@ -46,8 +46,9 @@ class SLCA(Method):
     def build(self, scenario, model):
         self.statistics = ClassGaussians()
         self.unaligned: HeadValues | None = None
-        backbone = build_backbone(model, scenario.image_shape)  # type: ignore[arg-type]
-        return Network(backbone, TaskHeads(backbone.features, self.layout.width(-1), model.head_init))  # type: ignore[arg-type]
+        backbone = build_backbone(model, scenario.image_shape)
+        width = int(backbone.features)  # type: ignore[arg-type]  # every backbone has it
+        return Network(backbone, TaskHeads(width, self.layout.width(-1), model.head_init))
 
     def grow(self, task: TaskView) -> None:
         if self.unaligned is not None:

@@ -7,6 +7,7 @@ N images, P tokens, d their width, r the rank of an update. An update of a layer
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,8 +28,8 @@ class LowRankQKV(nn.Module):
     def __init__(self, qkv: nn.Linear, parts: tuple[str, str]):
         super().__init__()
         self.qkv = qkv.requires_grad_(False)
-        self.downs = nn.ModuleDict({part: nn.ParameterList() for part in parts})
-        self.ups = nn.ModuleDict({part: nn.ParameterList() for part in parts})
+        self.downs: Any = nn.ModuleDict({part: nn.ParameterList() for part in parts})
+        self.ups: Any = nn.ModuleDict({part: nn.ParameterList() for part in parts})
 
     def add(self, rank: int) -> None:
         """A new update of each part, 0 as it starts; the others are fixed."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from models.frozen import Frozen, Resized
 from models.ranks import divide
+from models.settings import ModelSettings
 
 
 def fixed_transformer(backbone: nn.Module) -> tuple[nn.Module, Any]:
@@ -29,6 +30,20 @@ def fixed_transformer(backbone: nn.Module) -> tuple[nn.Module, Any]:
     if not all(type(b) is Block and type(b.attn) is Attention and b.attn.gate is None for b in model.blocks):
         raise ValueError("a vision transformer with timm's plain blocks and attention is wanted (timm:vit_...)")
     return opened, model
+
+
+def check_transformer(who: str, model: ModelSettings) -> None:
+    """Raises ValueError where settings name no vision transformer of timm, so that it is said before anything is built."""
+    kind, _, name = model.backbone.partition(":")
+    if kind == "timm":
+        import timm
+
+        if timm.model_entrypoint(name.partition(".")[0]).__module__ == "timm.models.vision_transformer":
+            return
+    raise ValueError(
+        f"{who} adapts a vision transformer of timm, not {model.backbone}; a method of a suite can have a network of its own: "
+        '`model: {backbone: "timm:vit_small_patch14_dinov2"}`'
+    )
 
 
 def thawed(backbone: nn.Module) -> nn.Module:

@@ -45,7 +45,7 @@ class FirstSession(OnFrozenFeatures):
         plain = Frozen(copy.deepcopy(backbone)) if self.beside_plain else None
         backbone = tuned(backbone, tuning, self.bottleneck, self.prompts)
         network = Network(backbone, CosineHead(int(backbone.features), self.layout.width(-1)))  # type: ignore[arg-type]
-        network.plain = plain
+        network.plain = plain  # type: ignore[assignment]
         return network
 
     def phases(self, task: TaskView):

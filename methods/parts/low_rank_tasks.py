@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
 
 from methods.core.method import Method, TaskView, hyper
 from models import ModelSettings, Network, build_backbone
-from models.low_rank import LowRankQKV, low_rank_layers, with_low_rank
+from models.low_rank import low_rank_layers, with_low_rank
 from models.task_heads import TaskHeads
+from models.vision_transformer import check_transformer
 from scenarios import Scenario
 from scenarios.active import ActiveClasses
 
@@ -31,19 +32,24 @@ class LowRankTasks(Method):
         "new: InfLoRA's release",
     )
 
+    @classmethod
+    def check_backbone(cls, model):
+        check_transformer(cls.__name__, model)
+
     def build(self, scenario: Scenario, model: ModelSettings) -> Network:
         backbone = build_backbone(model, scenario.image_shape)  # type: ignore[arg-type]  # EXTRACTORS alone
         features = int(backbone.features)  # type: ignore[arg-type]  # every backbone has it
         backbone = with_low_rank(backbone, self.parts, self._magnitudes())
-        return Network(backbone, TaskHeads(features, self.layout.width(-1), model.head_init))
+        init = model.head_init  # type: ignore[attr-defined]  # EXTRACTORS have it
+        return Network(backbone, TaskHeads(features, self.layout.width(-1), init))
 
     def _magnitudes(self) -> nn.Parameter | None:
         """What updates are multiplied with, where they are."""
         return None
 
     @property
-    def layers(self) -> list[LowRankQKV]:
-        """The layers with updates, from the first block on."""
+    def layers(self) -> list[Any]:
+        """The `LowRankQKV` of its network, from the first block on."""
         return low_rank_layers(self.network)
 
     def grow(self, task: TaskView) -> None:

@@ -11,9 +11,11 @@ from scenarios.class_orders import published_order, published_orders
 def test_every_order_names_each_class_once():
     data = dict.fromkeys((f"dytox-cifar100-{i}" for i in (1, 2, 3)), "cifar100") | {"pycil-1993": "cifar100"}
     data |= {"dytox-imagenet100-1": "imagenet100", "dytox-imagenet1000-1": "imagenet1000"}
+    data |= {f"pilot-{name}": f"folder:{name}" for name in ("imagenet-r", "imagenet-a", "cub200", "omnibenchmark")}
     assert sorted(data) == published_orders()
+    sizes = {"imagenet1000": 1000, "folder:omnibenchmark": 300} | dict.fromkeys(list(data.values())[-4:-1], 200)
     for name, of in data.items():
-        n = 1000 if of == "imagenet1000" else 100
+        n = sizes.get(of, 100)
         assert sorted(published_order(name, of, n)) == list(range(n))
 
 
@@ -22,6 +24,8 @@ def test_what_the_sources_say_of_them():
     assert published_order("dytox-cifar100-1", "cifar100", 100)[:5] == [87, 0, 52, 58, 44]
     drawn = np.random.RandomState(1993).permutation(100).tolist()
     assert published_order("pycil-1993", "cifar100", 100) == drawn
+    drawn = np.random.RandomState(1993).permutation(200).tolist()
+    assert published_order("pilot-imagenet-r", "folder:imagenet-r", 200) == drawn
 
 
 def test_an_order_of_another_data_set_or_an_unknown_one():
