@@ -353,7 +353,17 @@ SHOWN = ("method", "ACC,", "BWT", "FM (", "LA", "training", "memory")
 """How the columns begin that are shown of the published table."""
 LETTERS = "ᵃᵇᶜᵈᵉᶠᵍʰʲᵏᵐ"
 """Of notes, in the order in which tables use them."""
-FAMILIES = ("baseline", "regularisation", "replay", "projection", "expansion", "isolation", "prototypes", "prompts", "low rank")
+FAMILIES = (
+    "baseline",
+    "regularisation",
+    "replay",
+    "projection",
+    "expansion",
+    "isolation",
+    "prototypes",
+    "prompts",
+    "low rank",
+)
 MARKS = {"needs_task_id": "ᵗ", "sees_past_data": "ᵖ", "needs_new_classes": "ᶜ"}
 
 
