@@ -72,9 +72,8 @@ class DecoupledQKV(LowRankQKV):
         scales = [
             m / (u.norm() * d.norm()).clamp(min=tiny) for m, u, d in zip(self.magnitudes, ups[:-1], downs, strict=False)
         ]
-        scale = torch.stack([*scales, self.magnitudes[-1]]).repeat_interleave(
-            torch.tensor([len(d) for d in downs], device=x.device)
-        )
+        each = zip([*scales, self.magnitudes[-1]], downs, strict=True)
+        scale = torch.cat([magnitude.expand(len(down)) for magnitude, down in each])
         return F.linear(F.linear(x, torch.cat(downs)) * scale, torch.cat(ups, dim=1))
 
 

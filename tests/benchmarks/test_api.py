@@ -10,13 +10,28 @@ from torch import nn
 
 from benchmarks import api
 from benchmarks.api import bench
+from benchmarks.request import plugins
 from benchmarks.request.errors import SettingsError
-from methods import ER, Finetune
+from methods import ER, METHODS, Finetune
+from models import BACKBONES
 from scenarios import own_data
 
 RNG = np.random.default_rng(0)
 MEANS = RNG.integers(0, 200, (6, 6, 6))
 SHORT = {"epochs": 2, "batch_size": 8}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(monkeypatch):
+    """What a script registers is there for its process: not for the tests after it."""
+    tables = (METHODS, BACKBONES)
+    before = [set(table) for table in tables]
+    for kept in ("_included", "_modules"):
+        monkeypatch.setattr(plugins, kept, type(getattr(plugins, kept))())
+    yield
+    for table, names in zip(tables, before, strict=True):
+        for name in set(table) - names:
+            del table[name]
 
 
 def images(n: int, classes=range(6), shift: int = 0):

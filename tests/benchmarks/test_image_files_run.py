@@ -99,7 +99,9 @@ def test_data_names_what_is_missing_or_corrupt(tree, tmp_path):
     bad = [tree / "train/n02/4.JPEG", tree / "val/n01/0.JPEG"]
     for path in bad:
         path.write_bytes(path.read_bytes()[:400])
-    assert data("folder:photos", "--data-root", str(tmp_path)).exit_code == 0
+    shown = data("folder:photos", "--data-root", str(tmp_path))  # ten pictures of each class are decoded in any case
+    assert shown.exit_code == 1
+    assert f"{bad[0]} cannot be decoded" in shown.output
     result = data("folder:photos", "--decode", "--data-root", str(tmp_path))
     assert result.exit_code == 1
     assert all(f"{path} cannot be decoded" in result.output for path in bad)

@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks.records.matching import counts
 from benchmarks.records.store import Store
-from benchmarks.report import write_report
-from benchmarks.report.page import PageSuite, write_page
+from benchmarks.report.page.document import write_page
+from benchmarks.report.page.suite import PageSuite
+from benchmarks.report.write import write_report
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from benchmarks.speed.records import NAME, generate, write_suite

@@ -94,7 +94,10 @@ def test_bytes_that_are_no_text(path):
         ({"scenarios": {"s": None}}, "scenarios.s: should be a mapping, e.g."),
         ({"scenarios": {"s": {"stream": 3}}}, "scenario s: unknown stream 3"),
         ({"scenarios": {"s": {"stream": ["split"]}}}, "scenario s: unknown stream ['split']"),
-        ({"scenarios": {"s": {"data": "digits"}}}, "scenario s: stream: missing; known: split, permuted, rotated"),
+        (
+            {"scenarios": {"s": {"data": "digits"}}},
+            "scenario s: stream: missing; known: split, split-sample, permuted, rotated, given",
+        ),
         ({"scenarios": {"s": SCENARIO | {"data": "nonexist"}}}, "scenario s: data: unknown data set 'nonexist'"),
         ({"scenarios": {"s": SCENARIO | {"tasks": 10**8}}}, "scenario s: tasks: 100000000 is more than the 10,000"),
         ({"scenarios": {"s": SCENARIO | {"data": "mnits"}}}, "did you mean 'mnist'?"),

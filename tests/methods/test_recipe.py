@@ -81,7 +81,9 @@ def test_every_method_trains_the_first_task_as_first_says(name, length):
         method = make(name).start(scenario, small_model(name), recipe(**settings))
         view = task_view(scenario, scenario.tasks[0], False)
         method.enter(view)
-        found.append([(p.name, p.total_steps, p.recipe.batch_size, p.recipe.optimizer) for p in method.phases(view)])
+        found.append(
+            [(p.name, p.total_steps, p.recipe.batch_size, p.recipe.optimizer.model_dump()) for p in method.phases(view)]
+        )
         assert method.recipe.batch_size == 5
         method.enter(task_view(scenario, scenario.tasks[1], method.sees_past_data))
         assert method.recipe.batch_size == settings["batch_size"]
