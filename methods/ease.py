@@ -14,7 +14,6 @@ from models import Network, build_backbone, ranks
 from models.adapters import AdaptedTransformer
 from models.cosine_heads import CosineHead
 from models.vision_transformer import check_transformer
-from scenarios.active import ActiveClasses
 
 
 class EASE(Method):
@@ -34,6 +33,7 @@ class EASE(Method):
     family = "expansion"
     reads_pixels = True
     needs_new_classes = True
+    compete = "new"
 
     bottleneck: Annotated[int, Field(ge=1)] = hyper(64, "width of an adapter", "Zhou et al. 2024, the release")
     alpha: Annotated[float, Field(ge=0)] = hyper(0.1, "weight of the subspaces of other tasks", "Zhou et al. 2024")
@@ -65,9 +65,6 @@ class EASE(Method):
         """The classifier's, in the columns of the new classes; the others are not active."""
         features = ranks.over_ranks(self.network.backbone.newest, batch.x)
         return F.pad(self.network.classifier(features.float()), (self.task.outputs.start, 0))
-
-    def active_in_training(self, tasks):
-        return ActiveClasses(self.task.outputs)
 
     def end_task(self, task: TaskView) -> None:
         del self.network.classifier
@@ -149,4 +146,4 @@ class SubspaceHead(nn.Module):
 
     @property
     def nbytes(self) -> int:
-        return sum(b.numel() * b.element_size() for b in self.buffers())
+        return sum(b.nbytes for b in self.buffers())

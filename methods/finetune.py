@@ -3,7 +3,6 @@
 from typing import Literal
 
 from methods.core.method import Method, hyper
-from scenarios.active import ActiveClasses
 
 
 class Finetune(Method):
@@ -18,6 +17,3 @@ class Finetune(Method):
         "new: PyCIL's finetune",
     )
     added_later = frozenset({"compete"})
-
-    def active_in_training(self, tasks):
-        return ActiveClasses(self.task.outputs) if self.compete == "new" else super().active_in_training(tasks)

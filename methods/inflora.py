@@ -151,4 +151,4 @@ class GradientMemory:
 
     @property
     def nbytes(self) -> int:
-        return sum(basis.numel() * basis.element_size() for basis in self.bases)
+        return sum(basis.nbytes for basis in self.bases)

@@ -26,6 +26,3 @@ class LinearProbe(Method):
         network = self.backbone_and_head(scenario, model)
         network.backbone = Frozen(network.backbone)
         return network
-
-    def active_in_training(self, tasks):
-        return self.task.outputs if self.compete == "new" else super().active_in_training(tasks)

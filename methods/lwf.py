@@ -8,7 +8,6 @@ from pydantic import Field
 from methods.core.losses import distillation
 from methods.core.method import Batch, Method, TaskView, hyper
 from methods.parts.teacher import Teacher
-from scenarios.active import ActiveClasses
 
 
 class LwF(Method):
@@ -50,9 +49,6 @@ class LwF(Method):
     )
     squared: bool = hyper(True, "the distillation is multiplied by T^2", "Hinton et al. 2015; no: PyCIL")
     added_later = frozenset({"class_mean", "compete", "squared"})
-
-    def active_in_training(self, tasks):
-        return ActiveClasses(self.task.outputs) if self.compete == "new" else super().active_in_training(tasks)
 
     def begin_task(self, task: TaskView) -> None:
         self._groups = self.layout.past_groups(task.id)

@@ -92,7 +92,7 @@ class PackNet(Method):
         return report | {"frozen": report["total"] - later, "trainable": later}
 
     def footprint(self) -> dict[str, int]:
-        return {"owners": sum(o.numel() * o.element_size() for o in self._owner.values())}
+        return {"owners": sum(o.nbytes for o in self._owner.values())}
 
     def _train_only(self, owner: int) -> None:
         """Leaves the weights of `owner`, the task's output layer and in the first task the biases to training."""

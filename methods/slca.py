@@ -13,7 +13,6 @@ from methods.core.recipe import OptimizerSettings, rounded
 from methods.parts.features import features_of
 from models import Network, build_backbone
 from models.task_heads import TaskHeads
-from scenarios.active import ActiveClasses
 
 
 class SLCA(Method):
@@ -32,6 +31,7 @@ class SLCA(Method):
     )
     family = "regularisation"
     needs_new_classes = True
+    compete = "new"
 
     backbone_rate: Annotated[float, Field(gt=0)] = hyper(
         0.01, "the backbone's learning rate, as a share of the head's", "Zhang et al. 2023, the release"
@@ -54,9 +54,6 @@ class SLCA(Method):
         if self.unaligned is not None:
             self.unaligned.restore(self.network.head)
         super().grow(task)
-
-    def active_in_training(self, tasks):
-        return ActiveClasses(self.task.outputs)
 
     def phases(self, task: TaskView):
         phase = self.phase(task.train)
@@ -147,7 +144,7 @@ class ClassGaussians:
 
     @property
     def nbytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (self.means, self.covariances, self.tasks))
+        return sum(t.nbytes for t in (self.means, self.covariances, self.tasks))
 
 
 class HeadValues:
@@ -163,7 +160,7 @@ class HeadValues:
 
     @property
     def nbytes(self) -> int:
-        return sum(v.numel() * v.element_size() for v in self.values)
+        return sum(v.nbytes for v in self.values)
 
 
 class SlowBackbone(OptimizerSettings):

@@ -26,6 +26,8 @@ class Batching(State):
 
     _decoded: int
     """Batches of files decoded on demand in this task: each has draws of its own."""
+    compete = "setting"
+    """Classes in the cross-entropy: those active by the "setting", or the "new" task's alone; a hyperparameter of some."""
 
     def batch(self, examples: Examples, epoch: int = 0, pixels: Tensor | None = None) -> Batch:
         """Stored examples made ready for the network: augmented while a phase that augments runs, then normalised.
@@ -98,7 +100,10 @@ class Batching(State):
         return losses.smoothed(hard, batch.active, self.recipe.label_smoothing)
 
     def active_in_training(self, tasks: int | Tensor) -> ActiveClasses:
-        """The classes that are active in the loss of examples from `tasks` (one id, or int64 [N]): the setting's."""
+        """The classes that are active in the loss of examples from `tasks` (one id, or int64 [N]): the setting's, or the
+        present task's alone where the method's `compete` is "new"."""
+        if self.compete == "new":
+            return ActiveClasses(self.task.outputs)
         return self.layout.active_in_training(tasks, self.seen)
 
     def cross_entropy(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -78,7 +78,7 @@ class FeatureHead(nn.Module):
 
     @property
     def nbytes(self) -> int:
-        return sum(b.numel() * b.element_size() for b in self.buffers())
+        return sum(b.nbytes for b in self.buffers())
 
 
 def rows(features: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -13,7 +13,6 @@ from models.low_rank import low_rank_layers, with_low_rank
 from models.task_heads import TaskHeads
 from models.vision_transformer import check_transformer
 from scenarios import Scenario
-from scenarios.active import ActiveClasses
 
 
 class LowRankTasks(Method):
@@ -56,6 +55,3 @@ class LowRankTasks(Method):
         super().grow(task)
         for layer in self.layers:
             layer.add(self.rank)
-
-    def active_in_training(self, tasks):
-        return ActiveClasses(self.task.outputs) if self.compete == "new" else super().active_in_training(tasks)

@@ -38,4 +38,4 @@ class NearestMean:
 
     @property
     def nbytes(self) -> int:
-        return self.means.numel() * self.means.element_size()
+        return self.means.nbytes

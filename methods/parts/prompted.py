@@ -12,7 +12,6 @@ from methods.core.method import Batch, Method, hyper
 from models import ModelSettings, Network, kind_of, ranks
 from models.prompts import PromptedTransformer
 from scenarios import Scenario
-from scenarios.active import ActiveClasses
 
 
 class Prompted(Method):
@@ -75,9 +74,6 @@ class Prompted(Method):
         """The cross-entropy of a batch, and what else `_prompted` gives of it."""
         features, *rest = ranks.over_ranks(partial(self._prompted, task=self.task.id), batch.x)
         return self.cross_entropy(self.network.classify(features, batch.tasks), batch), *rest
-
-    def active_in_training(self, tasks):
-        return ActiveClasses(self.task.outputs) if self.compete == "new" else super().active_in_training(tasks)
 
     def predict(self, x: Tensor, task_id: int | None = None) -> Tensor:
         return self.network.classify(self._prompted(x, task_id)[0])

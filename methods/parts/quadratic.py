@@ -23,7 +23,7 @@ class QuadraticPenalty:
 
     @property
     def nbytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (*self.importance, *self.anchor))
+        return sum(t.nbytes for t in (*self.importance, *self.anchor))
 
     def replace(self, importance: list[Tensor], parameters: list[nn.Parameter]) -> None:
         """One penalty of `importance` around the parameters as they are now, instead of what was there."""

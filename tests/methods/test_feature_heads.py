@@ -128,3 +128,13 @@ def test_lambda_is_chosen_and_said():
     labels = torch.arange(100) % 10
     errors = method.network.head.errors(features, labels)  # of noise: the more it is held down, the better
     assert errors.argmin() >= errors.argmax()
+
+
+@pytest.mark.parametrize("compete", ["setting", "new"])
+def test_the_classes_in_a_linear_probe_s_loss(compete):
+    scenario = Split(data="digits", setting="class", tasks=2, samples_per_task=40).build(0)
+    method = METHODS["linear-probe"](compete=compete).start(scenario, PIXELS)
+    train_task(method, scenario, scenario.tasks[0])
+    before = method.network.head.linear.weight[:5].detach().clone()
+    train_task(method, scenario, scenario.tasks[1])
+    assert torch.equal(method.network.head.linear.weight[:5], before) == (compete == "new")
