@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.attention import merge_heads, split_heads
-from models.frozen import Frozen, Resized
+from models.frozen import Resized
+from models.vision_transformer import fixed_transformer
 
 Prefixes = Mapping[int, tuple[Tensor, Tensor]]
 """By block, from 0: keys and values, each [N, length, d], that stand before those of the image's tokens."""
@@ -30,18 +31,12 @@ class PromptedTransformer(nn.Module):
         """backbone: of `timm:NAME`, with images made another size or not. Raises ValueError where NAME is no vision
         transformer of timm's plain kind."""
         super().__init__()
-        if isinstance(backbone, Frozen):
-            backbone = backbone.backbone
-        self.resize: nn.Module = nn.Identity()
-        if isinstance(backbone, Resized):
-            self.resize, backbone = backbone, backbone.backbone
-            self.resize.backbone = nn.Identity()
-            for bound in (self.resize.low, self.resize.high):
-                bound.nan_to_num_()  # infinite without weights, and what is infinite counts as diverged
         self.features = int(backbone.features)  # type: ignore[arg-type]  # every backbone has it
-        self.transformer: Any = backbone.model  # of a TimmBackbone
-        check_kind(self.transformer)
-        self.requires_grad_(False)
+        opened, self.transformer = fixed_transformer(backbone)
+        self.resize: nn.Module = nn.Identity()
+        if isinstance(opened, Resized):
+            self.resize = opened
+            self.resize.backbone = nn.Identity()
         self.train(False)
 
     @property
@@ -70,18 +65,6 @@ class PromptedTransformer(nn.Module):
         if prompts is not None:
             return vit.fc_norm(x[:, : prompts.shape[1]].mean(dim=1))
         return vit.forward_head(x, pre_logits=True)
-
-
-def check_kind(model: Any) -> None:
-    """Raises ValueError for a network that is no vision transformer of timm's plain kind."""
-    from timm.layers import Attention
-    from timm.models.vision_transformer import Block, VisionTransformer
-
-    if not isinstance(model, VisionTransformer):
-        raise ValueError(f"prompts want a vision transformer of timm (timm:vit_...), not {type(model).__name__}")
-    plain = all(type(b) is Block and type(b.attn) is Attention and b.attn.gate is None for b in model.blocks)
-    if not plain:
-        raise ValueError("prompts want a vision transformer with timm's plain blocks and attention (timm:vit_...)")
 
 
 def with_prefix(block: Any, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Self
 
 import torch
@@ -189,7 +188,9 @@ class TimmSettings(FeatureSettings):
             )
         backbone: nn.Module = TimmBackbone(self.backbone, self.image_size or side, channels, weights)
         if self.image_size is not None:
-            how, bounds = "bicubic", [[-math.inf] * channels, [math.inf] * channels]
+            # none, but finite: a network with what is not counts as diverged
+            none = torch.finfo(torch.float32)
+            how, bounds = "bicubic", [[none.min] * channels, [none.max] * channels]
             if weights is not None:
                 how = weights.interpolation
                 bounds = [[(v - m) / s for m, s in zip(weights.mean, weights.std, strict=True)] for v in (0, 1)]

@@ -20,7 +20,7 @@ def fixed_transformer(backbone: nn.Module) -> tuple[nn.Module, Any]:
     from timm.layers import Attention
     from timm.models.vision_transformer import Block, VisionTransformer
 
-    opened = with_finite_bounds(thawed(backbone).requires_grad_(False))
+    opened = thawed(backbone).requires_grad_(False)
     inner: Any = opened.backbone if isinstance(opened, Resized) else opened
     model = getattr(inner, "model", inner)
     if not isinstance(model, VisionTransformer):
@@ -49,13 +49,3 @@ def check_transformer(who: str, model: ModelSettings) -> None:
 def thawed(backbone: nn.Module) -> nn.Module:
     """What `frozen: true` has wrapped, still without gradients of its own; `backbone` itself where nothing is wrapped."""
     return divide(backbone.backbone) if isinstance(backbone, Frozen) else backbone
-
-
-def with_finite_bounds(backbone: nn.Module) -> nn.Module:
-    """`backbone`, the bounds of its resized images no longer infinite, as they are without weights: a network with what is
-    not finite counts as diverged."""
-    for module in backbone.modules():
-        if isinstance(module, Resized):
-            module.low.nan_to_num_()
-            module.high.nan_to_num_()
-    return backbone

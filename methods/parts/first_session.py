@@ -14,7 +14,6 @@ from models import Frozen, ModelSettings, Network, build_backbone
 from models.adapters import AdaptedTransformer, with_prompts, with_scale_and_shift
 from models.cosine_heads import CosineHead
 from models.parallel import ParallelBackbones
-from models.vision_transformer import with_finite_bounds
 from scenarios import Scenario
 
 Tuning = Literal["adapter", "ssf", "vpt-deep", "vpt-shallow", "finetune"]
@@ -41,7 +40,7 @@ class FirstSession(OnFrozenFeatures):
     def build(self, scenario: Scenario, model: ModelSettings) -> Network:
         if (tuning := self._tuning()) is None:
             return super().build(scenario, model)
-        backbone = with_finite_bounds(build_backbone(model, scenario.image_shape))  # type: ignore[arg-type]
+        backbone = build_backbone(model, scenario.image_shape)  # type: ignore[arg-type]
         plain = Frozen(copy.deepcopy(backbone)) if self.beside_plain else None
         backbone = tuned(backbone, tuning, self.bottleneck, self.prompts)
         network = Network(backbone, CosineHead(int(backbone.features), self.layout.width(-1)))  # type: ignore[arg-type]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.timm_backbone import TimmBackbone
+from models.frozen import Resized
+from models.timm_backbone import TimmBackbone, TimmSettings
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,11 @@ def test_images_that_fit_are_taken_and_the_network_is_as_it_was(name: str, side:
     assert not any(m._forward_hooks for m in backbone.modules())
     state = backbone.state_dict()
     assert all(torch.equal(state[key], value) for key, value in plain.state_dict().items())
+
+
+def test_images_made_larger_without_weights_leave_nothing_infinite() -> None:
+    """A network with what is not finite counts as diverged."""
+    network = TimmSettings(backbone="timm:test_vit", image_size=32).build((1, 8, 8))
+    assert isinstance(network, Resized)
+    assert all(buffer.isfinite().all() for buffer in network.buffers())
+    assert (network.low < -1e30).all()  # and nothing is cut off
