@@ -9,6 +9,7 @@ import typer
 from benchmarks.cli.catalogue import CATALOGUES, contents
 from benchmarks.cli.console import say
 from benchmarks.request.errors import SettingsError
+from benchmarks.request.plugins import include_installed
 from scenarios.nearest import nearest
 
 
@@ -20,5 +21,6 @@ def list_(
     """What there is: methods, networks, scenarios, metrics or suites; with none of these words, what each lists."""
     if what is not None and what not in CATALOGUES:
         raise SettingsError([f"cannot list {what!r}{nearest(what, CATALOGUES)}"])
+    include_installed()
     for line in contents() if what is None else CATALOGUES[what]():
         say(line)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from benchmarks.request.repository import PACKAGES
 from methods import METHODS, Method, Recipe
 from models import BACKBONES, kind_of
 from scenarios import SCENARIOS
@@ -57,7 +58,7 @@ def _without_added(part: str, values: Any) -> Any:
 
 def _ours(cls: Any) -> Any:
     """`cls` if it is Retain's own. Of a plug-in nothing is left out, so that its records are read without it too."""
-    return cls if cls is not None and cls.__module__.split(".")[0] in ("methods", "models", "scenarios") else None
+    return cls if cls is not None and cls.__module__.split(".")[0] in PACKAGES else None
 
 
 @cache

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.request.catalogue import is_file, path_of
+from benchmarks.request.catalogue import is_file
 from benchmarks.request.errors import SettingsError
-from benchmarks.request.plugins import include_installed, resolved
+from benchmarks.request.plugins import include_installed
 from benchmarks.request.selection import add_registered, parse_seeds, select
 from benchmarks.request.suite_yaml import read_suite, written_out
 
@@ -31,7 +31,7 @@ def load_suite(
     """
     shape: list[str] = []
     include_installed()
-    document = written_out(resolved(read_suite(name), path_of(name).parent), shape)
+    document = written_out(read_suite(name), shape)
     problems = [f"suite {name}: {line}" for line in shape]
     if isinstance(seeds, str):
         seeds = parse_seeds(seeds, problems)

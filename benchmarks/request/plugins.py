@@ -26,11 +26,10 @@ from types import ModuleType
 from typing import Any, get_args
 
 from benchmarks.request.errors import SettingsError
+from benchmarks.request.repository import PACKAGES
 from scenarios.nearest import nearest
 
 GROUPS = ("retain.methods", "retain.streams", "retain.datasets", "retain.backbones", "retain.scores")
-PACKAGES = ("scenarios", "metrics", "models", "methods", "benchmarks")
-"""Retain's own."""
 KINDS = {"method": "method", "stream": "stream", "data": "data set", "backbone": "backbone"}
 """Settings of a suite whose value may be a plug-in, and what it then is."""
 
@@ -111,17 +110,23 @@ def include_all(plugins: list[str]) -> None:
 @cache
 def include_installed() -> None:
     """The plug-ins that installed packages offer; one that does not import is named in a warning and left out."""
-    for group in GROUPS:
-        for entry in metadata.entry_points(group=group):
-            try:
-                include(entry.value if ":" in entry.value else f"{entry.value}:{entry.name}")
-            except SettingsError as error:
-                warnings.warn(f"plug-in {entry.name} of {entry.group}: {error}", stacklevel=2)
+    offered = metadata.entry_points()  # reads what every installed package says: once
+    for entry in [entry for group in GROUPS for entry in offered.select(group=group)]:
+        try:
+            include(entry.value if ":" in entry.value else f"{entry.value}:{entry.name}")
+        except SettingsError as error:
+            warnings.warn(f"plug-in {entry.name} of {entry.group}: {error}", stacklevel=2)
 
 
-def resolved(document: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A suite's document with its plug-ins included, and in place of each its registered name. folder: of its file."""
-    for what in document.pop("include", None) or []:
+def with_plugins(document: dict[str, Any], file: Path) -> dict[str, Any]:
+    """What the suite `file` says, with its plug-ins included and in place of each its registered name.
+
+    Raises SettingsError as `include`, and where `include` is no list of texts.
+    """
+    folder, listed = file.parent, document.get("include", [])
+    if not (isinstance(listed, list) and all(isinstance(what, str) for what in listed)):
+        raise SettingsError([f"{file}: include: {listed!r} should be a list of files and modules, e.g. [my_method.py]"])
+    for what in listed:
         include(what, folder)
 
     def walked(value: Any, key: str) -> Any:
@@ -131,7 +136,7 @@ def resolved(document: dict[str, Any], folder: Path) -> dict[str, Any]:
             return [_name(v, "method", folder) if key == "methods" else walked(v, key) for v in value]
         return _name(value, key, folder) if key in KINDS else value
 
-    return walked(document, "")
+    return walked({key: value for key, value in document.items() if key != "include"}, "")
 
 
 def _name(value: Any, kind: str, folder: Path) -> Any:

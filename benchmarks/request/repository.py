@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("scenarios", "metrics", "models", "methods", "benchmarks")
+"""Retain's own, each before those that import it."""
 
 
 @lru_cache

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import PurePosixPath
 
 from benchmarks.request.code_hash import hash_of, nodes, parse
-from benchmarks.request.source_tree import PACKAGES, Place, Tree
+from benchmarks.request.repository import PACKAGES
+from benchmarks.request.source_tree import Place, Tree
 
 REGISTRIES = {
     ("methods/__init__.py", "METHODS"),

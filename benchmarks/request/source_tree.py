@@ -7,9 +7,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from benchmarks.request.repository import ROOT, git
-
-PACKAGES = ("benchmarks", "methods", "metrics", "models", "scenarios")
+from benchmarks.request.repository import PACKAGES, ROOT, git
 
 
 class Tree:

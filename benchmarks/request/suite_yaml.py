@@ -16,6 +16,7 @@ import yaml
 
 from benchmarks.request.catalogue import is_file, path_of, suite_names
 from benchmarks.request.errors import SettingsError
+from benchmarks.request.plugins import with_plugins
 from scenarios.nearest import nearest
 
 MOST_SEEDS = 10_000
@@ -89,7 +90,7 @@ def read_suite(name: str, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise SettingsError([f"{path} cannot be read: {error}"]) from None
     if not isinstance(document, dict):
         raise SettingsError([f"{path} should be a mapping with title, seeds, scenarios, methods, ..."])
-    document = {key: value for key, value in document.items() if value is not None}
+    document = with_plugins({key: value for key, value in document.items() if value is not None}, path)
     own, like = document, document.pop("like", None)
     if like is not None:
         if not isinstance(like, str):

@@ -8,7 +8,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from benchmarks.cli.app import app
 from benchmarks.request import plugins
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
@@ -221,6 +223,21 @@ def test_what_is_not_there_is_named_with_the_nearest(suite, what, said):
         include(what, suite.parent / "code")
 
 
+def test_a_suite_s_plug_ins_lie_beside_the_file_that_names_them(suite, tmp_path):
+    (tmp_path / "other").mkdir()
+    shorter = tmp_path / "other" / "shorter.yaml"
+    shorter.write_text(f"like: {suite}\ntraining: {{epochs: 2}}\n")
+    methods = {cell.method.name for cell in make_grid(load_suite(str(shorter))).cells}
+    assert methods == {"finetune", "MyReplay"}
+
+
+@pytest.mark.parametrize("listed", ["mine.py", "[1]", "{mine.py: }"])
+def test_include_is_a_list(suite, listed):
+    suite.write_text(suite.read_text().replace("include: [code/mine.py]", f"include: {listed}"))
+    with pytest.raises(SettingsError, match=r"include: .* should be a list of files and modules"):
+        load_suite(str(suite))
+
+
 def test_an_argument_without_a_default_is_refused(tmp_path):
     (tmp_path / "net.py").write_text("from torch import nn\n\ndef net(width):\n    return nn.Linear(1, width)\n")
     with pytest.raises(SettingsError, match="width needs a default"):
@@ -244,5 +261,7 @@ def test_an_installed_package_offers_its_own(tmp_path, monkeypatch):
     plugins.include_installed.cache_clear()
     plugins.include_installed()
     assert METHODS["Offered"].about == "offered"
+    listed = CliRunner().invoke(app, ["list", "methods"])
+    assert "Offered: offered" in listed.output
     plugins.include_installed.cache_clear()
     sys.modules.pop("replays")
