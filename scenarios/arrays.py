@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -472,8 +472,3 @@ def _classes(labels: list[int], names: tuple[str, ...]) -> str:
 def _listed(texts: Sequence[str]) -> str:
     more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
     return ", ".join(texts[:SHOWN]) + more
-
-
-def renamed(data: OwnData, name: str) -> OwnData:
-    """The same data under another name."""
-    return replace(data, name=name)

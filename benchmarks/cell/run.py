@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -148,7 +149,7 @@ def run_cell(
     matrix, trainer, inference = progress.matrix, progress.trainer, progress.inference
     view = scenario.layout.other_view_name
     return RunRecord(
-        **_names(cell),
+        **named(cell),
         status=status,
         error=error,
         matrix=Counts.of(matrix),
@@ -179,7 +180,7 @@ def failed_record(cell: CellSettings, error: str, seconds: float) -> RunRecord:
     """The record of a cell that left nothing but the way it ended."""
     empty = Counts.of(AccuracyMatrix(cell.scenario.tasks))
     return RunRecord(
-        **_names(cell),
+        **named(cell),
         status="failed",
         error=error,
         matrix=empty,
@@ -193,7 +194,8 @@ def failed_record(cell: CellSettings, error: str, seconds: float) -> RunRecord:
     )
 
 
-def _names(cell: CellSettings) -> dict:
+def named(cell: CellSettings) -> dict[str, Any]:
+    """What a record says of the cell that it is of."""
     return {
         "scenario": cell.scenario_name,
         "method": cell.method_name,

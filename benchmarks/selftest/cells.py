@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.cell.run import run_cell
 from benchmarks.cell.run_log import Epoch
+from benchmarks.contract.trial import SMALL_VIT
 from benchmarks.records.record import RunRecord
 from benchmarks.request.suite import CellSettings, MethodSettings
 from methods import METHODS, Method, OptimizerSettings, Recipe
@@ -36,8 +37,7 @@ def cell_of(name: str, precision: str = "fp32", compiled: bool = False) -> CellS
     if not convolutional:
         kind = METHODS[name].backbones[0]
         network = {"backbone": kind} | (SMALL_TRANSFORMER if kind.endswith("transformer") else {})
-        if kind == "timm":
-            network = {"backbone": "timm:test_vit", "image_size": 32, "init": "xavier"}
+        network = SMALL_VIT if kind == "timm" else network
     return CellSettings(
         scenario_name=f"split-digits/{setting}",
         method_name=name,

@@ -20,6 +20,7 @@ import numpy as np
 import typer
 import yaml
 
+from benchmarks.cell.run import named
 from benchmarks.records.matching import matched_by_name
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Counts, RunRecord
@@ -27,7 +28,6 @@ from benchmarks.records.store import Store
 from benchmarks.request.catalogue import path_of
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.load import load_suite
-from benchmarks.request.source import source_of_cell
 from benchmarks.request.suite import CellSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,13 +95,8 @@ def _records(grid: Grid) -> Iterator[RunRecord]:
 def _record(cell: CellSettings, template: RunRecord, random: np.random.Generator) -> RunRecord:
     other = template.matrix_other
     return template.model_copy(
-        update={
-            "scenario": cell.scenario_name,
-            "method": cell.method_name,
-            "seed": cell.seed,
-            "identity": cell.identity,
-            "settings": cell.identity_settings(),
-            "source": source_of_cell(cell),
+        update=named(cell)
+        | {
             "seconds": {part: round(s * random.uniform(0.8, 1.2), 4) for part, s in template.seconds.items()},
             "matrix": _drawn(template.matrix, random),
             "matrix_other": _drawn(other, random) if other else None,
