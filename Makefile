@@ -35,7 +35,7 @@ help:
 	@echo "make bench-imagenet DATA_ROOT=... [GPUS=0,1]   run suite imagenet100 from folders of images"
 	@echo "make test          run the tests        make lint types   check style and types"
 	@echo "make gpu-check     [GPUS=0,1] every method on a card against the processor, ten minutes; or DEVICE=cpu [QUICK=1]"
-	@echo "make speed         time a cell against a plain loop, augmented images against none, prompts"
+	@echo "make speed         time steps against a lean loop, augmented images against none, prompts"
 	@echo "make setup         only prepare .venv   make lock         renew the lock files"
 
 setup: $(VENV)/.installed
@@ -91,7 +91,7 @@ gpu-check: setup
 	$(PY) -m benchmarks selftest $(if $(DEVICE),$(call option,DEVICE,--device),$(or $(call option,GPUS,--gpus),--gpus 0)) $(if $(QUICK),--quick)
 
 speed: setup
-	$(PY) -m benchmarks.speed.loop
+	$(PY) -m benchmarks.speed
 
 lock:
 	$(PY) -m pip install --quiet uv

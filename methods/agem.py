@@ -49,7 +49,7 @@ class AGEM(Method):
     def adjust_gradients(self, batch: Batch) -> None:
         if self._past is None:
             return
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        parameters = [p for p in self.parameters if p.requires_grad]
         old = self.batch(self._past[draw(len(self._past), self._referenced(batch), self._draws)])
         reference = gradient_of(super().loss(old), parameters)
         gradient = flat_gradient(parameters)

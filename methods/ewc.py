@@ -56,7 +56,7 @@ class EWC(Method):
     def adjust_gradients(self, batch: Batch) -> None:
         # The penalty's gradient is known in closed form; autograd would spend a third of a step on it.
         if self.penalty:
-            self.penalty.add_gradient(self._parameters(), self.strength * (0.5 if self.half else 1.0))
+            self.penalty.add_gradient(self.parameters, self.strength * (0.5 if self.half else 1.0))
 
     def end_task(self, task: TaskView) -> None:
         examples = task.train
@@ -76,7 +76,7 @@ class EWC(Method):
             else:
                 generator = self.generator("fisher", task.id)
                 fisher = fisher_diagonal(self.network, logits, batches, self.fisher_labels, generator)
-        parameters = self._parameters()
+        parameters = self.parameters
         if self.variant == "offline":
             self.penalty.add(fisher, parameters)
         else:
@@ -84,6 +84,3 @@ class EWC(Method):
                 old = [self.gamma * grown(f, new) for f, new in zip(self.penalty.importance, fisher, strict=True)]
                 fisher = [f + new for f, new in zip(old, fisher, strict=True)]
             self.penalty.replace(fisher, parameters)
-
-    def _parameters(self):
-        return list(self.network.parameters())

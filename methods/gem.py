@@ -74,7 +74,7 @@ class GEM(Method):
     def adjust_gradients(self, batch: Batch) -> None:
         if not self._past:
             return
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        parameters = [p for p in self.parameters if p.requires_grad]
         for old, row in zip(self._past, self._constraints, strict=True):
             gradient_of(super().loss(old), parameters, out=row)
         gradient = flat_gradient(parameters)

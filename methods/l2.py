@@ -32,8 +32,8 @@ class L2(Method):
 
     def adjust_gradients(self, batch: Batch) -> None:
         if self.penalty:
-            self.penalty.add_gradient(list(self.network.parameters()), self.strength)
+            self.penalty.add_gradient(self.parameters, self.strength)
 
     def end_task(self, task: TaskView) -> None:
-        parameters = list(self.network.parameters())
+        parameters = self.parameters
         self.penalty.replace([torch.ones_like(p) for p in parameters], parameters)

@@ -67,7 +67,7 @@ class LwF(Method):
             student = scores[:, columns]
             term = distillation(student, answers[:, group], self.temperature, self.squared)
             terms.append(term / student.shape[1] if self.class_mean else term)
-        old = self.strength * torch.stack(terms).sum()
+        old = self.strength * (terms[0] if len(terms) == 1 else torch.stack(terms).sum())
         k = self.task.id + 1
         if self.weighting == "sum":
             return new + old

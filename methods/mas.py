@@ -38,24 +38,24 @@ class MAS(Method):
 
     def adjust_gradients(self, batch: Batch) -> None:
         if self.penalty:
-            self.penalty.add_gradient(self._parameters(), self.strength)
+            self.penalty.add_gradient(self.parameters, self.strength)
 
     def end_task(self, task: TaskView) -> None:
         with evaluation_mode(self.network):
             omega = self._by_example(task) if self.importance_per == "example" else self._by_batch(task)
         if self.penalty:
             omega = [grown(old, new) + new for old, new in zip(self.penalty.importance, omega, strict=True)]
-        self.penalty.replace(omega, self._parameters())
+        self.penalty.replace(omega, self.parameters)
 
     def _by_example(self, task: TaskView) -> list[Tensor]:
-        total = [torch.zeros_like(p) for p in self._parameters()]
+        total = [torch.zeros_like(p) for p in self.parameters]
         for batch in self.batches(task.train, mixed_precision=False):
             sums = summed_gradients(self.network, self._outputs, batch.x, lambda scores: [()], _squared_norm, power=1)
             torch._foreach_add_(total, sums)
         return [t / len(task.train) for t in total]
 
     def _by_batch(self, task: TaskView) -> list[Tensor]:
-        parameters = self._parameters()
+        parameters = self.parameters
         total = [torch.zeros_like(p) for p in parameters]
         order = torch.randperm(len(task.train), generator=self.generator("importance", task.id))
         batches = 0
@@ -71,9 +71,6 @@ class MAS(Method):
         """The scores [N, K] of the classes active in the task's training."""
         active = self.layout.active_in_training(self.task.id, self.seen)
         return active.select(self.network(x, self.task.id))
-
-    def _parameters(self):
-        return list(self.network.parameters())
 
 
 def _squared_norm(scores: Tensor) -> Tensor:

@@ -37,11 +37,11 @@ class SI(Method):
         return super().build(scenario, model)
 
     def begin_task(self, task: TaskView) -> None:
-        self._start = [p.detach().clone() for p in self._parameters()]
+        self._start = [p.detach().clone() for p in self.parameters]
         self._path = [torch.zeros_like(p) for p in self._start]
 
     def adjust_gradients(self, batch: Batch) -> None:
-        parameters = self._parameters()
+        parameters = self.parameters
         if self.path_gradient == "task":
             self._remember(parameters)
         if self.penalty:
@@ -51,7 +51,8 @@ class SI(Method):
 
     def _remember(self, parameters) -> None:
         self._moved = [p for p in parameters if p.grad is not None]
-        self._before = [p.detach().clone() for p in self._moved]
+        with torch.no_grad():
+            self._before = [p.clone() for p in self._moved]
         self._gradient = [p.grad.clone() for p in self._moved]
 
     def after_step(self, batch: Batch) -> None:
@@ -61,11 +62,11 @@ class SI(Method):
         torch._foreach_sub_(path, step)
 
     def _paths_of(self, moved):
-        place = {id(p): k for k, p in enumerate(self._parameters())}
+        place = {id(p): k for k, p in enumerate(self.parameters)}
         return [self._path[place[id(p)]] for p in moved]
 
     def end_task(self, task: TaskView) -> None:
-        parameters = self._parameters()
+        parameters = self.parameters
         omega = [
             w / ((p.detach() - start).square() + self.damping)
             for w, p, start in zip(self._path, parameters, self._start, strict=True)
@@ -73,6 +74,3 @@ class SI(Method):
         if self.penalty:
             omega = [grown(old, new) + new for old, new in zip(self.penalty.importance, omega, strict=True)]
         self.penalty.replace(omega, parameters)
-
-    def _parameters(self):
-        return list(self.network.parameters())

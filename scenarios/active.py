@@ -8,6 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+EVERY = slice(0, None)
+
 
 @dataclass(frozen=True, eq=False)
 class ActiveClasses:
@@ -29,7 +31,7 @@ class ActiveClasses:
         """Scores [N, C] -> those of the shared columns, [N, active]; where examples have their own, [N, C] with
         `inactive` in place of the others, the lowest finite value where none is given (softmax then gives them 0)."""
         if self.mask is None:
-            return scores[:, self.columns]
+            return scores if self.columns == EVERY else scores[:, self.columns]
         return self.fill(scores, inactive)
 
     def fill(self, scores: Tensor, inactive: float | None = None) -> Tensor:

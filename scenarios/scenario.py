@@ -77,9 +77,10 @@ class Normalise:
         if isinstance(images, ImageFiles):
             images = images.decode()
         if len(self.mean) == 1:
-            return images.to(torch.float32).mul_(1 / (self.scale * self.std[0])).sub_(self.mean[0] / self.std[0])
+            x = images.to(torch.float32, copy=True)
+            return x.mul_(1 / (self.scale * self.std[0])).sub_(self.mean[0] / self.std[0])
         std, mean = (_channels(values, images.device) for values in (self.std, self.mean))
-        return images.to(torch.float32).mul_(1 / (self.scale * std)).sub_(mean / std)
+        return images.to(torch.float32, copy=True).mul_(1 / (self.scale * std)).sub_(mean / std)
 
     def pixels(self, x: Tensor) -> Tensor:
         """The inverse but for the scale: normalised x [N, C, H, W] -> pixels in [0, 1]."""

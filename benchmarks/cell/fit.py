@@ -24,6 +24,10 @@ AHEAD = 4096
 it is a batch at a time, which stays in its cache."""
 
 
+NORMALISED_AT_ONCE = 256 * 2**20
+"""Bytes of float images up to which a phase's are normalised once, and not again in each epoch."""
+
+
 class Diverged(RuntimeError):
     """The loss, the weights or the predictions are no longer finite."""
 
@@ -56,6 +60,7 @@ def fit(
     data = phase.data.to(method.device)
     order = generator_for(method.seed, "batches", method.task.id, index)
     decoded = _decoded_ahead(method, phase, data, index, total)
+    normalised = _normalised(method, phase, data)
     method.network.train()
     loss_sum, taken, epoch = torch.zeros((), device=method.device), 0, 0
     if phase.augment:
@@ -63,7 +68,7 @@ def fit(
     try:
         while taken < total:
             before, loss_before, start = taken, loss_sum.clone(), time.perf_counter()
-            for batch in _epoch(method, phase, data, order, epoch, total - taken, decoded):
+            for batch in _epoch(method, phase, data, order, epoch, total - taken, decoded, normalised):
                 key = (method.task.id, index, method.step_shape(batch))
                 step = partial(method.observe, batch, optimizer, phase)
                 loss_sum += trainer.meter.measure(key, step, part=phase.name)
@@ -133,9 +138,14 @@ def _epoch(
     epoch: int,
     most: int,
     decoded: Iterator[Tensor] | None,
+    normalised: Tensor | None,
 ) -> Iterator[Batch]:
     """One pass over the data in the phase's order, a batch at a time, at most `most` batches."""
     batches = _rows(phase, data, order, method.device)[:most]
+    if normalised is not None:
+        for rows in batches:
+            yield method.batch_of(data, normalised, rows, epoch)
+        return
     if decoded is not None or not method.augmenter.changes():
         for rows in batches:
             yield method.batch(data[rows], epoch, None if decoded is None else next(decoded))
@@ -146,6 +156,15 @@ def _epoch(
         images = method.augmenter.new(data.images.index_select(0, torch.cat(chunk)))
         for rows, own in zip(chunk, images.split(phase.recipe.batch_size), strict=True):
             yield method.batch(data[rows], epoch, own)
+
+
+def _normalised(method: Method, phase: Phase, data: Examples) -> Tensor | None:
+    """All images of `data`, normalised, float32 [N, C, H, W]; None where they change from step to step, are made ready in
+    another way, or take too much memory."""
+    fixed = isinstance(data.images, Tensor) and not (phase.augment and method.augmenter.has_work())
+    if not fixed or method.memory_format == "channels last" or type(method).batch is not Method.batch:
+        return None
+    return method.normalise(data.images) if 4 * data.images.numel() <= NORMALISED_AT_ONCE else None
 
 
 def _rows(phase: Phase, data: Examples, order: torch.Generator, device: torch.device) -> tuple[Tensor, ...]:

@@ -82,6 +82,10 @@ class Augmenter:
     def stop(self) -> None:
         self._new = self._old = None
 
+    def has_work(self) -> bool:
+        """Whether a phase that augments gets other images than those stored."""
+        return self._augment is not None or self._mixup is not None
+
     def changes(self) -> bool:
         """Whether images are augmented now."""
         return self._augment is not None and self._new is not None

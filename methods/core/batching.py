@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,12 @@ class Batching(State):
             self._mix(batch, replayed)
         return batch
 
+    def batch_of(self, data: Examples, x: Tensor, rows: Tensor, epoch: int = 0) -> Batch:
+        """The examples of `data` at `rows`, int64 [n], whose images all stand normalised in x, float32 [N, C, H, W]."""
+        images, labels = x.index_select(0, rows), data.labels.index_select(0, rows)
+        tasks = data.tasks if isinstance(data.tasks, int) else data.tasks.index_select(0, rows)
+        return Batch(images, labels, tasks, self.active_in_training(tasks), partial(data.__getitem__, rows), epoch)
+
     def batches(
         self,
         examples: Examples,
@@ -64,7 +71,7 @@ class Batching(State):
         if self.memory_format == "channels last":
             x = x.contiguous(memory_format=torch.channels_last)
         active = self.active_in_training(examples.tasks)
-        return Batch(x, examples.labels, examples.tasks, active, examples, epoch)
+        return Batch(x, examples.labels, examples.tasks, active, lambda: examples, epoch)
 
     def _augmented(self, images: Images) -> Tensor:
         """Stored images -> uint8 [N, C, H, W]. Files are decoded and augmented for training, anew at every call."""
@@ -85,10 +92,13 @@ class Batching(State):
 
     def join(self, *batches: Batch) -> Batch:
         """One batch of all examples of `batches`, whose images are ready and are not made so again."""
-        examples = Examples.concatenate([b.examples for b in batches])
-        active = self.active_in_training(examples.tasks)
-        x = torch.cat([b.x for b in batches])
-        joined = Batch(x, examples.labels, examples.tasks, active, examples, batches[0].epoch)
+        x, y = torch.cat([b.x for b in batches]), torch.cat([b.y for b in batches])
+        tasks = torch.cat([b.task_ids for b in batches])
+
+        def stored() -> Examples:
+            return Examples.concatenate([b.examples for b in batches])
+
+        joined = Batch(x, y, tasks, self.active_in_training(tasks), stored, batches[0].epoch)
         if any(b.targets is not None for b in batches):
             joined.targets = torch.cat([self._targets(b) for b in batches])
         return joined

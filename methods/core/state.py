@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from methods.core.augmentation import Augmenter
 from methods.core.batch import TaskView
@@ -19,6 +20,8 @@ class State:
 
     network: Any
     """The nn.Module that is trained, of the kind that `build` makes."""
+    parameters: list[nn.Parameter]
+    """All of the network's, from `enter` to the end of the task: walking over the modules at every step would cost."""
     layout: OutputLayout
     recipe: Recipe
     """The current task's, so without `first`: that of the first task until the second is entered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -30,9 +31,12 @@ class LogitReservoir(Reservoir):
     def distance(self, method: Method, n: int) -> Tensor:
         """Mean squared distance [] of the network's logits from the stored ones, over min(n, stored) drawn examples."""
         rows = self.pick(n)
-        stored = method.batch(self.examples[rows])
-        widths = logit_widths(self.layout, stored.examples.task_ids)
-        return logit_distance(method.network(stored.x), self.beside["logits"][rows], widths)
+        assert self._store is not None, "pick has looked"
+        stored = method.batch(self._store[rows])
+        logits, before = method.network(stored.x), self.beside["logits"].index_select(0, rows)
+        if self.layout.width(0) == self.layout.n_outputs:  # every column existed from the start
+            return F.mse_loss(logits, before)
+        return logit_distance(logits, before, logit_widths(self.layout, stored.task_ids))
 
     @property
     def logits_nbytes(self) -> int:
@@ -42,13 +46,19 @@ class LogitReservoir(Reservoir):
 
 def to_width(logits: Tensor, n: int) -> Tensor:
     """Float32 logits [N, n]: columns that do not exist yet are 0."""
-    return F.pad(logits.float(), (0, n - logits.shape[1]))
+    missing = n - logits.shape[1]
+    return F.pad(logits.float(), (0, missing)) if missing else logits.float()
 
 
 def logit_widths(layout: OutputLayout, tasks: Tensor) -> Tensor:
     """Columns that existed when each example of `tasks` (int64 [N]) was learned; int64 [N]."""
-    widths = torch.tensor([layout.width(t) for t in range(layout.n_tasks)])
-    return widths.to(tasks.device, non_blocking=True)[tasks]
+    return _widths(layout, tasks.device)[tasks]
+
+
+@lru_cache(maxsize=64)
+def _widths(layout: OutputLayout, device: torch.device) -> Tensor:
+    """int64 [tasks], kept: making it anew at every step would make the host wait for a GPU."""
+    return torch.tensor([layout.width(t) for t in range(layout.n_tasks)], device=device)
 
 
 def logit_distance(logits: Tensor, stored: Tensor, widths: Tensor) -> Tensor:

@@ -48,12 +48,13 @@ class QuadraticPenalty:
         """The sum without `strength` (and without the constant that merging leaves out)."""
         return torch.stack([(f * (old_rows(p, f) - a).square()).sum() for f, a, p in self._terms(parameters)]).sum()
 
+    @torch.no_grad()
     def add_gradient(self, parameters: list[nn.Parameter], strength: float) -> None:
         """Adds the gradient of strength * value to every `.grad`: what autograd would do, without its graph."""
         held = [(f, a, p) for f, a, p in self._terms(parameters) if p.grad is not None]
         if not held:
             return
-        pull = torch._foreach_sub([old_rows(p.detach(), f) for f, _, p in held], [a for _, a, _ in held])
+        pull = torch._foreach_sub([old_rows(p, f) for f, _, p in held], [a for _, a, _ in held])
         torch._foreach_mul_(pull, [f for f, _, _ in held])
         torch._foreach_add_([old_rows(p.grad, f) for f, _, p in held], pull, alpha=2 * strength)
 

@@ -58,6 +58,9 @@ class Reservoir:
         # Of several examples that would take one slot the last stays, as if they had come one by one.
         slots, last = np.unique(slots[::-1], return_index=True)
         taken = slots < self.capacity
+        self.seen += n
+        if not taken.any():  # as a rule, once many have been seen
+            return
         device = new.labels.device
         rows = torch.from_numpy(n - 1 - last[taken]).to(device, non_blocking=True)
         to = torch.from_numpy(slots[taken]).to(device, non_blocking=True)
@@ -67,11 +70,12 @@ class Reservoir:
         self._store.task_ids[to] = chosen.task_ids
         for name, values in beside.items():
             self.beside[name][to] = values[rows]
-        self.seen += n
 
     def sample(self, n: int) -> Examples:
         """min(n, stored) different examples, drawn uniformly."""
-        return self.examples[self.pick(n)]
+        rows = self.pick(n)
+        assert self._store is not None, "pick has looked"
+        return self._store[rows]
 
     def _room_for(self, new: Examples) -> Examples:
         """A place for `capacity` examples like `new`; nothing may be read from it before it is set."""
@@ -104,7 +108,9 @@ class Reservoir:
 
     def pick(self, n: int) -> Tensor:
         """Rows int64 of min(n, stored) different examples, drawn uniformly: into `examples` and `beside`."""
-        return draw(len(self), n, self.generator).to(self.examples.labels.device, non_blocking=True)
+        if self._store is None:
+            raise ValueError("the buffer is empty")
+        return draw(len(self), n, self.generator).to(self._store.labels.device, non_blocking=True)
 
 
 def draw(population: int, n: int, generator: torch.Generator) -> Tensor:

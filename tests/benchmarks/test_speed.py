@@ -2,13 +2,17 @@
 
 import json
 
+import pytest
 import torch
 
 from benchmarks.cell.fit import fit
 from benchmarks.cell.run import task_view
+from benchmarks.speed.features import BATCHES, extraction_shares
 from benchmarks.speed.images import FixedTensors, image_ratios
+from benchmarks.speed.lean import SETTINGS, before_the_second_task, copied, evaluation_ratios, lean_loop, step_ratios
 from benchmarks.speed.prompts import plain_loop, prompt_ratios, started
 from methods import Recipe
+from models import model_settings
 from tests.conftest import SMALL_MODEL, SMALL_VIT, small_split
 
 RECIPE = Recipe.model_validate_json(
@@ -54,3 +58,39 @@ def test_a_ratio_a_pair_of_prompts():
     ratios = prompt_ratios(small_split("class"), PROMPTS, SMALL_VIT, "cpu", pairs=2, pool=5)
     assert len(ratios) == 2
     assert all(ratio > 0 for ratio in ratios)
+
+
+MLP = model_settings({"backbone": "mlp", "hidden": [12]})
+STEPS = RECIPE.model_copy(update={"augmentation": (), "steps": None, "epochs": 2, "drop_last": False})
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_lean_loop_takes_the_harness_s_steps(name, monkeypatch):
+    monkeypatch.setitem(
+        SETTINGS, name, SETTINGS[name] | ({"buffer_size": 20} if "buffer_size" in SETTINGS[name] else {})
+    )
+    ready = before_the_second_task(small_split("domain"), name, STEPS, MLP)
+    by_hand, by_harness = copied(ready), copied(ready)
+    lean_loop(by_hand, STEPS)
+    fit(by_harness, next(iter(by_harness.phases(by_harness.task))))
+    for one, other, start in zip(by_hand.parameters, by_harness.parameters, ready.parameters, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        assert not torch.equal(one, start)
+
+
+def test_ratios_of_steps_and_of_evaluation():
+    for ratios in (
+        step_ratios(small_split("domain"), "finetune", STEPS, MLP, 2),
+        evaluation_ratios(small_split("domain"), STEPS, MLP, 2),
+    ):
+        assert len(ratios) == 2
+        assert all(ratio > 0 for ratio in ratios)
+
+
+def test_extraction_against_a_bare_loop(monkeypatch):
+    monkeypatch.setitem(BATCHES, "cpu", (2, 4))
+    images = torch.randint(0, 256, (8, 3, 8, 8), dtype=torch.uint8)
+    size, shares = extraction_shares(SMALL_MODEL.build((3, 8, 8)), images, "cpu", 2)
+    assert size in (2, 4)
+    assert len(shares) == 2
+    assert all(share > 0 for share in shares)
