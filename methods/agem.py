@@ -25,8 +25,7 @@ class AGEM(Method):
     )
     select: Select = hyper(
         "random",
-        'which examples of a task are stored: "random" ones, or the "last" as the data set has them (shuffled first where '
-        "that is class by class)",
+        'stored examples of a task: "random" ones, or the "last" as the data set has them (shuffled first where that is class by class)',
         "Chaudhry et al. 2019",
     )
 

@@ -22,7 +22,7 @@ class APER(FirstSession):
     beside_plain = True
 
     tuning: Tuning = hyper(
-        "adapter", "what the first task trains", "Zhou et al. 2024; adapter is best on most data sets"
+        "adapter", "parts that the first task trains", "Zhou et al. 2024; adapter is best on most data sets"
     )
 
     @classmethod

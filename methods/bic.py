@@ -50,9 +50,13 @@ class BiC(Method):
     buffer_size: Annotated[int, Field(ge=1)] = hyper(
         2000, "exemplars stored in all, or of each class (policy)", "Wu et al. 2019, CIFAR-100"
     )
-    policy: Policy = hyper("total", "what buffer_size counts: total or per_class", "Wu et al. 2019")
-    select: Select = hyper("herding", "which examples become exemplars", "Wu et al. 2019")
-    temperature: Annotated[float, Field(gt=0)] = hyper(2.0, "softens both distributions", "Wu et al. 2019, section 5.2")
+    policy: Policy = hyper(
+        "total", 'exemplars that buffer_size counts: in all ("total") or of each class ("per_class")', "Wu et al. 2019"
+    )
+    select: Select = hyper("herding", "choice of exemplars", "Wu et al. 2019")
+    temperature: Annotated[float, Field(gt=0)] = hyper(
+        2.0, "temperature that softens both distributions", "Wu et al. 2019, section 5.2"
+    )
     held_out: Annotated[float, Field(gt=0, lt=1)] = hyper(
         0.1,
         "part of an old class's share of the buffer that only stage 2 sees; as many of each new class",

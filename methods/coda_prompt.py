@@ -27,7 +27,7 @@ class CODAPrompt(Prompted):
 
     pool: Annotated[int, Field(ge=1)] = hyper(100, "components over all tasks", "Smith et al. 2023")
     length: Annotated[int, Field(ge=1)] = hyper(
-        4, "keys, and values, of a prompt", "Smith et al. 2023, whose length of 8 counts both"
+        4, "length of a prompt: as many keys, and values", "Smith et al. 2023, whose length of 8 counts both"
     )
     blocks: Annotated[int, Field(ge=1)] = hyper(5, "blocks with prefixes, from the first", "Smith et al. 2023")
     ortho: Annotated[float, Field(ge=0)] = hyper(

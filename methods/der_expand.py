@@ -33,22 +33,28 @@ class DERExpand(Method):
         2000, "exemplars stored in all, or of each class (policy)", "Yan et al. 2021, CIFAR-100"
     )
     policy: Policy = hyper(
-        "total", "what buffer_size counts: total or per_class", "total; per_class: Yan et al. 2021, B50 (20)"
+        "total",
+        'exemplars that buffer_size counts: in all ("total") or of each class ("per_class")',
+        "total; per_class: Yan et al. 2021, B50 (20)",
     )
-    select: Select = hyper("herding", "which examples become exemplars", "Yan et al. 2021")
+    select: Select = hyper("herding", "choice of exemplars", "Yan et al. 2021")
     auxiliary: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of the auxiliary loss", "DER's release")
     reuse_head: bool = hyper(
-        False, "each task's linear layer starts from the last one's weights", "false: DER's release; true: PyCIL"
+        False, "start of each task's linear layer from the last one's weights", "false: DER's release; true: PyCIL"
     )
-    bias: bool = hyper(False, "the linear layer has a bias", "false: DER's release; true: PyCIL")
+    bias: bool = hyper(False, "bias of the linear layer", "false: DER's release; true: PyCIL")
     finetune_epochs: Annotated[int, Field(ge=0)] = hyper(
-        30, "of the linear layer alone, balanced; 0: none", "30: DER's release; 0: PyCIL, which aligns weights instead"
+        30,
+        "epochs of balanced fine-tuning of the linear layer alone; 0: none",
+        "30: DER's release; 0: PyCIL, which aligns weights instead",
     )
     finetune_lr: Annotated[float, Field(gt=0)] = hyper(
-        0.1, "its learning rate, a tenth from half-way on", "DER's release"
+        0.1, "learning rate of the fine-tuning, a tenth from half-way on", "DER's release"
     )
     finetune_temperature: Annotated[float, Field(gt=0)] = hyper(
-        5.0, "its logits are divided by this", "DER's release: 5 on CIFAR-100, 1 on ImageNet-100"
+        5.0,
+        "temperature of the fine-tuning, by which logits are divided",
+        "DER's release: 5 on CIFAR-100, 1 on ImageNet-100",
     )
 
     def build(self, scenario, model):

@@ -30,7 +30,7 @@ class DERReplay(Method):
 
     offer: Offer = hyper(
         "once",
-        "when examples enter the reservoir, with their logits of that step: in their first epoch, or anew in each",
+        "time at which examples enter the reservoir, with their logits of that step: their first epoch, or anew each",
         "once: a stream seen once; every_epoch: mammoth, also where it trains 50 epochs",
     )
 

@@ -33,11 +33,13 @@ class DGR(Method):
 
     targets: Literal["hard", "soft"] = hyper(
         "hard",
-        'of replayed images: "hard": the previous network\'s answer; "soft": distillation of its probabilities',
+        'targets of replayed images: "hard": the previous network\'s answer; "soft": distillation of its probabilities',
         "hard: Shin et al. 2017; soft: DGR+distill of van de Ven & Tolias 2019",
     )
     temperature: Annotated[float, Field(gt=0)] = hyper(
-        2.0, "softens both distributions of soft targets; the loss is scaled by T^2", "van de Ven & Tolias 2019"
+        2.0,
+        "temperature that softens both distributions of soft targets; the loss is scaled by T^2",
+        "van de Ven & Tolias 2019",
     )
     generator_units: Annotated[int, Field(ge=1)] = hyper(
         400, "width of the generator's hidden layers", "van de Ven et al. 2022: as the network's on Split MNIST"

@@ -34,11 +34,11 @@ class DualPrompt(Prompted):
     )
     expert_blocks: AtLeastOne = hyper(3, "blocks with expert prompts, after those", "Wang et al. 2022")
     general_length: AtLeastOne = hyper(
-        5, "keys, and values, of the general prompt", "5: Wang et al. 2022; 3: CODA-Prompt's release"
+        5, "length of the general prompt: as many keys, and values", "5: Wang et al. 2022; 3: CODA-Prompt's release"
     )
     expert_length: AtLeastOne = hyper(
         5,
-        "keys, and values, of an expert prompt",
+        "length of an expert prompt: as many keys, and values",
         "5: the authors' configuration for CIFAR-100, JH-LEE-KR's release; 20: for ImageNet-R; 10: CODA-Prompt's release",
     )
     strength: Annotated[float, Field(ge=0)] = hyper(
@@ -51,11 +51,13 @@ class DualPrompt(Prompted):
     )
     matching: Literal["mean", "sum"] = hyper(
         "mean",
-        "the distances to keys over the images of a batch",
+        "reduction of the distances to keys over the images of a batch",
         "mean: JH-LEE-KR's release; sum: CODA-Prompt's release",
     )
     low: float = hyper(
-        -1.0, "prompts and keys start uniform between this and 1", "-1: JH-LEE-KR's release; 0: CODA-Prompt's"
+        -1.0,
+        "lower end of the uniform start of prompts and keys, whose upper end is 1",
+        "-1: JH-LEE-KR's release; 0: CODA-Prompt's",
     )
 
     def _prompts(self, width, tasks):

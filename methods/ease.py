@@ -37,11 +37,13 @@ class EASE(Method):
 
     bottleneck: Annotated[int, Field(ge=1)] = hyper(64, "width of an adapter", "Zhou et al. 2024, the release")
     alpha: Annotated[float, Field(ge=0)] = hyper(0.1, "weight of the subspaces of other tasks", "Zhou et al. 2024")
-    plain: bool = hyper(False, "the untuned backbone is a subspace too", "false: the release on CIFAR-100")
-    beta: Annotated[float, Field(ge=0)] = hyper(0.0, "plain: its weight", "0: the release on CIFAR-100")
+    plain: bool = hyper(False, "the untuned backbone as a further subspace", "false: the release on CIFAR-100")
+    beta: Annotated[float, Field(ge=0)] = hyper(
+        0.0, "weight of the untuned backbone (plain)", "0: the release on CIFAR-100"
+    )
     anew: bool = hyper(
         True,
-        "missing means are made of all newer classes, anew after each task; false: of the classes of the subspace's task",
+        "missing means made of all newer classes, anew after each task; false: of the classes of the subspace's task",
         "true: the release on CIFAR-100 (recalc_sim)",
     )
 

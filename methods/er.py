@@ -19,7 +19,7 @@ class ER(Method):
     buffer_size: Annotated[int, Field(ge=1)] = hyper(1000, "examples stored in all")
     memory: Literal["reservoir", "tasks"] = hyper(
         "reservoir",
-        '"reservoir" of everything seen, the current task included; "tasks": an equal share a task, drawn when it ends',
+        'kind of memory: "reservoir" of everything seen, the current task included; "tasks": an equal share a task, drawn when it ends',
         "reservoir: Chaudhry et al. 2019, mammoth; tasks: van de Ven et al. 2022",
     )
     replay_ratio: Annotated[float, Field(gt=0)] = hyper(
@@ -27,7 +27,7 @@ class ER(Method):
     )
     weighting: Literal["mean", "share"] = hyper(
         "mean",
-        'at task k: "mean": one mean over new and replayed; "share": (1/k) new + (1 - 1/k) replayed',
+        'weights of the losses at task k: "mean": one mean over new and replayed; "share": (1/k) new + (1 - 1/k) replayed',
         "mean: Chaudhry 2019, mammoth; share: van de Ven et al. 2022",
     )
 

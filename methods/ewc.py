@@ -26,11 +26,11 @@ class EWC(Method):
     strength: Annotated[float, Field(ge=0)] = hyper(
         100.0, "penalty strength (lambda)", "Hsu et al. 2018, Split MNIST task and domain (there without the 1/2)"
     )
-    half: bool = hyper(True, "multiply the penalty by 1/2", "Kirkpatrick et al. 2017 eq. 3; Hsu and mammoth do not")
+    half: bool = hyper(True, "a factor of 1/2 on the penalty", "Kirkpatrick et al. 2017 eq. 3; Hsu and mammoth do not")
     variant: Literal["offline", "online"] = hyper(
-        "offline", "one penalty a task, or one running one", "Kirkpatrick 2017"
+        "offline", 'number of penalties: one per task ("offline"), or one running one ("online")', "Kirkpatrick 2017"
     )
-    gamma: Annotated[float, Field(ge=0, le=1)] = hyper(1.0, "online: decay of the old Fisher", "Schwarz et al. 2018")
+    gamma: Annotated[float, Field(ge=0, le=1)] = hyper(1.0, "decay of the old Fisher (online)", "Schwarz et al. 2018")
     fisher_labels: Labels = hyper(
         "sampled",
         "labels of the Fisher: true (empirical), true_weighted (by their probability), sampled, predicted or all (exact)",
@@ -39,7 +39,7 @@ class EWC(Method):
     fisher_samples: Annotated[int, Field(ge=1)] | None = hyper(None, "training examples for the Fisher; none: all")
     fisher_of: Literal["examples", "mean"] = hyper(
         "examples",
-        "what is squared: the gradient of each of the examples, or of their mean (true labels only)",
+        "gradient that is squared: of each of the examples, or of their mean (true labels only)",
         "examples: Kirkpatrick et al. 2017; mean: the code of Lopez-Paz & Ranzato 2017",
     )
     added_later = frozenset({"fisher_of"})

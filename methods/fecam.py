@@ -26,7 +26,9 @@ class FeCAM(OnFrozenFeatures):
     needs_new_classes = True
 
     covariance: Literal["class", "common", "diagonal"] = hyper(
-        "class", "one for each class, one for all, or variances for each class", "Goswami et al. 2023, Table 4"
+        "class",
+        "covariance: one for each class, one for all, or variances for each class",
+        "Goswami et al. 2023, Table 4",
     )
     tukey: Annotated[float, Field(gt=0, le=1)] = hyper(
         0.5,
@@ -34,9 +36,15 @@ class FeCAM(OnFrozenFeatures):
         "0.5: CNNs; 1: ViT (Goswami et al. 2023)",
     )
     gamma1: Annotated[float, Field(ge=0)] = hyper(1.0, "shrinkage of the diagonal", "Goswami et al. 2023")
-    gamma2: Annotated[float, Field(ge=0)] = hyper(1.0, "shrinkage of the rest", "1: CNNs; 0: its ViT script")
-    times: Annotated[int, Field(ge=0)] = hyper(2, "how often it is shrunk", "2: the release; 1: the paper")
-    correlations: bool = hyper(True, "covariances are divided by deviations", "Goswami et al. 2023, eq. 7")
+    gamma2: Annotated[float, Field(ge=0)] = hyper(
+        1.0, "shrinkage of the elements off the diagonal", "1: CNNs; 0: its ViT script"
+    )
+    times: Annotated[int, Field(ge=0)] = hyper(
+        2, "number of times that a covariance is shrunk", "2: the release; 1: the paper"
+    )
+    correlations: bool = hyper(
+        True, "division of covariances by deviations, as correlations", "Goswami et al. 2023, eq. 7"
+    )
 
     def _head(self, features, columns):
         return MahalanobisHead(features, columns, self)

@@ -34,16 +34,20 @@ class FOSTER(Method):
         2000, "exemplars stored in all, or of each class (policy)", "Wang et al. 2022, B0"
     )
     policy: Policy = hyper(
-        "total", "what buffer_size counts: total or per_class", "total; per_class: Wang et al. 2022, B50 (20)"
+        "total",
+        'exemplars that buffer_size counts: in all ("total") or of each class ("per_class")',
+        "total; per_class: Wang et al. 2022, B50 (20)",
     )
-    select: Select = hyper("herding", "which examples become exemplars", "Wang et al. 2022")
+    select: Select = hyper("herding", "choice of exemplars", "Wang et al. 2022")
     temperature: Annotated[float, Field(gt=0)] = hyper(
-        2.0, "softens both distributions", "Wang et al. 2022; the release"
+        2.0, "temperature that softens both distributions", "Wang et al. 2022; the release"
     )
-    distill: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of KD while boosting", "the release: lambda_okd")
+    distill: Annotated[float, Field(ge=0)] = hyper(
+        1.0, "weight of the distillation in boosting", "the release: lambda_okd"
+    )
     boosting_beta: Annotated[float, Field(ge=0, lt=1)] = hyper(
         0.94,
-        "b of the class weights while boosting",
+        "b of the class weights in boosting",
         ".94: the release, B50 with 10 or 5 new classes; .96: PyCIL; .95: 1 or 2",
     )
     compression_beta: Annotated[float, Field(ge=0, lt=1)] = hyper(
@@ -51,17 +55,16 @@ class FOSTER(Method):
     )
     compression_epochs: Annotated[int, Field(ge=1)] = hyper(130, "epochs of the compression", "the release")
     compression_lr: Annotated[float, Field(gt=0)] = hyper(
-        0.1, "its learning rate, cosine, without weight decay", "the release"
+        0.1, "learning rate of the compression, cosine, without weight decay", "the release"
     )
     herd_by: Literal["teacher", "student"] = hyper(
         "teacher",
-        'whose features choose the exemplars: of the boosted "teacher", both backbones, or of the compressed "student"',
+        'network whose features choose the exemplars: the boosted "teacher", both backbones, or the compressed "student"',
         "teacher: the release; student: PyCIL",
     )
     keep: Literal["student", "teacher"] = hyper(
         "student",
-        'which answers after a task: the compressed "student", or the boosted "teacher" with two backbones; the '
-        "next task goes on from the student",
+        'network that answers after a task: the compressed "student", or the boosted "teacher" with two backbones; the next task goes on from the student',
         'Wang et al. 2022: "FOSTER" and "FOSTER B4"',
     )
 

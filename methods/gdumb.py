@@ -26,10 +26,10 @@ class GDumb(Method):
 
     buffer_size: Annotated[int, Field(ge=1)] = hyper(1000, "examples stored in all")
     epochs: Annotated[int, Field(ge=1)] = hyper(
-        128, "passes over the memory", "Prabhu et al. 2020, MNIST; 256 on CIFAR and SVHN"
+        128, "epochs over the memory", "Prabhu et al. 2020, MNIST; 256 on CIFAR and SVHN"
     )
-    batch_size: Annotated[int, Field(ge=1)] = hyper(16, "examples a step", "Prabhu et al. 2020")
-    lr: Annotated[float, Field(gt=0)] = hyper(0.05, "learning rate at the start", "Prabhu et al. 2020")
+    batch_size: Annotated[int, Field(ge=1)] = hyper(16, "examples per step", "Prabhu et al. 2020")
+    lr: Annotated[float, Field(gt=0)] = hyper(0.05, "learning rate at the start of the schedule", "Prabhu et al. 2020")
     weight_decay: Annotated[float, Field(ge=0)] = hyper(1e-6, "weight decay", "Prabhu et al. 2020")
     clip: Annotated[float, Field(gt=0)] | None = hyper(10.0, "largest norm of the gradient", "Prabhu et al. 2020")
 

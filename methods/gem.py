@@ -31,8 +31,7 @@ class GEM(Method):
     )
     select: Select = hyper(
         "last",
-        'which examples of a task are stored: "random" ones, or the "last" as the data set has them (shuffled first where '
-        "that is class by class)",
+        'stored examples of a task: "random" ones, or the "last" as the data set has them (shuffled first where that is class by class)',
         "Lopez-Paz & Ranzato 2017",
     )
 
@@ -44,12 +43,12 @@ class GEM(Method):
 
     ridge: Annotated[float, Field(ge=0)] = hyper(
         0.0,
-        "added to the diagonal of G G^T: holds back the answer to gradients that are nearly 0",
+        "ridge on the diagonal of G G^T: holds back the answer to gradients that are nearly 0",
         "0: eq. 11 as printed; 0.001: Lopez-Paz & Ranzato's code, Hsu et al.'s and mammoth",
     )
     rehearse: bool = hyper(
         False,
-        "also train on the memory, mixed into the task's data as naive rehearsal does, and store two selections a task",
+        "training on the memory too, mixed into the task's data as naive rehearsal does, with two stored selections per task",
         "no: Lopez-Paz & Ranzato 2017; yes: the code of Hsu et al. 2018",
     )
     added_later = frozenset({"ridge", "rehearse"})

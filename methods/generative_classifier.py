@@ -45,7 +45,7 @@ class GenerativeClassifier(Method):
     )
     likelihood: Literal["gaussian", "bernoulli"] = hyper(
         "gaussian",
-        'of pixels at test: normal with variance 1, or "bernoulli", which is what training maximises',
+        'likelihood of pixels at test: normal with variance 1, or "bernoulli", which is what training maximises',
         "gaussian: van de Ven's code; bernoulli: Kingma & Welling 2014",
     )
 

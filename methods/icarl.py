@@ -35,24 +35,24 @@ class ICaRL(Method):
     )
     policy: Policy = hyper(
         "total",
-        "what buffer_size counts: total or per_class",
+        'exemplars that buffer_size counts: in all ("total") or of each class ("per_class")',
         "total: Rebuffi 2017; per_class: van de Ven et al. 2022 (100)",
     )
-    select: Select = hyper("herding", "which examples become exemplars", "Rebuffi et al. 2017, Algorithm 4")
+    select: Select = hyper("herding", "choice of exemplars", "Rebuffi et al. 2017, Algorithm 4")
     objective: Literal["bce", "ce"] = hyper(
         "bce", "loss of the new task", "bce: Rebuffi 2017, van de Ven et al. 2022; ce: PyCIL"
     )
     columns: Literal["sum", "mean"] = hyper(
         "sum",
-        "bce: over columns (over examples a mean)",
+        "reduction of bce over columns (over examples it is a mean)",
         "sum: van de Ven 2022; mean: Rebuffi's code, with a learning rate of 2",
     )
     distill: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of the distillation", "Rebuffi et al. 2017; PyCIL")
     temperature: Annotated[float, Field(gt=0)] = hyper(
-        2.0, "of the distillation; in bce of its targets only", "2: PyCIL, van de Ven 2022; 1: Rebuffi 2017"
+        2.0, "temperature of the distillation; in bce of its targets only", "2: PyCIL, van de Ven 2022; 1: Rebuffi 2017"
     )
-    squared: bool = hyper(False, "ce: the distillation is multiplied by T^2", "no: PyCIL; yes: Hinton et al. 2015")
-    flip_means: bool = hyper(False, "class means over mirrored images too", "Rebuffi's code: yes, on photographs")
+    squared: bool = hyper(False, "a factor of T^2 on the distillation (ce)", "no: PyCIL; yes: Hinton et al. 2015")
+    flip_means: bool = hyper(False, "mirrored images in the class means too", "Rebuffi's code: yes, on photographs")
 
     added_later = frozenset({"squared"})
 

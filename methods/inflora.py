@@ -37,7 +37,9 @@ class InfLoRA(LowRankTasks):
     energy: Share = hyper(
         0.95, "share of the inputs' energy kept from change, in the first task", "Liang & Li 2024, lamb"
     )
-    last_energy: Share = hyper(1.0, "the same after all tasks, which none reaches", "Liang & Li 2024, lame")
+    last_energy: Share = hyper(
+        1.0, "share of the inputs' energy kept from change after all tasks, which none reaches", "Liang & Li 2024, lame"
+    )
 
     def build(self, scenario, model):
         network = super().build(scenario, model)

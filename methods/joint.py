@@ -25,16 +25,18 @@ class Joint(Method):
     sees_past_data = True
     backbones = (*EXTRACTORS, "task-transformer")
 
-    restart: bool = hyper(True, "train anew from the initial weights at every task", "offline training, once a row")
+    restart: bool = hyper(True, "training anew from the initial weights at every task", "offline training, once a row")
     rows: Literal["every", "last"] = hyper(
         "every",
-        "train after every task, or once, after the last one: rows before it are then not evaluated",
+        "rows of the accuracy matrix: training after every task, or once, after the last; rows before it are then not evaluated",
         "every: our choice; last: van de Ven et al. 2022, Hsu et al. 2018, one run on all data",
     )
-    scale_steps: bool = hyper(True, "where a recipe counts steps: as many for each task seen", "van de Ven et al. 2022")
+    scale_steps: bool = hyper(
+        True, "steps of the recipe (where it counts steps) for each task seen", "van de Ven et al. 2022"
+    )
     criterion: Literal["ce", "bce"] = hyper(
         "ce",
-        'softmax cross-entropy, or "bce", each class a yes or no: what bounds dytox and dne',
+        'loss: softmax cross-entropy, or "bce", each class a yes or no: what bounds dytox and dne',
         "bce: DyTox's release, its loss with one task (Douillard et al. 2022, eq. 10)",
     )
     exemplar_epochs: Annotated[int, Field(ge=0)] = hyper(
@@ -42,9 +44,11 @@ class Joint(Method):
         "epochs in which a task-transformer with its encoder frozen is then fine-tuned on herded exemplars alone",
         "20: DyTox's release, which fine-tunes after joint training too; 0: our choice",
     )
-    exemplars: Annotated[int, Field(ge=1)] = hyper(2000, "how many, evenly of each class", "Douillard et al. 2022")
+    exemplars: Annotated[int, Field(ge=1)] = hyper(
+        2000, "exemplars of the fine-tuning, evenly of each class", "Douillard et al. 2022"
+    )
     exemplar_lr: Annotated[float, Field(gt=0)] = hyper(
-        0.1, "constant learning rate of it, as part of the recipe's", "Douillard et al. 2022: 5e-5 of 5e-4"
+        0.1, "constant learning rate of the fine-tuning, as part of the recipe's", "Douillard et al. 2022: 5e-5 of 5e-4"
     )
     exemplar_ranks: Annotated[int, Field(ge=0)] = hyper(
         0,

@@ -18,7 +18,7 @@ class KNN(OnFrozenFeatures):
     source = "Wu et al. 2018, Unsupervised feature learning via non-parametric instance discrimination"
 
     k: Annotated[int, Field(ge=1)] = hyper(20, "neighbours that vote", "Caron et al. 2021 (DINO)")
-    temperature: Annotated[float, Field(gt=0)] = hyper(0.07, "of the weights of votes", "Wu et al. 2018")
+    temperature: Annotated[float, Field(gt=0)] = hyper(0.07, "temperature of the weights of votes", "Wu et al. 2018")
 
     def _head(self, features, columns):
         return NeighboursHead(features, columns, self.k, self.temperature)

@@ -41,16 +41,17 @@ class L2P(Prompted):
     )
     tuning: Literal["prompt", "prefix"] = hyper(
         "prompt",
-        'tokens before the image\'s ("prompt"), or keys and values in the first `blocks`, each block with a pool of its own; '
-        "the head then reads what the backbone's own would",
+        "place of prompts: tokens before the image's (\"prompt\"), or keys and values in the first `blocks`, each block with a pool of its own; the head then reads what the backbone's own would",
         "prompt: Wang et al. 2022; prefix: L2P++",
     )
     blocks: AtLeastOne = hyper(1, "blocks with prefixes, from the first", "1, and 5 for deep: L2P++")
     matching: Literal["mean", "sum"] = hyper(
-        "mean", "the distances to keys over the images of a batch", "mean: JH-LEE-KR's release; sum: L2P++"
+        "mean", "reduction of the distances to keys over the images of a batch", "mean: JH-LEE-KR's release; sum: L2P++"
     )
     low: float = hyper(
-        -1.0, "prompts and keys start uniform between this and 1", "-1: JH-LEE-KR's release; 0: CODA-Prompt's"
+        -1.0,
+        "lower end of the uniform start of prompts and keys, whose upper end is 1",
+        "-1: JH-LEE-KR's release; 0: CODA-Prompt's",
     )
 
     def _prompts(self, width, tasks):

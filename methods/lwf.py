@@ -18,7 +18,7 @@ class LwF(Method):
     family = "regularisation"
 
     temperature: Annotated[float, Field(gt=0)] = hyper(
-        2.0, "softens both distributions", "Li & Hoiem 2017, section 3.2"
+        2.0, "temperature that softens both distributions", "Li & Hoiem 2017, section 3.2"
     )
     strength: Annotated[float, Field(ge=0)] = hyper(
         1.0,
@@ -27,8 +27,7 @@ class LwF(Method):
     )
     weighting: Literal["sum", "tasks", "share"] = hyper(
         "sum",
-        'at task k, old meaning strength * distillation: "sum": new + old, summed over the old output groups; '
-        '"tasks": new + (k - 1) old, their mean; "share": (1/k) new + (1 - 1/k) old, their mean',
+        'weights of the losses at task k, old meaning strength * distillation: "sum": new + old, summed over the old output groups; "tasks": new + (k - 1) old, their mean; "share": (1/k) new + (1 - 1/k) old, their mean',
         "sum: Li & Hoiem 2017; tasks: van de Ven et al. 2022 (task, domain); share: van de Ven & Tolias 2019",
     )
     columns: Literal["old", "all"] = hyper(
@@ -39,7 +38,7 @@ class LwF(Method):
     )
     class_mean: bool = hyper(
         False,
-        "divide each distillation by the student's number of columns: its mean over classes, not their sum",
+        "division of each distillation by the student's number of columns: its mean over classes, not their sum",
         "no: Li & Hoiem 2017 eq. 2; yes: van de Ven & Tolias' code until early 2019",
     )
     compete: Literal["setting", "new"] = hyper(
@@ -47,7 +46,7 @@ class LwF(Method):
         'classes in the cross-entropy: those active by the "setting", or the "new" task\'s alone',
         "setting: Li & Hoiem 2017 with a head a task, van de Ven's code; new: PyCIL",
     )
-    squared: bool = hyper(True, "the distillation is multiplied by T^2", "Hinton et al. 2015; no: PyCIL")
+    squared: bool = hyper(True, "a factor of T^2 on the distillation", "Hinton et al. 2015; no: PyCIL")
     added_later = frozenset({"class_mean", "compete", "squared"})
 
     def begin_task(self, task: TaskView) -> None:

@@ -28,7 +28,7 @@ class MAS(Method):
     )
     importance_per: Literal["example", "batch"] = hyper(
         "example",
-        "absolute gradient of ||f||^2 of each example, or of the mean of f^2 over a minibatch and its outputs",
+        "importance: absolute gradient of ||f||^2 of each example, or of the mean of f^2 over a minibatch and its outputs",
         "example: Aljundi et al. 2018 eq. 2; batch: the code of Hsu et al. 2018",
     )
 

@@ -21,10 +21,12 @@ class NCM(OnFrozenFeatures):
     source = "Mensink et al. 2013, Distance-based image classification; Zhou et al. 2023 (SimpleCIL)"
 
     similarity: Literal["euclidean", "cosine"] = hyper(
-        "euclidean", "what is nearest", "euclidean: Mensink et al. 2013; cosine: SimpleCIL, PILOT's code"
+        "euclidean",
+        "measure by which a mean is nearest",
+        "euclidean: Mensink et al. 2013; cosine: SimpleCIL, PILOT's code",
     )
     unit_length: bool = hyper(
-        False, "features are divided by their length before the mean", "no: PILOT, Avalanche; yes: FeCAM's release"
+        False, "division of features by their length before the mean", "no: PILOT, Avalanche; yes: FeCAM's release"
     )
 
     def _head(self, features, columns):

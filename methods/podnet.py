@@ -38,20 +38,21 @@ class PODNet(Method):
         2000, "exemplars stored in all, or of each class (policy)", "Douillard et al. 2020: 20 of each of 100 classes"
     )
     policy: Policy = hyper(
-        "total", "what buffer_size counts: total or per_class", "total; per_class: Douillard et al. 2020 (20)"
+        "total",
+        'exemplars that buffer_size counts: in all ("total") or of each class ("per_class")',
+        "total; per_class: Douillard et al. 2020 (20)",
     )
-    select: Select = hyper("herding", "which examples become exemplars", "Douillard et al. 2020")
-    proxies: Annotated[int, Field(ge=1)] = hyper(10, "of each class", "Douillard et al. 2020, section 3.2")
-    margin: Annotated[float, Field(ge=0)] = hyper(0.6, "of the NCA loss", "Douillard et al. 2020")
+    select: Select = hyper("herding", "choice of exemplars", "Douillard et al. 2020")
+    proxies: Annotated[int, Field(ge=1)] = hyper(10, "proxies of each class", "Douillard et al. 2020, section 3.2")
+    margin: Annotated[float, Field(ge=0)] = hyper(0.6, "margin of the NCA loss", "Douillard et al. 2020")
     nca: Literal["paper", "release"] = hyper(
         "paper",
-        '"paper": eq. 7; "release": the margin is subtracted from every column, so that it cancels, the own class counts '
-        "as the greatest logit in the denominator, and there is no hinge",
+        'form of the NCA loss: "paper": eq. 7; "release": the margin is subtracted from every column, so that it cancels, the own class counts as the greatest logit in the denominator, and there is no hinge',
         "paper: Douillard et al. 2020; release: Douillard's incremental_learning",
     )
     similarity: Literal["cosine", "distance"] = hyper(
         "cosine",
-        'of feature and proxy: their "cosine", or the negative squared "distance" of the two, 2 cos - 2',
+        'similarity of feature and proxy: their "cosine", or the negative squared "distance" of the two, 2 cos - 2',
         "cosine: Douillard et al. 2020, eq. 6; distance: Douillard's code",
     )
     flat: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of POD-flat", "Douillard et al. 2020, CIFAR-100")
@@ -60,12 +61,14 @@ class PODNet(Method):
         "weight of POD-spatial",
         "Douillard et al. 2020, CIFAR-100 with the head; 5 with nearest means, 8 on ImageNet",
     )
-    clamp: Annotated[float, Field(gt=0)] = hyper(5.0, "gradients are held within +- this", "Douillard's code")
+    clamp: Annotated[float, Field(gt=0)] = hyper(
+        5.0, "bound of every gradient element, up and down", "Douillard's code"
+    )
     finetune_epochs: Annotated[int, Field(ge=0)] = hyper(
-        20, "balanced fine-tuning of the head; 0: none", "Douillard's code"
+        20, "epochs of balanced fine-tuning of the head; 0: none", "Douillard's code"
     )
     finetune_lr: Annotated[float, Field(gt=0)] = hyper(
-        0.05, "its learning rate", "0.05: Douillard's code; 0.005 for the whole network: PyCIL"
+        0.05, "learning rate of the fine-tuning", "0.05: Douillard's code; 0.005 for the whole network: PyCIL"
     )
 
     def build(self, scenario, model):

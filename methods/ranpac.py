@@ -31,11 +31,13 @@ class RanPAC(FirstSession):
         10000, "columns of the projection; 0: none, ridge regression on features", "McDonnell et al. 2023"
     )
     ridge: Annotated[float, Field(gt=0)] | None = hyper(
-        None, "lambda; null: chosen on held-out images of each task", "chosen: McDonnell et al. 2023, algorithm 1"
+        None,
+        "ridge (lambda); null: chosen on held-out images of each task",
+        "chosen: McDonnell et al. 2023, algorithm 1",
     )
     first_session: Tuning | None = hyper(
         None,
-        "what the first task tunes; null: nothing, the backbone is as it came",
+        "parts that the first task tunes; null: none, the backbone is as it came",
         "adapter, ssf, vpt: McDonnell et al. 2023",
     )
 

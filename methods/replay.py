@@ -21,8 +21,10 @@ class Replay(Method):
     buffer_size: Annotated[int, Field(ge=1)] = hyper(
         2000, "exemplars stored in all, or of each class (policy)", "PyCIL, CIFAR-100"
     )
-    policy: Policy = hyper("total", "what buffer_size counts: total or per_class", "PyCIL")
-    select: Select = hyper("herding", "which examples become exemplars", "PyCIL")
+    policy: Policy = hyper(
+        "total", 'exemplars that buffer_size counts: in all ("total") or of each class ("per_class")', "PyCIL"
+    )
+    select: Select = hyper("herding", "choice of exemplars", "PyCIL")
 
     def build(self, scenario, model):
         self.buffer = exemplar_memory(self)

@@ -27,7 +27,7 @@ class SDLoRA(LowRankTasks):
     parts: ClassVar = ("query", "value")
 
     most: Annotated[int, Field(ge=1)] = hyper(
-        20, "earlier tasks that there are magnitudes for; longer streams have more", "20: the release"
+        20, "number of earlier tasks that there are magnitudes for; longer streams have more", "20: the release"
     )
 
     def _magnitudes(self):

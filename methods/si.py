@@ -23,7 +23,7 @@ class SI(Method):
         1.0, "penalty strength (c)", "Zenke et al. 2017, c = 1 on Split MNIST"
     )
     damping: Annotated[float, Field(gt=0)] = hyper(
-        0.1, "xi, keeps Omega finite", "Zenke et al. 2017, permuted MNIST; van de Ven"
+        0.1, "damping (xi), which keeps Omega finite", "Zenke et al. 2017, permuted MNIST; van de Ven"
     )
     path_gradient: Literal["task", "total"] = hyper(
         "task",

@@ -34,14 +34,18 @@ class SLCA(Method):
     compete = "new"
 
     backbone_rate: Annotated[float, Field(gt=0)] = hyper(
-        0.01, "the backbone's learning rate, as a share of the head's", "Zhang et al. 2023, the release"
+        0.01, "learning rate of the backbone, as a share of the head's", "Zhang et al. 2023, the release"
     )
-    alignment_epochs: Annotated[int, Field(ge=0)] = hyper(5, "of the head on draws; 0: none", "the release, CIFAR-100")
-    alignment_lr: Annotated[float, Field(gt=0)] = hyper(0.01, "its learning rate, cosine over epochs", "the release")
+    alignment_epochs: Annotated[int, Field(ge=0)] = hyper(
+        5, "epochs of the head on draws; 0: none", "the release, CIFAR-100"
+    )
+    alignment_lr: Annotated[float, Field(gt=0)] = hyper(
+        0.01, "learning rate of the head on draws, cosine over epochs", "the release"
+    )
     tau: Annotated[float, Field(gt=0)] | None = hyper(
-        0.1, "temperature of the normalised logits; null: they are not normalised", "Zhang et al. 2023, CIFAR-100"
+        0.1, "temperature of the normalised logits; null: logits as they are", "Zhang et al. 2023, CIFAR-100"
     )
-    draws: Annotated[int, Field(ge=1)] = hyper(256, "of each class in an epoch, and in a batch", "the release")
+    draws: Annotated[int, Field(ge=1)] = hyper(256, "draws of each class in an epoch, and in a batch", "the release")
 
     def build(self, scenario, model):
         self.statistics = ClassGaussians()

@@ -23,11 +23,11 @@ class SLDA(OnFrozenFeatures):
     source = "Hayes & Kanan 2020, Lifelong machine learning with deep streaming linear discriminant analysis"
 
     shrinkage: Annotated[float, Field(ge=0, le=1)] = hyper(
-        1e-4, "part of the identity in the covariance", "Hayes & Kanan 2020"
+        1e-4, "share of the identity in the covariance", "Hayes & Kanan 2020"
     )
     covariance: Literal["streaming", "pooled"] = hyper(
         "streaming",
-        "how the covariance is updated",
+        "update of the covariance",
         "streaming: Hayes & Kanan's code; pooled: Welford 1962, in any order",
     )
 

@@ -34,19 +34,21 @@ class UCIR(Method):
         2000, "exemplars stored in all, or of each class (policy)", "Hou et al. 2019: 20 of each of 100 classes"
     )
     policy: Policy = hyper(
-        "total", "what buffer_size counts: total or per_class", "total; per_class: Hou et al. 2019 (20)"
+        "total",
+        'exemplars that buffer_size counts: in all ("total") or of each class ("per_class")',
+        "total; per_class: Hou et al. 2019 (20)",
     )
-    select: Select = hyper("herding", "which examples become exemplars", "Hou et al. 2019")
+    select: Select = hyper("herding", "choice of exemplars", "Hou et al. 2019")
     less_forget: Annotated[float, Field(ge=0)] = hyper(
         5.0, "base weight of the feature distillation", "Hou et al. 2019"
     )
     adaptive: Literal["old", "total"] = hyper(
         "old",
-        'the base weight is multiplied by sqrt(C / C_new), C being the "old" classes or their "total"',
+        'classes C in the factor sqrt(C / C_new) on the base weight: the "old" ones or the "total"',
         "old: the authors' release, PyCIL (the paper prints the inverse); total: Douillard's incremental_learning",
     )
     margin: Annotated[float, Field(ge=0)] = hyper(
-        0.5, "of the ranking, between cosines", "0.5: Hou et al. 2019, CIFAR-100; 0.2: Douillard's code"
+        0.5, "margin of the ranking, between cosines", "0.5: Hou et al. 2019, CIFAR-100; 0.2: Douillard's code"
     )
     ranked: Annotated[int, Field(ge=1)] = hyper(
         2, "new classes that an exemplar is ranked against", "2: Hou et al. 2019; max(2, new classes): Douillard's code"
@@ -54,20 +56,22 @@ class UCIR(Method):
     ranking: Annotated[float, Field(ge=0)] = hyper(1.0, "weight of the margin ranking", "Hou et al. 2019")
     ranking_over: Literal["mean", "sum"] = hyper(
         "mean",
-        "how the terms of an exemplar's ranked classes are put together; between exemplars it is always the mean",
+        "reduction of the terms of an exemplar's ranked classes; between exemplars it is always the mean",
         "mean: the authors' release; sum: Hou et al. 2019, eq. 8",
     )
-    fix_old: bool = hyper(
-        True, "rows of old classes stay as they are in the main phase", "Hou et al. 2019, section 3.3"
-    )
+    fix_old: bool = hyper(True, "rows of old classes kept fixed in the main phase", "Hou et al. 2019, section 3.3")
     finetune_epochs: Annotated[int, Field(ge=0)] = hyper(
         20,
-        "balanced fine-tuning of the head; 0: none",
+        "epochs of balanced fine-tuning of the head; 0: none",
         "Douillard's incremental_learning; the authors' release: an option",
     )
-    finetune_lr: Annotated[float, Field(gt=0)] = hyper(0.05, "its learning rate", "0.05: Douillard; 0.01: the release")
+    finetune_lr: Annotated[float, Field(gt=0)] = hyper(
+        0.05, "learning rate of the fine-tuning", "0.05: Douillard; 0.01: the release"
+    )
     classify: Literal["cnn", "nme"] = hyper(
-        "cnn", "by the head, or by the nearest mean of exemplars", "Hou et al. 2019 report both; nme: Douillard's code"
+        "cnn",
+        "classifier at test: the head, or the nearest mean of exemplars",
+        "Hou et al. 2019 report both; nme: Douillard's code",
     )
 
     def build(self, scenario, model):

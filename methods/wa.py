@@ -28,19 +28,25 @@ class WA(Method):
     buffer_size: Annotated[int, Field(ge=1)] = hyper(
         2000, "exemplars stored in all, or of each class (policy)", "Zhao et al. 2020, CIFAR-100"
     )
-    policy: Policy = hyper("total", "what buffer_size counts: total or per_class", "Zhao et al. 2020")
-    select: Select = hyper("herding", "which examples become exemplars", "Zhao et al. 2020")
-    temperature: Annotated[float, Field(gt=0)] = hyper(2.0, "softens both distributions", "Zhao et al. 2020")
+    policy: Policy = hyper(
+        "total",
+        'exemplars that buffer_size counts: in all ("total") or of each class ("per_class")',
+        "Zhao et al. 2020",
+    )
+    select: Select = hyper("herding", "choice of exemplars", "Zhao et al. 2020")
+    temperature: Annotated[float, Field(gt=0)] = hyper(
+        2.0, "temperature that softens both distributions", "Zhao et al. 2020"
+    )
     weighting: Literal["share", "sum"] = hyper(
         "share",
-        '"share": (1 - l) CE + l KD; "sum": CE + strength * KD',
+        'weights of the losses: "share": (1 - l) CE + l KD; "sum": CE + strength * KD',
         "share: Zhao et al. 2020, PyCIL; sum: the PyTorch tutorial on class-incremental learning",
     )
     strength: Annotated[float, Field(ge=0)] = hyper(
         2.0, 'weight of the distillation under "sum"', "the tutorial's code: T^2 / 2, with T = 2"
     )
     clamp_weights: bool = hyper(
-        False, "keeps the output weights at 0 or above after every step", "Zhao et al. 2020, section 4.2; DER's release"
+        False, "output weights held at 0 or above after every step", "Zhao et al. 2020, section 4.2; DER's release"
     )
 
     def build(self, scenario, model):

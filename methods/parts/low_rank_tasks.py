@@ -24,7 +24,7 @@ class LowRankTasks(Method):
     reads_pixels = True
     parts: ClassVar[tuple[str, str]]
 
-    rank: Annotated[int, Field(ge=1)] = hyper(10, "of an update", "10: InfLoRA and SD-LoRA")
+    rank: Annotated[int, Field(ge=1)] = hyper(10, "rank of an update", "10: InfLoRA and SD-LoRA")
     compete: Literal["setting", "new"] = hyper(
         "new",
         'classes in the cross-entropy: those active by the "setting", or the "new" task\'s alone',

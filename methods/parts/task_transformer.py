@@ -35,7 +35,7 @@ class TaskTransformer(Method):
 
     criterion: Literal["bce", "ce"] = hyper(
         "bce",
-        'classification: "bce", each column a yes or no, mean over images and columns; "ce", softmax cross-entropy',
+        'classification loss: "bce", each column a yes or no, mean over images and columns; "ce", softmax cross-entropy',
         "bce: Douillard et al. 2022 and DNE's release; ce: Hu et al. 2023, section 3.4",
     )
     distillation: Annotated[float, Field(ge=0, le=1)] | None = hyper(
@@ -66,22 +66,25 @@ class TaskTransformer(Method):
         "images by whose embeddings exemplars are chosen: as the recipe augments them, or as stored",
         "augmented: Douillard et al. 2022, release; plain: Rebuffi et al. 2017",
     )
-    finetune_epochs: Annotated[int, Field(ge=0)] = hyper(20, "of balanced fine-tuning", "Douillard et al. 2022")
+    finetune_epochs: Annotated[int, Field(ge=0)] = hyper(20, "epochs of balanced fine-tuning", "Douillard et al. 2022")
     finetune_lr: Annotated[float, Field(gt=0)] = hyper(
-        0.1, "its constant learning rate, as part of the recipe's", "Douillard et al. 2022: 5e-5 of 5e-4"
+        0.1, "constant learning rate of the fine-tuning, as part of the recipe's", "Douillard et al. 2022: 5e-5 of 5e-4"
     )
     finetune_order: Literal["shuffled", "stored"] = hyper(
         "shuffled",
-        'exemplars of an epoch of it: in random order, or "stored": one after the other as chosen, once on each of `ranks`, '
-        "a smaller last batch, of the newest classes, left out",
+        'order of exemplars in an epoch of the fine-tuning: random, or "stored": one after the other as chosen, once on each of `ranks`, a smaller last batch, of the newest classes, left out',
         "stored: DyTox's and DNE's releases (ft_no_sampling), 2 and 4 ranks; shuffled: our choice",
     )
     sam: Annotated[float, Field(ge=0)] = hyper(
         0.0, "rho of sharpness-aware minimisation from the second task on", "DyTox++: 3.0; DyTox: 0"
     )
-    sam_eta: Annotated[float, Field(ge=0)] = hyper(0.0, "what it adds to |w|", f"0: DyTox's release; 0.01: {ADAPTIVE}")
+    sam_eta: Annotated[float, Field(ge=0)] = hyper(
+        0.0, "eta of sharpness-aware minimisation, added to |w|", f"0: DyTox's release; 0.01: {ADAPTIVE}"
+    )
     sam_adaptive: bool = hyper(
-        True, "steps as long as the weights are; false: the same for all", f"yes: {ADAPTIVE}, DyTox++; no: Foret 2021"
+        True,
+        "sharpness-aware steps as long as the weights are; false: the same for all",
+        f"yes: {ADAPTIVE}, DyTox++; no: Foret 2021",
     )
     added_later = frozenset({"sam_adaptive"})
 
