@@ -13,6 +13,7 @@ from benchmarks.executors.node import Job
 from benchmarks.executors.on_slurm import CellJob, minutes, parse_options, run_on_slurm
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
+from benchmarks.watch.choice import QUIET
 from tests.benchmarks.helpers import cells
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install -r requirements-slurm.txt")
@@ -48,7 +49,7 @@ def test_a_job_that_leaves_no_record_is_a_failed_record_with_what_it_printed(tmp
 
 def test_a_job_started_again_whose_record_exists_ends_at_once(tmp_path):
     (cell,) = cells("finetune")
-    job = CellJob(cell, Job(str(tmp_path), None, "cpu", 1, False, on_slurm.Limits(), "run"), None)
+    job = CellJob(cell, Job(str(tmp_path), None, "cpu", 1, QUIET, on_slurm.Limits(), "run"), None)
     assert job() == "done"
     path = Store(tmp_path).path(cell)
     before = path.stat()
