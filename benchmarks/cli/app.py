@@ -22,6 +22,7 @@ from benchmarks.cli.publish import publish, reproduce
 from benchmarks.cli.report import guide, report
 from benchmarks.cli.run import cost, run
 from benchmarks.cli.selftest import selftest
+from benchmarks.cli.show import show
 from benchmarks.cli.status import StatusCommand, status
 from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import print_what_can_be_printed
@@ -30,7 +31,7 @@ from benchmarks.request.errors import SettingsError
 
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (run, cost, status),
-    "Read": (report, guide, list_),
+    "Read": (report, show, guide, list_),
     "Publish": (publish, reproduce),
     "Gate": (gate, promote),
     "Check": (check, data, selftest),

@@ -24,12 +24,23 @@ class MLflow(Tracker):
 
         run.folder.mkdir(parents=True, exist_ok=True)
         self._client: Any = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or run.folder.resolve().as_uri())
-        experiment = self._client.get_experiment_by_name(run.group)
-        number = experiment.experiment_id if experiment else self._client.create_experiment(run.group)
-        self._id = self._client.create_run(number, run_name=run.name, tags={"retain.cell": run.id}).info.run_id
+        self._id = self._client.create_run(
+            self._experiment(run.group), run_name=run.name, tags={"retain.cell": run.id}
+        ).info.run_id
         params = [Param(name, str(value)[:_LONGEST]) for name, value in run.settings.items()]
         for first in range(0, len(params), 100):  # as many as a server takes at a time
             self._client.log_batch(self._id, params=params[first : first + 100])
+
+    def _experiment(self, name: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return self._client.create_experiment(name)
+            except Exception:
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        return found.experiment_id  # or made by another worker meanwhile
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():
