@@ -72,10 +72,10 @@ class RunLog(Callbacks):
             warnings.warn(f"{path}: the method is not stored: {error}", stacklevel=2)
 
     def say(self, text: str) -> None:
-        """Adds a line to log.txt, with the time before it; nothing where the run has not begun."""
-        if self.folder.is_dir():
-            with open(self.folder / "log.txt", "a", encoding="utf-8") as file:
-                file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
+        """Adds a line to log.txt, with the time before it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "log.txt", "a", encoding="utf-8") as file:
+            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
 
     def _write_accuracies(self, progress: Progress) -> None:
         rows = progress.matrix.accuracy[: progress.done + 1].tolist()

@@ -21,8 +21,9 @@ class TensorBoard(Tracker):
             for file in folder.glob("events.out.tfevents.*"):
                 file.unlink()
         self._settings = run.settings
-        # steps after those are trained again
-        self._writer: Any = SummaryWriter(str(folder), purge_step=run.steps)
+        # what was written of later steps is trained, and written, again
+        purged_from = None if run.steps is None else run.steps + 1
+        self._writer: Any = SummaryWriter(str(folder), purge_step=purged_from)
         self._writer.add_text("cell", run.name)
 
     def scalars(self, values: dict[str, float], step: int) -> None:
