@@ -23,6 +23,7 @@ ROAD = (
     "request",
     "records",
     "cell",
+    "watch",
     "cost",
     "executors",
     "report",

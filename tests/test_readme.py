@@ -43,6 +43,7 @@ TO_BE_WRITTEN = (
     "results/runs/",
     "results/leaderboards/",
     "results/selftest/",
+    "results/tracked/",
     "results/data/",
     "results/suites/",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from benchmarks.cell.run_log import Epoch
+from benchmarks.cell.callbacks import Callbacks, Epoch
 from methods import Batch, Method, Phase
 from metrics.flops import FlopMeter
 from scenarios import Examples, ImageFiles
@@ -46,9 +46,9 @@ def fit(
     phase: Phase,
     trainer: Trainer | None = None,
     index: int = 0,
-    epoch_ended: Callable[[Epoch], None] | None = None,
+    callbacks: Callbacks | None = None,
 ) -> None:
-    """Trains `method` through `phase`, the `index`-th of its task. `epoch_ended`: a callback, called after each epoch.
+    """Trains `method` through `phase`, the `index`-th of its task. `callbacks` hear of its steps and epochs.
 
     The order of the examples depends on the cell's seed, the task and `index` alone, so methods whose phases hold
     the same data see the same batches. Raises Diverged when the loss, or at the end a weight, is no longer finite.
@@ -75,15 +75,17 @@ def fit(
                 if schedule is not None:
                     schedule.step()
                 taken += 1
+                if callbacks is not None:
+                    callbacks.step(phase, epoch + 1, taken, loss_sum)
             epoch += 1
             # one look per epoch: asking an accelerator after every step would make it wait
             if not torch.isfinite(loss_sum):
                 where = f"task {method.task.id}, phase {phase.name!r}, epoch {epoch}"
                 raise Diverged(f"loss is {float(loss_sum)} in {where}")
-            if epoch_ended is not None:
+            if callbacks is not None:
                 mean = float(loss_sum - loss_before) / (taken - before)
                 lr, seconds = float(optimizer.param_groups[0]["lr"]), time.perf_counter() - start
-                epoch_ended(Epoch(method.task.id + 1, phase.name, epoch, taken, mean, lr, seconds))
+                callbacks.epoch(Epoch(method.task.id + 1, phase.name, epoch, taken, mean, lr, seconds))
     except Exception as error:
         if method.recipe.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise RuntimeError(f"training.compile: torch.compile failed on the backbone ({_first(error)})") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
+from benchmarks.cell.callbacks import Callbacks
 from benchmarks.cell.checkpoint import Progress, load_checkpoint, save_checkpoint
 from benchmarks.cell.environment import environment, peak_memory_bytes
 from benchmarks.cell.evaluate import evaluate, evaluate_both
 from benchmarks.cell.features import Extractor, prepared
 from benchmarks.cell.fit import Diverged, Trainer, fit
 from benchmarks.cell.matmul_backend import fast_products
-from benchmarks.cell.run_log import RunLog
 from benchmarks.records.record import Counts, Flops, Memory, RunRecord, Status
 from benchmarks.request.source import commits_of_cell, source_of_cell
 from benchmarks.request.suite import CellSettings
@@ -56,7 +56,7 @@ def train_task(
     task: Task,
     trainer: Trainer | None = None,
     watch: Stopwatch | None = None,
-    log: RunLog | None = None,
+    callbacks: Callbacks | None = None,
 ) -> None:
     """Takes `method` through `task`: begin_task, fit for each phase, end_task."""
     trainer = trainer or Trainer()
@@ -65,7 +65,7 @@ def train_task(
     with watch("train"):
         method.enter(view)
         for index, phase in enumerate(_phases(method, view, trainer)):
-            fit(method, phase, trainer, index, log.epoch if log else None)
+            fit(method, phase, trainer, index, callbacks)
     with watch("end_task"):
         trainer.meter.measure((task.id, "end_task"), lambda: method.end_task(view), part="end_task")
         if extra := method.extra_flops():  # of solvers in it
@@ -98,15 +98,14 @@ def run_cell(
     data_root: str | None = None,
     device: str = "cpu",
     checkpoint: Path | None = None,
-    log: RunLog | None = None,
-    say: Callable[[int], object] | None = None,
+    callbacks: Callbacks | None = None,
 ) -> RunRecord:
     """Runs `cell` and returns its record. A method that raises or diverges gives a record that says so.
 
     checkpoint: a file that is written after each task but the last; where it is there already, of this very cell and
     code, the run continues from it. The caller removes it (`Store.remove_checkpoints`) once the record is safe, and keeps it
     where that says failed: run again, the cell goes on from its last finished task.
-    log: a callback for every epoch and task; say: one after each task, with how many are done.
+    callbacks: hear of its steps, epochs and tasks.
     KeyboardInterrupt and DataNotFound pass through: they are not the method's doing.
     """
     start = time.perf_counter()
@@ -128,12 +127,10 @@ def run_cell(
                 with watch("train"):
                     progress.method = method.start(scenario, model, cell.training, cell.seed, device)
                 _record_rows(progress, 0, scenario, watch)
-            if log:
-                log.start(progress.done)
+            if callbacks:
+                callbacks.start(progress)
             for task in scenario.tasks[progress.done :]:
-                _do_task(progress, scenario, task, watch, log, extractor)
-                if say:
-                    say(progress.done)
+                _do_task(progress, scenario, task, watch, callbacks, extractor)
                 progress.seconds["total"] = before + time.perf_counter() - start
                 if checkpoint and progress.done < len(scenario.tasks):
                     save_checkpoint(checkpoint, cell, scenario, progress, device)
@@ -211,22 +208,22 @@ def _do_task(
     scenario: Scenario,
     task: Task,
     watch: Stopwatch,
-    log: RunLog | None,
+    callbacks: Callbacks | None,
     extractor: Extractor | None,
 ) -> None:
     method = progress.method
     assert method is not None, "started before its first task"
     if extractor:  # counted as if each image were looked at when its task comes
         progress.trainer.meter.add("features", extractor.flops.total * len(task.train))
-    train_task(method, scenario, task, progress.trainer, watch, log)
+    train_task(method, scenario, task, progress.trainer, watch, callbacks)
     _record_rows(progress, task.id + 1, scenario, watch)
     progress.parameters.append(with_backbone(method.parameters_report(), extractor))
     progress.inference.append(inference_flops(method, scenario, task, extractor))
     progress.stored.append(method.footprint())
     progress.diagnostics.append(method.diagnostics())
     progress.done += 1
-    if log:
-        log.task(method)
+    if callbacks:
+        callbacks.task(progress)
 
 
 def with_backbone(parameters: dict[str, int], extractor: Extractor | None) -> dict[str, int]:

@@ -20,8 +20,10 @@ from benchmarks.cli.list import list_
 from benchmarks.cli.options import Include
 from benchmarks.cli.publish import publish, reproduce
 from benchmarks.cli.report import guide, report
-from benchmarks.cli.run import cost, run, status
+from benchmarks.cli.run import cost, run
 from benchmarks.cli.selftest import selftest
+from benchmarks.cli.show import show
+from benchmarks.cli.status import StatusCommand, status
 from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import print_what_can_be_printed
 from benchmarks.request import plugins
@@ -29,7 +31,7 @@ from benchmarks.request.errors import SettingsError
 
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (run, cost, status),
-    "Read": (report, guide, list_),
+    "Read": (report, show, guide, list_),
     "Publish": (publish, reproduce),
     "Gate": (gate, promote),
     "Check": (check, data, selftest),
@@ -66,7 +68,8 @@ def _with_plugins(verb: Callable[..., None]) -> Callable[..., None]:
 
 for _group, _verbs in VERBS.items():
     for _verb in _verbs:
-        app.command(_verb.__name__.rstrip("_"), rich_help_panel=_group)(_with_plugins(_verb))
+        _class = StatusCommand if _verb is status else None
+        app.command(_verb.__name__.rstrip("_"), cls=_class, rich_help_panel=_group)(_with_plugins(_verb))
 
 
 def _say_version(asked: bool) -> None:

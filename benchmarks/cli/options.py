@@ -56,6 +56,14 @@ Fresh = Annotated[
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="keep such records beside new ones; the tables say so")]
 ResultsDir = Annotated[Path, typer.Option("--results-dir", help="where records and tables go")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="<name[:folder]>",
+        help="show losses, accuracies and scores in tensorboard, wandb or mlflow; files go to results/tracked/; repeatable",
+    ),
+]
 Published = Annotated[bool, typer.Option("--published", help="read the committed records instead of your own")]
 Champion = Annotated[Path, typer.Option("--champion", help="the champion's file, e.g. results/champions/er.json")]
 Challenger = Annotated[

@@ -95,7 +95,7 @@ def verify_suite(asked: Asked, n: int, devices: list[str], data_root: str | None
         published,
         n,
         lambda cells, to: run_with_progress(
-            out, cells, lambda chosen: run_local(chosen, to, data_root, devices), len(devices)
+            out, cells, lambda chosen: run_local(chosen, to, data_root, devices), len(devices), to
         ),
     )
     folder = published / grid.suite.name

@@ -1,9 +1,8 @@
-"""`run`, and what is asked before and after it: `cost` and `status`."""
+"""`run`, and what is asked before it: `cost`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +23,7 @@ from benchmarks.cli.options import (
     Scenarios,
     Seeds,
     SuiteName,
+    Track,
     Verbose,
     Workers,
     Yes,
@@ -31,6 +31,7 @@ from benchmarks.cli.options import (
 )
 from benchmarks.executors.choice import USUAL, Choice
 from benchmarks.request.errors import SettingsError, together
+from benchmarks.watch.choice import Watching, chosen
 from scenarios.nearest import nearest
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class How:
     yes: bool = False
     ddp: bool = False
     logs: bool = False
+    track: list[str] | None = None
     fresh: bool = False
     keep: bool = False
     choice: Choice = USUAL
@@ -78,9 +80,10 @@ def run(
         bool,
         typer.Option(
             "--keep-logs",
-            help="keep a folder for each cell: its settings, a line an epoch, the method after each task",
+            help="keep a folder for each cell: settings, a line an epoch, accuracies and the method after each task",
         ),
     ] = False,
+    track: Track = None,
     fresh: Fresh = False,
     keep: Keep = False,
     executor: Annotated[
@@ -117,14 +120,14 @@ def run(
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     asked = Asked(suite, methods, scenarios, seeds, changes, results_dir)
     choice = Choice(executor, gpus_per_cell, ray_address, slurm, detach, cell_timeout, max_retries)
-    how = How(workers, gpus, data_root, dry_run, verbose, yes, ddp, logs, fresh, keep, choice)
+    how = How(workers, gpus, data_root, dry_run, verbose, yes, ddp, logs, track, fresh, keep, choice)
     if not run_suite(asked, how):
         raise typer.Exit(1)
 
 
 def run_suite(asked: Asked, how: How) -> bool:
     """Runs what has no record yet and writes the tables. Gives whether every cell succeeded, now or before."""
-    grid, store, devices = _judged(asked, how)
+    grid, store, devices, watching = _judged(asked, how)
     from benchmarks.executors.queue import versions
     from benchmarks.records.provenance import to_run
 
@@ -141,7 +144,7 @@ def run_suite(asked: Asked, how: How) -> bool:
         return True
     waiting = {cell.identity for cell in missing}
     store.sweep(finished=[cell for cell in grid.cells if cell.identity not in waiting])
-    failed = _carry_out(asked.suite, grid.suite.reduced, missing, scan, store, devices, how, before)
+    failed = _carry_out(asked.suite, grid.suite.reduced, missing, scan, store, devices, how, watching, before)
     if failed is None:
         return True
     if missing:
@@ -150,23 +153,25 @@ def run_suite(asked: Asked, how: How) -> bool:
     return _succeeded(asked.suite, grid, scan, failed)
 
 
-def _judged(asked: Asked, how: How) -> tuple[Grid, Store, list[str]]:
-    """The grid, its store and a device a worker. Raises SettingsError with all that is wrong with the request."""
+def _judged(asked: Asked, how: How) -> tuple[Grid, Store, list[str], Watching]:
+    """The grid, its store, a device a worker, logs and trackers. Raises SettingsError with all that is wrong with the
+    request."""
     if how.ddp:
         from benchmarks.executors.torchrun import devices_of_ranks, is_first
 
         how.choice.check(ddp=True)
         devices = devices_of_ranks(how.workers, how.gpus)
         out.quiet = err.quiet = not is_first()
-        return *asked.grid_and_store(), devices
+        return *asked.grid_and_store(), devices, Watching(how.logs, chosen(how.track, asked.results_dir))
     from benchmarks.executors.devices import devices_for
 
-    devices, (grid, store), _ = together(
+    devices, (grid, store), _, trackers = together(
         lambda: how.choice.devices(devices_for(how.workers, names(how.gpus))),
         asked.grid_and_store,
         how.choice.check,
+        lambda: chosen(how.track, asked.results_dir),
     )
-    return grid, store, devices
+    return grid, store, devices, Watching(how.logs, trackers)
 
 
 def _foretell(grid: Grid, scan: Scan, missing: list[CellSettings], devices: list[str], how: How) -> None:
@@ -192,6 +197,7 @@ def _carry_out(
     store: Store,
     devices: list[str],
     how: How,
+    watching: Watching,
     before: Versions,
 ) -> int | None:
     """Runs `missing`, but what another run has done since `before`. Gives how many did not succeed; None in a rank that
@@ -212,11 +218,11 @@ def _carry_out(
     if how.ddp:
         from benchmarks.executors.torchrun import run_together
 
-        return 0 if run_together(missing, store, how.data_root, say, how.logs) else None
+        return 0 if run_together(missing, store, how.data_root, say, watching) else None
     from benchmarks.cli.progress import run_with_progress
 
-    execute = how.choice.build(store.folder, how.data_root, devices, how.workers, how.logs, before)
-    return run_with_progress(out, _longest_first(missing, scan, devices, how), execute, len(devices))
+    execute = how.choice.build(store.folder, how.data_root, devices, how.workers, watching, before)
+    return run_with_progress(out, _longest_first(missing, scan, devices, how), execute, len(devices), store.folder)
 
 
 def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], how: How) -> list[CellSettings]:
@@ -285,59 +291,3 @@ def cost(
 def _check_format(name: str) -> None:
     if name not in FORMATS:
         raise SettingsError([f"--format {name}{nearest(name, FORMATS)}"])
-
-
-def status(
-    suite: SuiteName,
-    methods: Methods = None,
-    scenarios: Scenarios = None,
-    seeds: Seeds = None,
-    changes: Changes = None,
-    results_dir: ResultsDir = RESULTS,
-) -> None:
-    """Which cells of SUITE are done, missing or failed."""
-    grid, store = Asked(suite, methods, scenarios, seeds, changes, results_dir).grid_and_store()
-    from rich.table import Table
-
-    from benchmarks.records.matching import counts, other_settings, statuses
-
-    scan = scan_of(store)
-    standing = statuses(grid, scan)
-    kinds = counts(grid, scan)
-    table = Table(title=None, box=None, pad_edge=False)
-    for name in ("scenario", "method", *kinds):
-        table.add_column(name, justify="left" if name in ("scenario", "method") else "right")
-    for scenario in grid.suite.scenarios:
-        for method in grid.suite.methods:
-            here = [s for c, s in standing if (c.scenario_name, c.method_name) == (scenario, method)]
-            shown = [str(here.count(k) or "") for k in kinds]
-            if (scenario, method) in grid.impossible:
-                shown[0] = "n/a"
-            table.add_row(scenario, method, *shown)
-    out.print(table)
-    out.print(", ".join(f"{n} {kind}" for kind, n in kinds.items()))
-    for line in other_settings(grid, scan):
-        say(line)
-    say_other_code(grid, scan)
-    _say_underway(grid, store)
-    for cell, state in standing:
-        if state in ("failed", "diverged"):
-            error = (scan.records[cell.identity].error or "").strip().splitlines()
-            say(f"{state}: {cell.label}: {error[-1] if error else ''}")
-
-
-def _say_underway(grid: Grid, store: Store) -> None:
-    """A line for each cell that a run now does, and for each that waits in Slurm's queue."""
-    from benchmarks.executors.on_slurm import submitted
-    from benchmarks.records.claims import live_claims
-
-    claims, jobs = live_claims(store.folder), submitted(store.folder)
-    for cell in grid.cells:
-        claim, (job, state) = claims.get(cell.identity), jobs.get(cell.identity, ("", ""))
-        in_job = f", job {job}" if job else ""
-        if claim is not None:
-            since = datetime.fromtimestamp(claim.since).strftime("%Y-%m-%d %H:%M")
-            tasks = f"{claim.done} of {cell.scenario.tasks} tasks done"
-            say(f"running: {cell.label}: on {claim.host} ({claim.where}{in_job}) since {since}, {tasks}")
-        elif job:
-            say(f"{state.lower()}: {cell.label}: job {job}")

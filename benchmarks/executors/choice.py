@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.request.errors import SettingsError
+from benchmarks.watch.choice import QUIET, Watching
 from scenarios.nearest import nearest
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Choice:
         data_root: str | None,
         devices: list[str],
         workers: int | None = None,
-        logs: bool = False,
+        watching: Watching = QUIET,
         before: Versions | None = None,
     ) -> Executor:
         """The executor. devices: of the local one; workers: of a Ray cluster started here; before: what has no record
@@ -94,7 +95,7 @@ class Choice:
                 self.ray_address,
                 self.gpus_per_cell or 0.0,
                 workers,
-                logs=logs,
+                watching=watching,
                 limits=limits,
                 before=before,
             )
@@ -103,11 +104,13 @@ class Choice:
 
             options = parse_options(self.slurm)
             return lambda cells: run_on_slurm(
-                cells, folder, data_root, options, self.detach, logs, limits, before=before
+                cells, folder, data_root, options, self.detach, watching, limits, before=before
             )
         from benchmarks.executors.local import run_local
 
-        return lambda cells: run_local(cells, folder, data_root, devices, logs=logs, limits=limits, before=before)
+        return lambda cells: run_local(
+            cells, folder, data_root, devices, watching=watching, limits=limits, before=before
+        )
 
 
 USUAL = Choice()

@@ -8,7 +8,7 @@ ends what it has started. `local` runs cells on this machine; `on_ray` and `on_s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from benchmarks.records.record import RunRecord
@@ -23,7 +23,7 @@ class StorageFailed(RuntimeError):
 class Outcome:
     """A cell that is finished. status as in the record; error: its last line; seconds: wall time of the cell.
 
-    where: what ran it, where that was not this run: "another run", or a node.
+    where: what ran it, where that was not this run: "another run", or a node. warnings: of trackers that failed.
     """
 
     cell: CellSettings
@@ -32,6 +32,7 @@ class Outcome:
     seconds: float
     accuracy: float
     where: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 Executor = Callable[[list[CellSettings]], Generator[Outcome, None, None]]
@@ -52,7 +53,7 @@ class Limits:
 USUAL = Limits()
 
 
-def outcome_of(cell: CellSettings, record: RunRecord, where: str = "") -> Outcome:
+def outcome_of(cell: CellSettings, record: RunRecord, where: str = "", warnings: Iterable[str] = ()) -> Outcome:
     accuracy = record.score("acc") if record.status == "done" else float("nan")
     error = record.error.strip().splitlines()[-1] if record.error else None
-    return Outcome(cell, record.status, error, record.seconds["total"], accuracy, where)
+    return Outcome(cell, record.status, error, record.seconds["total"], accuracy, where, tuple(warnings))

@@ -23,18 +23,22 @@ from benchmarks.executors import ends
 from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
 from benchmarks.executors.queue import Queue, Version, Versions, record_since, version
 from benchmarks.executors.worker import FOR_THE_RUNNER, work
+from benchmarks.records.cell_progress import CellProgress
 from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
 from benchmarks.request.suite import CellSettings
+from benchmarks.watch.choice import QUIET, Watching
 from scenarios.image_files import data_workers
 
+NOTE = 2.0
+"""Seconds between two notes of a cell's progress in its claim, which may lie in a network folder."""
 TICK = 1.0
 """Seconds after which the runner looks up from waiting for its workers: at other runs, and at the time."""
 
 
 @dataclass
 class _Worker:
-    """output: where what it prints goes. For the cell at hand: when it was `started`, the file that lay under the
+    """output: where what it prints goes. For the cell at hand: when it was `started`, when its progress was last `noted`, the file that lay under the
     name of its record then, and how many processes the system had killed for want of memory."""
 
     process: multiprocessing.process.BaseProcess
@@ -43,6 +47,7 @@ class _Worker:
     device: str
     cell: CellSettings | None = None
     started: float = 0.0
+    noted: float = float("-inf")
     record_before: Version | None = None
     oom_kills_before: int = 0
 
@@ -53,19 +58,19 @@ def run_local(
     data_root: str | None,
     devices: list[str],
     threads: int = 1,
-    logs: bool = False,
+    watching: Watching = QUIET,
     limits: Limits = USUAL,
     claims: Claims | None = None,
     before: Versions | None = None,
 ) -> Generator[Outcome, None, None]:
     """Runs `cells` on one worker per entry of `devices` ("cpu", "cuda:0", ...), yielding each as it finishes.
 
-    logs: each cell keeps a log (benchmarks/cell/run_log.py). A worker that dies is replaced and its cell tried again as
+    A worker that dies is replaced and its cell tried again as
     `limits` say, then recorded as failed. Cells that other runs on `folder` do are waited for, and taken over where
     those die (claims.py). claims, before: as for Queue. Raises StorageFailed when a record cannot be written. Closing
     the generator (or Ctrl-C) stops the workers, and they end where this process is killed; records stay whole.
     """
-    grid = _LocalGrid(cells, folder, data_root, devices, threads, logs, limits, claims, before)
+    grid = _LocalGrid(cells, folder, data_root, devices, threads, watching, limits, claims, before)
     try:
         yield from grid.outcomes()
     finally:
@@ -73,12 +78,13 @@ def run_local(
 
 
 class _LocalGrid:
-    def __init__(self, cells, folder, data_root, devices, threads, logs, limits, claims, before):
+    def __init__(self, cells, folder, data_root, devices, threads, watching, limits, claims, before):
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["benchmarks.executors.preloaded"])
         self.store = Store(folder)
         self.queue = Queue(cells, self.store, claims or Claims(folder), before)
-        self.folder, self.data_root, self.threads, self.logs, self.limits = folder, data_root, threads, logs, limits
+        self.folder, self.data_root, self.threads, self.limits = folder, data_root, threads, limits
+        self.watching = watching
         self.deaths: dict[str, list[str]] = defaultdict(list)
         self.devices = devices[: max(1, len(cells))]
         self.workers: list[_Worker] = []
@@ -118,7 +124,7 @@ class _LocalGrid:
                 worker = self._spawn(absent.pop(0))
                 self.workers.append(worker)
             worker.cell = cell
-            worker.started = time.monotonic()
+            worker.started, worker.noted = time.monotonic(), float("-inf")
             worker.record_before = version(self.store.path(cell))
             worker.oom_kills_before = ends.oom_kills()
             os.ftruncate(worker.output.fileno(), 0)
@@ -136,7 +142,7 @@ class _LocalGrid:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")  # that of the fork server may be of earlier
         process = self.context.Process(
             target=work,
-            args=(theirs, printed, str(self.folder), self.data_root, device, self.threads, self.logs, visible),
+            args=(theirs, printed, str(self.folder), self.data_root, device, self.threads, self.watching, visible),
             name=f"cell-{device}",
         )
         process.daemon = (
@@ -156,14 +162,16 @@ class _LocalGrid:
         message = _receive(worker.connection)
         if isinstance(message, Exception):
             raise message
-        if isinstance(message, int):  # so many tasks done
-            self.queue.note(cell, done=message)
+        if isinstance(message, CellProgress):
+            if time.monotonic() - worker.noted >= NOTE:
+                worker.noted = time.monotonic()
+                self.queue.note(cell, progress=message)
             return None
         outcome, usable = message or (None, False)
         if outcome is None:
             worker.process.join()
             outcome = self._bury(worker, cell)
-        if self.logs and outcome is not None:
+        if self.watching.logs and outcome is not None:
             self._keep_output(cell, worker)
         worker.cell = None
         if not usable:

@@ -14,6 +14,7 @@ from benchmarks.executors.local import run_local
 from benchmarks.records.claims import Claims, live_claims
 from benchmarks.records.store import Store
 from benchmarks.request.suite import CellSettings
+from benchmarks.watch.choice import Watching
 from scenarios import DataNotFound
 
 
@@ -27,13 +28,13 @@ class Job:
     data_root: str | None
     device: str
     threads: int
-    logs: bool
+    watching: Watching
     limits: Limits
     run: str
 
 
-def run_on_node(job: Job, cell: CellSettings) -> tuple[str, str]:
-    """Runs `cell` on this machine; gives its record as JSON and the name of the machine.
+def run_on_node(job: Job, cell: CellSettings) -> tuple[str, str, tuple[str, ...]]:
+    """Runs `cell` on this machine; gives its record as JSON, the name of the machine, and warnings as in an Outcome.
 
     Where the runner's folder is here too, which its claim shows, record, checkpoints and logs lie there, and a cell of a
     lost node goes on from its last finished task. Elsewhere the record alone comes home. Raises DataNotFound with the
@@ -46,9 +47,12 @@ def run_on_node(job: Job, cell: CellSettings) -> tuple[str, str]:
         folder = Path(tempfile.gettempdir()) / f"retain-{os.getuid()}" / job.run / cell.identity
     claims = Claims(folder, job.run)
     try:
-        for _ in run_local([cell], folder, job.data_root, [job.device], job.threads, job.logs, job.limits, claims):
-            pass
-        return Store(folder).path(cell).read_text(encoding="utf-8"), host
+        warnings: tuple[str, ...] = ()
+        for outcome in run_local(
+            [cell], folder, job.data_root, [job.device], job.threads, job.watching, job.limits, claims
+        ):
+            warnings = outcome.warnings
+        return Store(folder).path(cell).read_text(encoding="utf-8"), host, warnings
     except DataNotFound as error:
         raise DataNotFound(f"node {host}: {error}; set DATA_ROOT on that node") from None
     finally:

@@ -24,6 +24,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import CellSettings
+from benchmarks.watch.choice import QUIET, Watching
 from scenarios import DataNotFound
 
 TICK = 1.0
@@ -40,7 +41,7 @@ def run_on_ray(
     gpus_per_cell: float = 0.0,
     workers: int | None = None,
     threads: int = 1,
-    logs: bool = False,
+    watching: Watching = QUIET,
     limits: Limits = USUAL,
     before: Versions | None = None,
 ) -> Generator[Outcome, None, None]:
@@ -53,7 +54,7 @@ def run_on_ray(
     with _connected(address, workers) as ray:
         claims = Claims(folder)
         device = "cuda:0" if gpus_per_cell else "cpu"
-        job = Job(str(folder.resolve()), data_root, device, threads, logs, limits, claims.run)
+        job = Job(str(folder.resolve()), data_root, device, threads, watching, limits, claims.run)
         task = ray.remote(run_on_node).options(
             num_cpus=threads, num_gpus=gpus_per_cell, max_retries=0, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}
         )
@@ -76,7 +77,7 @@ def _outcomes(ray: Any, task: Any, job: Job, queue: Queue, threads: int, share: 
             for ref in ready:
                 cell = running.pop(ref)
                 try:
-                    text, host = ray.get(ref)
+                    text, host, warnings = ray.get(ref)
                 except ray.exceptions.RayTaskError as error:
                     if isinstance(error.cause, (DataNotFound, StorageFailed)):
                         raise error.cause from None
@@ -90,7 +91,7 @@ def _outcomes(ray: Any, task: Any, job: Job, queue: Queue, threads: int, share: 
                         cell, queue.store, f"lost {losses[cell.identity]} times by Ray, at last: {error}"
                     )
                 else:
-                    outcome = _stored(cell, queue.store, text, host)
+                    outcome = _stored(cell, queue.store, text, host, warnings)
                 queue.release(cell)
                 yield outcome
     finally:
@@ -99,7 +100,7 @@ def _outcomes(ray: Any, task: Any, job: Job, queue: Queue, threads: int, share: 
             queue.release(cell)
 
 
-def _stored(cell: CellSettings, store: Store, text: str, host: str) -> Outcome:
+def _stored(cell: CellSettings, store: Store, text: str, host: str, warnings: tuple[str, ...]) -> Outcome:
     record = RunRecord.from_document(json.loads(text))
     try:
         there = store.find(cell)
@@ -109,7 +110,7 @@ def _stored(cell: CellSettings, store: Store, text: str, host: str) -> Outcome:
             store.remove_checkpoints(cell)
     except OSError as error:
         raise StorageFailed(f"{cell.label}: {error}") from None
-    return outcome_of(cell, record, host)
+    return outcome_of(cell, record, host, warnings)
 
 
 def _failure(cell: CellSettings, store: Store, error: str) -> Outcome:

@@ -26,6 +26,7 @@ from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import CellSettings
+from benchmarks.watch.choice import QUIET, Watching
 
 LOOK = 5.0
 """Seconds between two looks at records and queue."""
@@ -52,7 +53,7 @@ class CellJob:
             job.data_root,
             [job.device],
             job.threads,
-            job.logs,
+            job.watching,
             job.limits,
             Claims(Path(job.folder), job.run),
             {self.cell.identity: self.before},
@@ -104,7 +105,7 @@ def run_on_slurm(
     data_root: str | None,
     options: dict[str, str],
     detach: bool = False,
-    logs: bool = False,
+    watching: Watching = QUIET,
     limits: Limits = USUAL,
     cluster: str = "slurm",
     before: Versions | None = None,
@@ -130,13 +131,13 @@ def run_on_slurm(
     handles: dict[str, Any] = {}
     for start in range(0, len(new), MOST_JOBS):
         chosen = new[start : start + MOST_JOBS]
-        for cell, job in zip(chosen, _submit(chosen, store, data_root, options, logs, limits, cluster, before)):
+        for cell, job in zip(chosen, _submit(chosen, store, data_root, options, watching, limits, cluster, before)):
             jobs[cell.identity], handles[cell.identity] = job.job_id, job
     if not detach:
         yield from _outcomes(cells, store, jobs, handles, before)
 
 
-def _submit(chosen, store, data_root, options, logs, limits, cluster, before) -> list[Any]:
+def _submit(chosen, store, data_root, options, watching, limits, cluster, before) -> list[Any]:
     executor = _executor(store.folder / "slurm", options, cluster)
     gpu = any(name.startswith("gpus") or (name == "gres" and "gpu" in value) for name, value in options.items())
     threads = int(options.get("cpus-per-task", 1))
@@ -144,7 +145,7 @@ def _submit(chosen, store, data_root, options, logs, limits, cluster, before) ->
     tasks = [
         CellJob(
             cell,
-            Job(str(store.folder), data_root, device, threads, logs, limits, uuid.uuid4().hex),
+            Job(str(store.folder), data_root, device, threads, watching, limits, uuid.uuid4().hex),
             before[cell.identity],
         )
         for cell in chosen

@@ -4,8 +4,8 @@ fork server). Imports only: nothing that starts threads or a GPU, neither of whi
 import torchvision.transforms.v2.functional  # noqa: F401
 
 import benchmarks.cell.run
-import benchmarks.cell.run_log
-import benchmarks.executors.worker  # noqa: F401
+import benchmarks.executors.worker
+import benchmarks.watch.watch  # noqa: F401
 import metrics.flops  # noqa: F401
 from methods import METHODS
 from scenarios import SCENARIOS

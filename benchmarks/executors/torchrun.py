@@ -15,11 +15,12 @@ import torch
 import torch.distributed as dist
 
 from benchmarks.cell.run import run_cell
-from benchmarks.cell.run_log import RunLog
 from benchmarks.executors.signals import SIGNALS
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import CellSettings
+from benchmarks.watch.choice import QUIET, Watching
+from benchmarks.watch.watch import Watch
 from models import ranks
 from scenarios.child_process import end_with
 
@@ -68,18 +69,26 @@ def process_group() -> Iterator[str]:
 
 
 def run_together(
-    cells: list[CellSettings], store: Store, data_root: str | None, say: Callable[[str], None], logs: bool = False
+    cells: list[CellSettings],
+    store: Store,
+    data_root: str | None,
+    say: Callable[[str], None],
+    watching: Watching = QUIET,
 ) -> bool:
     """Runs `cells` one after the other on all ranks. Gives whether this is rank 0, which alone says and writes things.
 
     Raises SettingsError where a cell fails: torchrun then ends the other ranks, which would wait for this one.
     """
+    busy: set[str] = set()
     with process_group() as device:
         for cell in cells:
-            log = RunLog(store.log(cell), cell) if logs and ranks.rank() == 0 else None
-            record = run_cell(cell, data_root, device, store.checkpoint(cell), log)
+            watch = Watch(cell, store, watching, without=busy) if ranks.rank() == 0 else None
+            callbacks = watch.callbacks if watch else None
+            record = run_cell(cell, data_root, device, store.checkpoint(cell), callbacks)
             if ranks.rank() == 0 or record.status == "failed":
                 store.save(record)
+            for warning in watch.finish(record) if watch else ():
+                say(warning)
             if record.status == "failed":
                 raise SettingsError([f"{cell.label} failed on rank {ranks.rank()}: {record.error}"])
             dist.barrier()

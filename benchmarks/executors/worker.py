@@ -8,14 +8,21 @@ from __future__ import annotations
 import faulthandler
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
 import traceback
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scenarios.child_process import end_with
+
+if TYPE_CHECKING:
+    from benchmarks.records.cell_progress import CellProgress
+    from benchmarks.watch.choice import Watching
 
 FOR_THE_RUNNER = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that a terminal or a scheduler sends to all processes of a run, and which the runner handles for all."""
@@ -28,12 +35,12 @@ def work(
     data_root: str | None,
     device: str,
     threads: int,
-    logs: bool,
+    watching: Watching,
     visible: str | None,
 ) -> None:
     """A worker: receives cells, runs each, stores its record, answers with its Outcome and whether it can go on.
 
-    Before that, an int for each task that is finished: how many are. visible: CUDA_VISIBLE_DEVICES, of the runner.
+    Before that, now and then, the CellProgress. visible: CUDA_VISIBLE_DEVICES, of the runner.
     """
     for number in FOR_THE_RUNNER:
         signal.signal(number, signal.SIG_IGN)
@@ -50,27 +57,27 @@ def work(
 
     from benchmarks.cell.environment import reset_peak_memory
     from benchmarks.cell.run import failed_record, run_cell
-    from benchmarks.cell.run_log import RunLog
     from benchmarks.executors.contract import StorageFailed, outcome_of
     from benchmarks.executors.ends import last_printed, with_printed
     from benchmarks.records.store import Store
+    from benchmarks.watch.watch import Watch
     from scenarios import DataNotFound
 
     torch.set_num_threads(threads)
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
     warm_up()
-    store = Store(Path(folder))
+    store, busy = Store(Path(folder)), set[str]()
     while True:
         try:
             cell = connection.recv()
         except EOFError:
             return
         reset_peak_memory(device)
+        watch = Watch(cell, store, watching, partial(_send_if_read, connection), busy)
         try:
             try:
-                log = RunLog(store.log(cell), cell) if logs else None
-                record = run_cell(cell, data_root, device, store.checkpoint(cell), log, connection.send)
+                record = run_cell(cell, data_root, device, store.checkpoint(cell), watch.callbacks)
             except DataNotFound as error:
                 connection.send(error)
                 return
@@ -86,7 +93,17 @@ def work(
         except OSError as error:
             connection.send(StorageFailed(f"{cell.label}: {error}"))
             return
-        connection.send((outcome_of(cell, record), not _has_lost_device(record.error)))
+        warnings = watch.finish(record)
+        connection.send((outcome_of(cell, record, warnings=warnings), not _has_lost_device(record.error)))
+
+
+def _send_if_read(connection: Connection, progress: CellProgress) -> None:
+    """Tells the runner, unless it has stopped to listen: the cell would wait for it."""
+    try:
+        if select.select([], [connection], [], 0)[1]:
+            connection.send(progress)
+    except OSError:
+        pass  # it has ended, and this process does so too
 
 
 def _end_with_runner() -> None:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.records.atomic_write import ABANDONED, machine, started, temporary_file
+from benchmarks.records.cell_progress import CellProgress
 from benchmarks.request.suite import CellSettings
 
 BEAT = 20.0
@@ -33,7 +34,7 @@ _BLOCK = 1024
 @dataclass(frozen=True)
 class Claim:
     """run: any word that all processes of one run have in common. machine, pid, started: of the process that holds it.
-    since: Unix time, shown and never compared. done: tasks finished. where: a device or node."""
+    since: Unix time, shown and never compared. where: a device or node. progress: what its worker last told."""
 
     run: str
     machine: str
@@ -42,8 +43,8 @@ class Claim:
     started: str | None
     since: float
     where: str = ""
-    done: int = 0
     count: int = 0
+    progress: CellProgress | None = None
 
     def content(self) -> bytes:
         text = json.dumps(asdict(self)).encode()
@@ -53,8 +54,11 @@ class Claim:
     def of(cls, content: bytes) -> Claim | None:
         """None for what is no claim, such as one half written."""
         try:
-            return cls(**json.loads(content))
-        except (ValueError, TypeError):
+            fields = json.loads(content)
+            if fields.get("progress") is not None:
+                fields["progress"] = CellProgress(**fields["progress"])
+            return cls(**fields)
+        except (ValueError, TypeError, AttributeError):
             return None
 
     def has_died_here(self) -> bool:
@@ -99,7 +103,7 @@ class Claims:
         return True
 
     def note(self, cell: CellSettings, **facts) -> None:
-        """Writes into the claim of `cell` what has changed: `done` or `where`."""
+        """Writes into the claim of `cell` what has changed: `progress` or `where`."""
         if cell.identity in self._own:
             path, claim = self._own[cell.identity]
             self._write(cell.identity, path, replace(claim, **facts))
@@ -131,6 +135,7 @@ class Claims:
                 return  # it was thought dead and has been taken over
             with open(path, "r+b") as file:
                 file.write(claim.content())
+                file.truncate()
         except OSError:
             pass  # a folder out of reach; it may come back
 

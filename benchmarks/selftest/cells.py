@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from benchmarks.cell.callbacks import Callbacks, Epoch
 from benchmarks.cell.run import run_cell
-from benchmarks.cell.run_log import Epoch
 from benchmarks.contract.trial import SMALL_VIT
 from benchmarks.records.record import RunRecord
 from benchmarks.request.suite import CellSettings, MethodSettings
-from methods import METHODS, Method, OptimizerSettings, Recipe
+from methods import METHODS, OptimizerSettings, Recipe
 from models import model_settings
 from scenarios import Scenario, Split
 
@@ -67,20 +67,16 @@ class Interrupted(RuntimeError):
 
 
 @dataclass
-class Losses:
-    """A run log that keeps the mean loss of every epoch, and stops the run when task `stop` (from 1) begins to train."""
+class Losses(Callbacks):
+    """Keeps the mean loss of every epoch, and stops the run when task `stop` (from 1) begins to train."""
 
     stop: int | None = None
     values: list[float] = field(default_factory=list)
-
-    def start(self, done: int) -> None: ...
 
     def epoch(self, epoch: Epoch) -> None:
         if epoch.task == self.stop:
             raise Interrupted(f"stopped in task {self.stop}")
         self.values.append(epoch.loss)
-
-    def task(self, method: Method) -> None: ...
 
 
 @cache
@@ -91,9 +87,9 @@ def outcome(name: str, device: str, precision: str = "fp32", compiled: bool = Fa
 
 def run_anew(name: str, device: str, precision: str = "fp32", compiled: bool = False) -> tuple[RunRecord, list[float]]:
     """The record of the cell on `device`, and the loss of each of its epochs. Raises RuntimeError where it failed."""
-    log = Losses()
-    record = run_cell(cell_of(name, precision, compiled), device=device, log=log)  # type: ignore[arg-type]
-    return done(record), log.values
+    losses = Losses()
+    record = run_cell(cell_of(name, precision, compiled), device=device, callbacks=losses)
+    return done(record), losses.values
 
 
 def done(record: RunRecord) -> RunRecord:

@@ -106,7 +106,7 @@ def resumed(name: str, device: str, quick: bool) -> Found:
     whole, _ = outcome(name, device)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "cell.pt"
-        stopped = run_cell(cell_of(name), device=device, checkpoint=checkpoint, log=Losses(stop=2))  # type: ignore[arg-type]
+        stopped = run_cell(cell_of(name), device=device, checkpoint=checkpoint, callbacks=Losses(stop=2))
         if Interrupted.__name__ not in (stopped.error or "") or not checkpoint.exists():
             raise Failed(f"could not be stopped after a task: {stopped.status}, {stopped.error}")
         record = done(run_cell(cell_of(name), device=device, checkpoint=checkpoint))

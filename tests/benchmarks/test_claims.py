@@ -14,6 +14,7 @@ import pytest
 from benchmarks.executors.contract import Limits
 from benchmarks.executors.local import run_local
 from benchmarks.records import claims as module
+from benchmarks.records.cell_progress import CellProgress
 from benchmarks.records.claims import Claim, Claims, live_claims
 from benchmarks.records.store import Store
 from methods import METHODS
@@ -115,8 +116,13 @@ def test_a_run_that_lives_renews_its_claims(tmp_path, clock):
     assert live_claims(tmp_path)[CELL.identity].count == 0
     clock.now += module.BEAT
     claims.beat()
-    claims.note(CELL, done=3)
-    assert (live_claims(tmp_path)[CELL.identity].count, live_claims(tmp_path)[CELL.identity].done) == (2, 3)
+    long, short = CellProgress(tasks=5, done=3, phase="x" * 2000), CellProgress(tasks=5, done=4)
+    for n, progress in enumerate((long, short), 2):  # a shorter one takes the place of all that a longer one wrote
+        claims.note(CELL, progress=progress)
+        assert (live_claims(tmp_path)[CELL.identity].count, live_claims(tmp_path)[CELL.identity].progress) == (
+            n,
+            progress,
+        )
 
 
 def test_a_run_that_was_thought_dead_leaves_the_claim_of_the_next_alone(tmp_path, clock):

@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app, main
-from benchmarks.cli.progress import Remaining, clock
+from benchmarks.cli.progress import Remaining
 from benchmarks.executors.contract import Outcome, StorageFailed
 from benchmarks.executors.local import _receive, run_local
 from benchmarks.executors.signals import stopped_by_signals
+from benchmarks.records.cell_progress import clock
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite

@@ -11,8 +11,10 @@ from benchmarks.executors.on_ray import run_on_ray
 from benchmarks.records.claims import live_claims
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
+from benchmarks.watch.choice import TrackerChoice, Watching
 from scenarios import DataNotFound
 from tests.benchmarks.helpers import cells
+from tests.benchmarks.test_watch import assert_event_files_hold
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
 
@@ -47,7 +49,8 @@ def test_a_node_killed_in_mid_run_leaves_no_hole(cluster, tmp_path):
 
     striker = threading.Thread(target=strike, daemon=True)
     striker.start()
-    found = list(run_on_ray(wanted, tmp_path / "ray", None, address=cluster.address))
+    watching = Watching(trackers=(TrackerChoice("tensorboard", tmp_path / "tracked"),))
+    found = list(run_on_ray(wanted, tmp_path / "ray", None, address=cluster.address, watching=watching))
     striker.join()
     assert struck[0] < len(wanted)
     assert sorted(o.cell.identity for o in found) == sorted(c.identity for c in wanted)
@@ -56,6 +59,9 @@ def test_a_node_killed_in_mid_run_leaves_no_hole(cluster, tmp_path):
     theirs, ours = (Store(tmp_path / name).scan().records for name in ("ray", "local"))
     assert {k: r.comparable() for k, r in theirs.items()} == {k: r.comparable() for k, r in ours.items()}
     assert list((tmp_path / "ray" / "unfinished").iterdir()) == []
+    for cell in wanted:
+        folder = tmp_path / "tracked" / "ray" / Store(tmp_path).path(cell).stem
+        assert_event_files_hold(folder, theirs[cell.identity])
 
 
 def test_a_node_without_the_data_says_so(cluster, tmp_path):

@@ -13,6 +13,7 @@ from benchmarks.cell.run_log import RunLog, load_method
 from benchmarks.cell.state import encode, write_state
 from benchmarks.executors.local import run_local
 from benchmarks.records.store import Store
+from benchmarks.watch.choice import Watching
 from methods import Joint
 from tests.benchmarks.test_image_files_run import cells as photo_cells
 from tests.benchmarks.test_resume import TASKS, cell
@@ -28,7 +29,7 @@ def lines(folder):
 def test_the_log_of_a_run(method, tmp_path):
     torch.set_num_threads(1)
     wanted = cell(method)
-    record = run_cell(wanted, log=RunLog(tmp_path, wanted))
+    record = run_cell(wanted, callbacks=RunLog(tmp_path, wanted))
     assert record.status == "done", record.error
     settings = yaml.safe_load((tmp_path / "settings.yaml").read_text())
     assert settings["training"]["epochs"] == 2
@@ -54,13 +55,13 @@ def test_the_log_of_a_run(method, tmp_path):
 def test_logging_changes_nothing(tmp_path):
     torch.set_num_threads(1)
     wanted = cell("er")
-    assert run_cell(wanted, log=RunLog(tmp_path, wanted)).comparable() == run_cell(wanted).comparable()
+    assert run_cell(wanted, callbacks=RunLog(tmp_path, wanted)).comparable() == run_cell(wanted).comparable()
 
 
 def test_a_stopped_run_goes_on_with_its_log(tmp_path, monkeypatch):
     torch.set_num_threads(1)
     wanted, train = cell("er"), module.train_task
-    run_cell(wanted, log=RunLog(tmp_path / "whole", wanted))
+    run_cell(wanted, callbacks=RunLog(tmp_path / "whole", wanted))
 
     def stopping(method, scenario, task, *rest):
         train(method, scenario, task, *rest)
@@ -69,10 +70,10 @@ def test_a_stopped_run_goes_on_with_its_log(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "train_task", stopping)
     with pytest.raises(KeyboardInterrupt):
-        run_cell(wanted, checkpoint=tmp_path / "cell.pt", log=RunLog(tmp_path / "log", wanted))
+        run_cell(wanted, checkpoint=tmp_path / "cell.pt", callbacks=RunLog(tmp_path / "log", wanted))
     assert lines(tmp_path / "log")[-1]["task"] == "3"
     monkeypatch.setattr(module, "train_task", train)
-    run_cell(wanted, checkpoint=tmp_path / "cell.pt", log=RunLog(tmp_path / "log", wanted))
+    run_cell(wanted, checkpoint=tmp_path / "cell.pt", callbacks=RunLog(tmp_path / "log", wanted))
     known = ("task", "phase", "epoch", "steps", "loss", "lr")
     stopped, whole = ([{k: row[k] for k in known} for row in lines(tmp_path / f)] for f in ("log", "whole"))
     assert stopped == whole
@@ -81,7 +82,7 @@ def test_a_stopped_run_goes_on_with_its_log(tmp_path, monkeypatch):
 def test_a_logged_method_that_remembers_image_files_is_bound_to_the_scenario_again(tmp_path):
     photo_tree(tmp_path / "photos")
     wanted = photo_cells(tmp_path)["er"]
-    record = run_cell(wanted, str(tmp_path), log=RunLog(tmp_path / "log", wanted))
+    record = run_cell(wanted, str(tmp_path), callbacks=RunLog(tmp_path / "log", wanted))
     scenario = wanted.scenario.build(wanted.seed, str(tmp_path), wanted.scenario_name)
     method = load_method(tmp_path / "log/task2.pt", scenario=scenario)
     assert [counts and counts[0] for counts in evaluate(method, scenario)] == record.matrix.correct[2]
@@ -98,9 +99,11 @@ def test_a_log_that_is_no_method_is_refused(tmp_path):
 
 def test_workers_keep_logs_beside_the_records(tmp_path):
     wanted = cell("finetune")
-    list(run_local([wanted], tmp_path, None, ["cpu"], logs=True))
+    list(run_local([wanted], tmp_path, None, ["cpu"], watching=Watching(logs=True)))
     assert sorted(p.name for p in Store(tmp_path).log(wanted).iterdir()) == [
+        "accuracies.csv",
         "epochs.csv",
+        "log.txt",
         "printed.txt",
         "settings.yaml",
         *(f"task{n}.pt" for n in range(1, TASKS + 1)),
@@ -112,5 +115,5 @@ def test_a_method_that_cannot_be_stored_is_logged_without(tmp_path, monkeypatch)
     monkeypatch.setattr(Joint, "footprint", lambda self: setattr(self, "oops", lambda: None) or {})
     wanted = cell("joint")
     with pytest.warns(UserWarning, match="the method is not stored"):
-        assert run_cell(wanted, log=RunLog(tmp_path, wanted)).status == "done"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["epochs.csv", "settings.yaml"]
+        assert run_cell(wanted, callbacks=RunLog(tmp_path, wanted)).status == "done"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["accuracies.csv", "epochs.csv", "settings.yaml"]

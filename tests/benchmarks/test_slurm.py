@@ -13,7 +13,9 @@ from benchmarks.executors.node import Job
 from benchmarks.executors.on_slurm import CellJob, minutes, parse_options, run_on_slurm
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
+from benchmarks.watch.choice import QUIET, TrackerChoice, Watching
 from tests.benchmarks.helpers import cells
+from tests.benchmarks.test_watch import assert_event_files_hold
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install -r requirements-slurm.txt")
 
@@ -27,12 +29,16 @@ def quick(monkeypatch):
 
 def test_records_are_those_of_a_local_run(tmp_path):
     wanted = cells("finetune", seeds=2)
-    outcomes = list(run_on_slurm(wanted, tmp_path / "jobs", None, {}, cluster="local"))
+    watching = Watching(trackers=(TrackerChoice("tensorboard", tmp_path / "tracked"),))
+    outcomes = list(run_on_slurm(wanted, tmp_path / "jobs", None, {}, cluster="local", watching=watching))
     assert [o.status for o in outcomes] == ["done", "done"]
     assert all(o.where.startswith("job ") for o in outcomes)
     list(run_local(wanted, tmp_path / "local", None, ["cpu"]))
     theirs, ours = (Store(tmp_path / name).scan().records for name in ("jobs", "local"))
     assert {k: r.comparable() for k, r in theirs.items()} == {k: r.comparable() for k, r in ours.items()}
+    for cell in wanted:
+        folder = tmp_path / "tracked" / "jobs" / Store(tmp_path).path(cell).stem
+        assert_event_files_hold(folder, theirs[cell.identity])
 
 
 def test_a_job_that_leaves_no_record_is_a_failed_record_with_what_it_printed(tmp_path):
@@ -48,7 +54,7 @@ def test_a_job_that_leaves_no_record_is_a_failed_record_with_what_it_printed(tmp
 
 def test_a_job_started_again_whose_record_exists_ends_at_once(tmp_path):
     (cell,) = cells("finetune")
-    job = CellJob(cell, Job(str(tmp_path), None, "cpu", 1, False, on_slurm.Limits(), "run"), None)
+    job = CellJob(cell, Job(str(tmp_path), None, "cpu", 1, QUIET, on_slurm.Limits(), "run"), None)
     assert job() == "done"
     path = Store(tmp_path).path(cell)
     before = path.stat()

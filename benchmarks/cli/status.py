@@ -1,0 +1,186 @@
+"""`status`: where the cells of a suite stand, once or again and again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from benchmarks.cli.asked import Asked, say_other_code, scan_of
+from benchmarks.cli.console import out, say
+from benchmarks.cli.options import RESULTS, Changes, Methods, ResultsDir, Scenarios, Seeds, SuiteName
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from benchmarks.records.store import Scan, Store
+    from benchmarks.request.grid import Grid
+
+USUAL_SECONDS = "2"
+
+
+class StatusCommand(TyperCommand):
+    """--watch may stand without its number, which typer does not know of."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        for k in reversed([k for k, word in enumerate(given) if word == "--watch"]):
+            if not _is_number(given[k + 1] if k + 1 < len(given) else ""):
+                given.insert(k + 1, USUAL_SECONDS)
+        return super().parse_args(ctx, given)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def status(
+    suite: SuiteName,
+    methods: Methods = None,
+    scenarios: Scenarios = None,
+    seeds: Seeds = None,
+    changes: Changes = None,
+    results_dir: ResultsDir = RESULTS,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            "--watch",
+            min=0.1,
+            metavar="[seconds]",
+            help="show it again every 2 (or so many) seconds until no cell is missing and none runs",
+        ),
+    ] = None,
+) -> None:
+    """Which cells of SUITE are done, missing or failed, and how far those have come that run."""
+    grid, store = Asked(suite, methods, scenarios, seeds, changes, results_dir).grid_and_store()
+    if watch is not None:
+        _watch(grid, store, watch)
+    from benchmarks.records.matching import other_settings
+
+    scan = scan_of(store)
+    out.print(_table(grid, scan))
+    say(_counted(grid, scan))
+    for line in other_settings(grid, scan):
+        say(line)
+    say_other_code(grid, scan)
+    for line in (*Underway(grid, store).lines(), *_failures(grid, scan)):
+        say(line)
+
+
+def _watch(grid: Grid, store: Store, seconds: float) -> None:
+    """Shows what runs and how much is done, on a terminal in place of what was shown before, until all is."""
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from benchmarks.plain_text import one_line
+    from benchmarks.records.matching import counts
+
+    records, underway = _Records(store), Underway(grid, store)
+    with Live(console=out, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
+        while True:
+            running = list(underway.lines())  # first: what ends now has left its record when that is read
+            scan = records.scan()
+            if not (running or counts(grid, scan)["missing"]):
+                return
+            told = [f"{datetime.now():%H:%M:%S}  {_counted(grid, scan)}", *running]
+            if out.is_terminal:
+                shown = [Text(one_line(line), no_wrap=True, overflow="ellipsis") for line in told]
+                live.update(Group(*shown, _table(grid, scan)), refresh=True)
+            else:
+                for line in told:
+                    say(line)
+            time.sleep(seconds)
+
+
+@dataclass
+class _Records:
+    """The records of `store`, read again only where a file has changed."""
+
+    store: Store
+    _files: frozenset[tuple[str, int, int]] | None = None
+    _scan: Scan | None = None
+
+    def scan(self) -> Scan:
+        try:
+            with os.scandir(self.store.folder) as entries:
+                states = [(e.name, e.stat()) for e in entries if e.name.endswith(".json")]
+        except FileNotFoundError:
+            states = []
+        files = frozenset((name, state.st_mtime_ns, state.st_size) for name, state in states)
+        if self._scan is None or files != self._files:
+            self._files, self._scan = files, self.store.scan()
+        return self._scan
+
+
+def _table(grid: Grid, scan: Scan) -> Table:
+    from rich.table import Table
+
+    from benchmarks.records.matching import counts, statuses
+
+    kinds, standing = counts(grid, scan), statuses(grid, scan)
+    found: dict[tuple[str, str], list[str]] = {}
+    for cell, state in standing:
+        found.setdefault((cell.scenario_name, cell.method_name), []).append(state)
+    table = Table(title=None, box=None, pad_edge=False)
+    for name in ("scenario", "method", *kinds):
+        table.add_column(name, justify="left" if name in ("scenario", "method") else "right")
+    for scenario in grid.suite.scenarios:
+        for method in grid.suite.methods:
+            here = found.get((scenario, method), [])
+            shown = [str(here.count(k) or "") for k in kinds]
+            if (scenario, method) in grid.impossible:
+                shown[0] = "n/a"
+            table.add_row(scenario, method, *shown)
+    return table
+
+
+def _counted(grid: Grid, scan: Scan) -> str:
+    from benchmarks.records.matching import counts
+
+    return ", ".join(f"{n} {kind}" for kind, n in counts(grid, scan).items())
+
+
+def _failures(grid: Grid, scan: Scan) -> Iterator[str]:
+    from benchmarks.records.matching import statuses
+
+    for cell, state in statuses(grid, scan):
+        if state in ("failed", "diverged"):
+            error = (scan.records[cell.identity].error or "").strip().splitlines()
+            yield f"{state}: {cell.label}: {error[-1] if error else ''}"
+
+
+class Underway:
+    """The cells of `grid` that runs now do, and those that wait in Slurm's queue, which is asked every `ask` seconds."""
+
+    def __init__(self, grid: Grid, store: Store, ask: float = 10.0):
+        self.grid, self.store, self.ask = grid, store, ask
+        self._jobs: dict[str, tuple[str, str]] = {}
+        self._asked = float("-inf")
+
+    def lines(self) -> Iterator[str]:
+        from benchmarks.executors.on_slurm import submitted
+        from benchmarks.records.claims import live_claims
+
+        claims = live_claims(self.store.folder)
+        if time.monotonic() - self._asked >= self.ask:
+            self._jobs, self._asked = submitted(self.store.folder), time.monotonic()
+        for cell in self.grid.cells:
+            claim, (job, state) = claims.get(cell.identity), self._jobs.get(cell.identity, ("", ""))
+            in_job = f", job {job}" if job else ""
+            if claim is not None:
+                since = datetime.fromtimestamp(claim.since).strftime("%Y-%m-%d %H:%M")
+                come = claim.progress.text if claim.progress else f"0 of {cell.scenario.tasks} tasks done"
+                yield f"running: {cell.label}: on {claim.host} ({claim.where}{in_job}) since {since}, {come}"
+            elif job:
+                yield f"{state.lower()}: {cell.label}: job {job}"
