@@ -204,7 +204,7 @@ def _carry_out(
     leaves it to another to say so."""
     from benchmarks.records.suite_files import remember
 
-    if not missing:
+    if not missing and not how.ddp:  # whose ranks may have looked at different moments
         remember(suite, store.folder)
         return 0
     from benchmarks.cost.price import check_affordable
@@ -218,7 +218,7 @@ def _carry_out(
     if how.ddp:
         from benchmarks.executors.torchrun import run_together
 
-        return 0 if run_together(missing, store, how.data_root, say, watching) else None
+        return 0 if run_together(missing, store, how.data_root, say, watching, before) else None
     from benchmarks.cli.progress import run_with_progress
 
     execute = how.choice.build(store.folder, how.data_root, devices, how.workers, watching, before)

@@ -15,11 +15,14 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from benchmarks.cell.fit import Trainer
-from benchmarks.cell.run import train_task
+from benchmarks.cell.run import run_cell, train_task
 from benchmarks.cli.app import main
 from benchmarks.executors import torchrun as distributed
 from benchmarks.executors.torchrun import process_group
+from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
+from benchmarks.request.grid import make_grid
+from benchmarks.request.load import load_suite
 from methods import METHODS, OptimizerSettings, Recipe
 from tests.benchmarks.helpers import ends
 from tests.conftest import small_model, small_split
@@ -133,6 +136,39 @@ def test_torchrun_trains_a_suite_together(tmp_path):
     logs = list((tmp_path / "two/runs/together/logs").iterdir())
     assert len(logs) == 3
     assert all((log / "task2.pt").exists() for log in logs)
+
+
+def test_torchrun_leaves_a_cell_to_the_run_that_has_it(tmp_path):
+    suite = suite_of_one(tmp_path)
+    cell = make_grid(load_suite(str(suite), methods=["finetune"])).cells[0]
+    store = Store(tmp_path / "results/runs/together")
+    claims = Claims(store.folder)
+    assert claims.take(cell)
+    command = [sys.executable, "-u", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command += [
+        "benchmarks",
+        "run",
+        str(suite),
+        "--methods",
+        "finetune",
+        "--results-dir",
+        str(tmp_path / "results"),
+        "--ddp",
+    ]
+    environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")} | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        said = ""
+        while "suite together" not in said:  # it has looked for records and found none
+            line = run.stdout.readline()
+            assert line, said
+            said += line
+        store.save(run_cell(cell))
+        claims.release(cell)
+        said += run.stdout.read()
+    assert run.returncode == 0, said
+    assert "finetune seed 0: done, by another run" in said
+    (record,) = store.scan().records.values()
+    assert "processes" not in record.environment
 
 
 def suite_of_one(folder: Path) -> Path:
