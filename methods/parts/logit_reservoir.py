@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -23,6 +22,7 @@ class LogitReservoir(Reservoir):
     def __init__(self, capacity: int, generator: torch.Generator, layout: OutputLayout):
         super().__init__(capacity, generator)
         self.layout = layout
+        self._widths = torch.tensor([layout.width(task) for task in range(layout.n_tasks)])  # columns, by task
 
     def offer(self, examples: Examples, logits: Tensor) -> None:
         """`add`, with the logits [n, columns so far]."""
@@ -36,7 +36,9 @@ class LogitReservoir(Reservoir):
         logits, before = method.network(stored.x), self.beside["logits"].index_select(0, rows)
         if self.layout.width(0) == self.layout.n_outputs:  # every column existed from the start
             return F.mse_loss(logits, before)
-        return logit_distance(logits, before, logit_widths(self.layout, stored.task_ids))
+        if self._widths.device != rows.device:  # once: at every step the host would wait for a GPU
+            self._widths = self._widths.to(rows.device, non_blocking=True)
+        return logit_distance(logits, before, self._widths[stored.task_ids])
 
     @property
     def logits_nbytes(self) -> int:
@@ -48,17 +50,6 @@ def to_width(logits: Tensor, n: int) -> Tensor:
     """Float32 logits [N, n]: columns that do not exist yet are 0."""
     missing = n - logits.shape[1]
     return F.pad(logits.float(), (0, missing)) if missing else logits.float()
-
-
-def logit_widths(layout: OutputLayout, tasks: Tensor) -> Tensor:
-    """Columns that existed when each example of `tasks` (int64 [N]) was learned; int64 [N]."""
-    return _widths(layout, tasks.device)[tasks]
-
-
-@lru_cache(maxsize=64)
-def _widths(layout: OutputLayout, device: torch.device) -> Tensor:
-    """int64 [tasks], kept: making it anew at every step would make the host wait for a GPU."""
-    return torch.tensor([layout.width(t) for t in range(layout.n_tasks)], device=device)
 
 
 def logit_distance(logits: Tensor, stored: Tensor, widths: Tensor) -> Tensor:
