@@ -81,8 +81,8 @@ class _Bar(Progress):
             self.console.print(f"note: {text}", markup=False)
 
     def _lines(self, claims: dict[str, Claim]) -> Iterator[Text]:
-        for identity, claim in claims.items():
-            if (cell := self._cells.get(identity)) and claim.progress:
+        for identity, cell in self._cells.items():
+            if (claim := claims.get(identity)) and claim.progress:
                 text = one_line(f"{cell.label}: {claim.progress.text}")
                 yield Text(text, no_wrap=True, overflow="ellipsis")
 

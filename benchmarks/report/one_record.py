@@ -73,7 +73,7 @@ def _curves(accuracy: NDArray[np.float64], width: int, bars: str) -> list[str]:
     """How the accuracy on each task goes on from when it was trained, and the mean on the tasks so far."""
     n = accuracy.shape[1]
     head = len(f"task {n}") + 2
-    room = max(4, width - head - 16)
+    room = max(2, width - head - 16)
     lines = []
     rows = [(f"task {j + 1}", accuracy[j + 1 :, j], j) for j in _evenly(n, 40)]
     rows.append(("mean", np.array([accuracy[i, :i].mean() for i in range(1, n + 1)]), 0))

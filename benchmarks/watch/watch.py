@@ -46,7 +46,8 @@ class Watch:
             if choice.name not in self._without
         }
         logs = [self._log, _LineATask(self._log, self._reporter)] if self._log else []
-        self.callbacks = Several([self._reporter, *logs, *self._trackers.values()])
+        others = [*logs, *self._trackers.values()]
+        self.callbacks: Callbacks = Several([self._reporter, *others]) if others else self._reporter
 
     def finish(self, record: RunRecord) -> list[str]:
         """After the cell, its record being safe: waits a few seconds for trackers. Gives what is to be said of them."""

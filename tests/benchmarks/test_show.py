@@ -120,7 +120,7 @@ def test_what_is_shown(records, results):
 
 
 @pytest.mark.parametrize("width", [80, 60, 40, 30])
-@pytest.mark.parametrize("tasks", [5, 30, 1000])
+@pytest.mark.parametrize("tasks", [5, 30, 200])
 def test_no_line_is_wider_than_the_terminal(records, width, tasks):
     record = records[CLASS, "er", 1]
     if tasks != 5:
@@ -131,9 +131,8 @@ def test_no_line_is_wider_than_the_terminal(records, width, tasks):
     lines = text_of(record, "results/runs/digits/x.json", width).splitlines()
     wide = [line for line in lines if cell_len(line) > width]
     assert [line for line in wide if len(line.split()) > 1] == []  # but for a word that is wider
-    head = next(line for line in lines if line.split()[-1:] == ["mean"])
-    assert head.split()[0] == "1"
-    assert head.split()[-2] == str(tasks)
+    head = next(line.split() for line in lines if line.split()[:1] == ["1"])
+    assert head[-2:] == [str(tasks), "mean"]
 
 
 def test_curves_without_unicode(records):
