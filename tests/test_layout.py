@@ -25,6 +25,7 @@ ROAD = (
     "cell",
     "cost",
     "executors",
+    "scoring",
     "report",
     "gate",
     "ledger",

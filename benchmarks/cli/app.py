@@ -21,6 +21,7 @@ from benchmarks.cli.options import Include
 from benchmarks.cli.publish import publish, reproduce
 from benchmarks.cli.report import guide, report
 from benchmarks.cli.run import cost, run, status
+from benchmarks.cli.score import manifest, score
 from benchmarks.cli.selftest import selftest
 from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import print_what_can_be_printed
@@ -32,6 +33,7 @@ VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Read": (report, guide, list_),
     "Publish": (publish, reproduce),
     "Gate": (gate, promote),
+    "Other programs": (manifest, score),
     "Check": (check, data, selftest),
     "Begin": (init,),
 }

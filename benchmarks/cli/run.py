@@ -229,9 +229,11 @@ def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], 
 
 
 def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> None:
+    from benchmarks.records.scored import with_scored
     from benchmarks.report.overview import own_file, tables_folder, write_index
     from benchmarks.report.write import write_report
 
+    grid = with_scored(grid, scan)
     report = write_report(grid, scan, tables_folder(asked.results_dir, grid.suite))
     say(report.text)
     if logs is not None:
@@ -300,20 +302,22 @@ def status(
     from rich.table import Table
 
     from benchmarks.records.matching import counts, other_settings, statuses
+    from benchmarks.records.scored import with_scored
 
     scan = scan_of(store)
+    grid = with_scored(grid, scan)
     standing = statuses(grid, scan)
     kinds = counts(grid, scan)
     table = Table(title=None, box=None, pad_edge=False)
     for name in ("scenario", "method", *kinds):
         table.add_column(name, justify="left" if name in ("scenario", "method") else "right")
     for scenario in grid.suite.scenarios:
-        for method in grid.suite.methods:
+        for method in (*grid.suite.methods, *grid.scored_names):
             here = [s for c, s in standing if (c.scenario_name, c.method_name) == (scenario, method)]
             shown = [str(here.count(k) or "") for k in kinds]
             if (scenario, method) in grid.impossible:
                 shown[0] = "n/a"
-            table.add_row(scenario, method, *shown)
+            table.add_row(scenario, method + " (scored)" * (method in grid.scored_names), *shown)
     out.print(table)
     out.print(", ".join(f"{n} {kind}" for kind, n in kinds.items()))
     for line in other_settings(grid, scan):
