@@ -97,7 +97,8 @@ def matrices(scenario: Scenario, predictions: Predictions) -> tuple[AccuracyMatr
     """Counts of right answers, as `evaluate` counts them, and of the same scores under the other reading of the setting:
     None for classes, and where those scores are not all there. Raises SettingsError."""
     faults, n = _Faults(), len(scenario.tasks)
-    _check_width(scenario, predictions, faults)
+    _check_outputs(scenario, predictions, faults)
+    readable = not faults.places
     allowed = {(e["after_task"], e["task"]) for e in evaluations(scenario)}
     rows: list[list[tuple[int, int] | None]] = [[None] * n for _ in range(n + 1)]
     others: list[list[tuple[int, int] | None]] = [[None] * n for _ in range(n + 1)]
@@ -107,17 +108,17 @@ def matrices(scenario: Scenario, predictions: Predictions) -> tuple[AccuracyMatr
         if (seen, task) not in allowed:
             faults.add(f"cannot be predicted in the {scenario.layout.setting.name}-incremental setting", where)
             continue
-        found = _in_test_order(scenario, predictions, task, found, where, faults)
-        if found is None or faults.places:
+        ordered = _in_test_order(scenario, predictions, task, found, where, faults)
+        if ordered is None or not readable:
             continue
         labels = scenario.tasks[task - 1].test.labels
         active, other = scenario.layout.active_at_test(task - 1, seen), scenario.layout.other_view(task - 1, seen)
-        answers = _answers(predictions, found, active, where, faults)
+        answers = _answers(predictions, ordered, active, where, faults)
         if answers is None:
             continue
         rows[seen][task - 1] = (int((answers == labels).sum()), len(labels))
         if complete and other is not None:
-            again = _answers(predictions, found, other, where, _Faults())
+            again = _answers(predictions, ordered, other, where, _Faults())
             complete = again is not None
             others[seen][task - 1] = None if again is None else (int((again == labels).sum()), len(labels))
     if not faults.places:
@@ -128,7 +129,7 @@ def matrices(scenario: Scenario, predictions: Predictions) -> tuple[AccuracyMatr
     return _matrix(rows), _matrix(others) if complete else None
 
 
-def _check_width(scenario: Scenario, predictions: Predictions, faults: _Faults) -> None:
+def _check_outputs(scenario: Scenario, predictions: Predictions, faults: _Faults) -> None:
     outputs = scenario.layout.n_outputs
     if predictions.scores is not None and predictions.scores.shape[1] != outputs:
         faults.add(f"logits of {predictions.scores.shape[1]} outputs", f"the scenario has {outputs}")

@@ -78,6 +78,7 @@ def main() -> None:
         start = time.perf_counter()
         record = run_cell(cell)
         harness = time.perf_counter() - start
+        assert record.steps is not None, "only scored predictions have none"
         ratios.append(harness / plain)
         print(
             f"  {pair + 1}: plain {plain:.2f} s, harness {harness:.2f} s, ratio {ratios[-1]:.3f}; "

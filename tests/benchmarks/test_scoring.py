@@ -128,6 +128,7 @@ def test_all_that_does_not_fit_is_said_at_once():
     assert lines == [
         f"images with several predictions: after task 1, task 1: 1 (ids {good.id[0]})",
         f"test images without a prediction: after task 1, task 1: 1 (ids {good.id[4]})",
+        "logits of active outputs that are NaN or infinite: after task 3, task 3: 1 predictions",
     ]
     assert faults(scenario, replace(good, scores=scores)) == [
         "logits of active outputs that are NaN or infinite: after task 3, task 3: 1 predictions"
