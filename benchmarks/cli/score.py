@@ -110,10 +110,11 @@ def score(
     from benchmarks.records.suite_files import remember
     from benchmarks.request.resolve import streams_of
     from benchmarks.request.scored import ScoredCell
+    from benchmarks.request.suite import scenario_settings
     from benchmarks.scoring.score import scored_record
 
     stream = streams_of(grid.suite)[scenario_name]
-    cell = ScoredCell(scenario_name, name, stream, seed)
+    cell = ScoredCell(scenario_name, name, scenario_settings(stream), seed)
     _, costs, _ = together(
         lambda: _check_name(name, grid.suite),
         lambda: _costs(flops_train, flops_inference, parameters, memory, stream.tasks),

@@ -94,14 +94,19 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
         if record is None:
             continue
         theirs = (record.settings["method"]["name"], record.settings["scenario"]["setting"])
-        own = cell.method_name if isinstance(cell, ScoredCell) else cell.method.name
-        if theirs != (own, cell.scenario.setting):
+        if theirs != _method_and_setting(cell):
             found.problems.append(
                 f"skipped the record of {cell.label}: it is of method {theirs[0]!r} in the {theirs[1]}-incremental setting"
             )
             continue
         found.records[cell.identity] = record
     return found
+
+
+def _method_and_setting(cell: CellSettings | ScoredCell) -> tuple[str, str]:
+    if isinstance(cell, ScoredCell):
+        return cell.method_name, cell.scenario_settings["setting"]
+    return cell.method.name, cell.scenario.setting
 
 
 def _status(cell: CellSettings | ScoredCell, scan: Scan) -> str:

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # which names there are is told without torch
     from benchmarks.records.store import Scan
@@ -41,7 +41,6 @@ def with_scored(grid: Grid, scan: Scan, by_name: bool = False) -> Grid:
     A program counts in a scenario where one of its records is of these very settings; by_name: of that name, whatever
     the settings, as published records count. One called as a method of the suite is left out: `score` takes no such name.
     """
-    from benchmarks.request.resolve import streams_of
     from benchmarks.request.scored import ScoredCell
 
     suite = grid.suite
@@ -50,11 +49,11 @@ def with_scored(grid: Grid, scan: Scan, by_name: bool = False) -> Grid:
     names = [name for name in names if name not in suite.methods]
     if not names:
         return grid
-    cells, impossible, streams = [], dict(grid.impossible), streams_of(suite)
+    cells, impossible, settings = [], dict(grid.impossible), _scenario_settings(grid)
     said = {(record.scenario, record.method) for record in records}
     for name in names:
-        for scenario, stream in streams.items():
-            own = [ScoredCell(scenario, name, stream, seed) for seed in suite.seeds_of(scenario)]
+        for scenario in suite.scenarios:
+            own = [ScoredCell(scenario, name, settings[scenario], seed) for seed in suite.seeds_of(scenario)]
             if (scenario, name) in said if by_name else any(cell.identity in scan.records for cell in own):
                 cells += own
             else:
@@ -62,3 +61,16 @@ def with_scored(grid: Grid, scan: Scan, by_name: bool = False) -> Grid:
     there = {cell.method_name for cell in cells}
     impossible = {pair: why for pair, why in impossible.items() if pair in grid.impossible or pair[1] in there}
     return replace(grid, impossible=impossible, scored=tuple(cells))
+
+
+def _scenario_settings(grid: Grid) -> dict[str, dict[str, Any]]:
+    """The settings of each scenario as records have them."""
+    first = {cell.scenario_name: cell for cell in reversed(grid.cells)}
+    found = {name: cell.identity_settings()["scenario"] for name, cell in first.items()}
+    if missing := grid.suite.scenarios.keys() - found.keys():  # none of the suite's methods was asked for, or can run
+        from benchmarks.request.resolve import streams_of
+        from benchmarks.request.suite import scenario_settings
+
+        streams = streams_of(grid.suite)
+        found |= {name: scenario_settings(streams[name]) for name in missing}
+    return found

@@ -7,27 +7,22 @@ from functools import cached_property
 from typing import Any
 
 from benchmarks.request.identity import identity_of
-from benchmarks.request.suite import scenario_settings
-from scenarios import Stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoredCell:
-    """What another program, here called `method_name`, predicts for one scenario and seed. Its identity is of these
-    alone: how that program trains is its user's to say."""
+    """What another program, here called `method_name`, predicts for one scenario and seed; scenario_settings: as in the
+    settings of records. Its identity is of these alone: how that program trains is its user's to say."""
 
     scenario_name: str
     method_name: str
-    scenario: Stream
+    scenario_settings: dict[str, Any]
     seed: int
 
     def identity_settings(self) -> dict[str, Any]:
         """As of a cell that runs here, without network and training."""
-        return {
-            "scenario": scenario_settings(self.scenario),
-            "method": {"name": self.method_name, "settings": {}},
-            "seed": self.seed,
-        }
+        method = {"name": self.method_name, "settings": {}}
+        return {"scenario": self.scenario_settings, "method": method, "seed": self.seed}
 
     @cached_property
     def identity(self) -> str:

@@ -36,6 +36,7 @@ from benchmarks.report.publish import publish_suite
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.load import load_suite
 from benchmarks.request.scored import ScoredCell
+from benchmarks.request.suite import scenario_settings
 from benchmarks.scoring.manifest import manifest_of, read_manifest, write_manifest
 from benchmarks.scoring.predictions import Predictions, read_predictions
 from benchmarks.scoring.score import Costs, matrices, scored_record
@@ -169,7 +170,7 @@ def test_tasks_that_share_images_need_the_column_task():
 def record(setting="class", pairs=None, name="theirs", seed=0, costs=None, stream=None, **given) -> RunRecord:
     stream = stream or split(setting)
     scenario = stream.build(seed, name=f"split-digits/{setting}")
-    cell = ScoredCell(f"split-digits/{setting}", name, stream, seed)
+    cell = ScoredCell(f"split-digits/{setting}", name, scenario_settings(stream), seed)
     found = predictions(scenario, pairs=pairs, seed=seed, **given)
     return scored_record(cell, scenario, found, OTHER_SHA, "a program", {"torch": "1.0"}, costs or Costs())
 
