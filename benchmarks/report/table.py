@@ -233,7 +233,7 @@ class _Body:
                 failures.setdefault(f"{record.status}: {last_line(record.error)}", []).append(seed)
         remarks = [f"{method}: {numbers(seeds, 'seed')} {reason}" for reason, seeds in failures.items()]
         if method in runs.scored:
-            remarks.append(scored_text(runs.scored[method]))
+            remarks.append(f"{method}: {scored_text(runs.scored[method])}")
         unseen = [seed for seed in runs.seeds if seed not in records]
         if records and unseen:
             remarks.append(f"{numbers(unseen, 'seed')} not {'scored' if method in runs.scored else 'run'}")
