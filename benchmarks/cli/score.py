@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.request.scored import ScoredCell
     from benchmarks.request.suite import Suite
     from benchmarks.scoring.score import Costs
+    from scenarios import Scenario, Stream
 
 LARGEST = 10**30
 """FLOPs that a record can hold."""
@@ -131,7 +132,11 @@ def score(
     say(f"scored {cell.label}: ACC {100 * record.score('acc'):.2f}%, {len(read):,} predictions: {path}")
 
 
-def _built(stream, seed: int, data_root: str | None, name: str):
+def _built(stream: Stream, seed: int, data_root: str | None, name: str) -> Scenario:
+    if getattr(stream, "validation", None) is not None:
+        raise SettingsError(
+            [f"{name}: validation: rows are those of what is held out; leave it out for other programs"]
+        )
     try:
         return stream.build(seed, data_root, name)
     except FileNotFoundError:
