@@ -129,12 +129,15 @@ def read_manifest(path: Path) -> dict[str, Any]:
         )
     kinds = {"suite": str, "changes": list, "scenario": str, "seed": int, "identity": str}
     wrong = [key for key, kind in kinds.items() if not isinstance(document.get(key), kind)]
+    wrong += [] if wrong or all(isinstance(change, str) for change in document["changes"]) else ["changes"]
     try:
         whole = not wrong and identity(document) == document["identity"]
     except (KeyError, TypeError, AttributeError, ValueError):
         whole = False
     if not whole:
-        told = f"{', '.join(wrong)} missing" if wrong else "its content does not hash to its identity"
+        told = (
+            f"{', '.join(wrong)} missing or of another kind" if wrong else "its content does not hash to its identity"
+        )
         raise SettingsError([f"{path}: {told}: edited by hand? Write it anew with `manifest`"])
     return document
 

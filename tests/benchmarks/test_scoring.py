@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -403,6 +404,23 @@ def test_a_manifest_reads_back_whole(tmp_path, ending, setting):
             assert str(arrays["manifest"]).startswith("{")
 
 
+def test_the_example_reads_what_manifests_have():
+    """It needs a library that is not installed here, so that only this much of it is run."""
+    text = (Path(__file__).parents[2] / "examples" / "avalanche_split_mnist.py").read_text()
+    compile(text, "example", "exec")
+    assert "benchmarks" not in re.findall(r"^(?:import|from) (\w+)", text, re.M)
+    suite, stream = load_suite("split-mnist-avalanche"), split()
+    document = manifest_of(suite, "s", None, stream, stream.build(name="s"), 0)
+    read = {"manifest": document, "data": document["data"], "recipe": document["protocol"]["training"]}
+    for name, known in read.items():
+        keys = re.findall(rf'\b{name}((?:\["\w+"\])+)', text)
+        assert keys
+        for path in keys:
+            found = known
+            for key in re.findall(r'"(\w+)"', path):
+                found = found[key]
+
+
 def test_identities_of_manifests():
     suite, stream = load_suite("digits"), split(class_order="per_seed")
 
@@ -421,7 +439,7 @@ def test_identities_of_manifests():
         ("", "is no manifest"),
         ("[1]", "is no manifest of version 1"),
         ('{"manifest_version": 2}', "is no manifest of version 1 (manifest_version 2)"),
-        ('{"manifest_version": 1, "suite": 3}', "suite, changes, scenario, seed, identity missing"),
+        ('{"manifest_version": 1, "suite": 3}', "suite, changes, scenario, seed, identity missing or of another kind"),
     ],
 )
 def test_what_is_no_manifest(tmp_path, text, said):
