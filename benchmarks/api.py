@@ -25,6 +25,7 @@ from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import to_run, traced
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import frame_of
+from benchmarks.records.scored import with_scored
 from benchmarks.records.store import Store
 from benchmarks.records.suite_files import check_own, remember
 from benchmarks.report.overview import tables_folder
@@ -138,6 +139,7 @@ def _run(missing: list, store: Store, device: str, say: Callable[[str], object])
 
 def _reported(grid: Grid, store: Store, results: Path, file: Path) -> Bench:
     scan = traced(store.scan())
+    grid = with_scored(grid, scan)
     report = write_report(grid, scan, tables_folder(results, grid.suite))
     return Bench(report.text, records_of(grid, scan), file, report.markdown)
 

@@ -26,6 +26,7 @@ ROAD = (
     "watch",
     "cost",
     "executors",
+    "scoring",
     "report",
     "gate",
     "ledger",

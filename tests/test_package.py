@@ -83,8 +83,8 @@ def test_a_suite_runs_from_an_empty_folder(installed, tmp_path):
     assert "2 done, 0 to run" in again.stdout
 
 
-def shown(kind: str) -> str:
-    return re.search(rf"<!-- test: {kind} -->\n```\w+\n(.*?)```", (ROOT / "docs" / "data.md").read_text(), re.S)[1]
+def shown(kind: str, page: str = "data.md") -> str:
+    return re.search(rf"<!-- test: {kind} -->\n```\w+\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)[1]
 
 
 def test_own_data_and_network_to_a_table(installed, tmp_path):
@@ -212,3 +212,38 @@ def test_a_repository_of_one_s_own_from_init_to_the_gate(installed, tmp_path, ho
             *("--suite", "suite.yaml"), cwd=mine, OMP_NUM_THREADS="1",
         )  # fmt: skip
         assert verdict.returncode == {"worse": 1, "broken": 2}[edit], verdict.stdout + verdict.stderr
+
+
+def test_predictions_of_another_program_from_manifest_to_gate(installed, tmp_path):
+    """The third journey: a manifest, a program in numpy alone, its predictions scored, in a table, compared, gated."""
+    retain, cell = str(installed / "retain"), ("--scenarios", "split-digits/class", "--seeds", "3")
+    program = shown("other-program", "other-tools.md")
+
+    def did(*command: str, code: int = 0) -> str:
+        done = run(*command, cwd=tmp_path, OMP_NUM_THREADS="1")
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def scored(text: str, *more: str) -> None:
+        """With numpy and the standard library alone: no package of Retain's can be imported."""
+        (tmp_path / "program.py").write_text(f"import sys; sys.path[:] = [p for p in sys.path if p]\n{text}")
+        files = [f"manifests/split-digits.class.seed{seed}.npz" for seed in range(3)]
+        blocked = "import sys; sys.modules.update(dict.fromkeys(%r)); import runpy; runpy.run_path('program.py')"
+        did(str(installed / "python"), "-I", "-c", blocked % ((*PACKAGES, "torch"),), *files)
+        for seed, file in enumerate(files):
+            given = ("--manifest", file, "--name", "nearest-mean", "--provenance", "nearest class mean", *more)
+            did(retain, "score", f"split-digits.class.seed{seed}.predictions.npz", *given)
+
+    did(retain, "manifest", "digits", *cell, "--images", "--output", "manifests")
+    scored(program, "--memory", "0")
+    table = did(retain, "run", "digits", "--methods", "finetune,nearest-mean", *cell, *SHORT)
+    assert re.search(r"^nearest-mean .*^finetune \(lower\) .*another program, scored here", table, re.S | re.M)
+    (compared,) = tmp_path.glob("results/leaderboards/*/*.comparison.md")
+    assert "| against nearest-mean" in compared.read_text()
+    chosen = ("--champion", "champion.json", "--challenger", "nearest-mean")
+    did(retain, "promote", *chosen, "--suite", "digits", *cell)
+    assert "verdict: pass" in did(retain, "gate", *chosen)
+    worse = program.replace(".mean(axis=0)", "[0]")  # one image instead of the mean of all
+    assert worse != program
+    scored(worse, "--memory", "0", "--replace")
+    assert "verdict: fail" in did(retain, "gate", *chosen, code=1)

@@ -51,6 +51,7 @@ TO_BE_WRITTEN = (
     "results/selftest/",
     "results/tracked/",
     "results/data/",
+    "results/manifests/",
     "results/suites/",
 )
 """Paths that a reader or a run makes."""
@@ -101,7 +102,8 @@ def test_every_code_block_is_run_by_a_test_here(page):
     assert len(MARKED.findall(text)) + len(make_blocks) == text.count("```") // 2
     assert {kind for kind, _ in MARKED.findall(text)} <= {
         *("api", "check", "cluster", "commands", "ddp", "folder", "folder-suite", "gate", "method", "scenario"),
-        *("bench", "own-data", "own-loop", "plug-ins", "ray", "slurm", "suite", "workflow"),
+        *("bench", "other-program", "other-tools", "own-data", "own-loop", "plug-ins", "ray", "slurm", "suite"),
+        "workflow",
     }
 
 
@@ -289,6 +291,17 @@ def test_the_loop_shown_passes_the_check(tmp_path):
     assert len(code.splitlines()) <= 30
     (tmp_path / "script.py").write_text(code)
     assert "keeps the contract" in run_line("python -m benchmarks check script.py", tmp_path)
+
+
+def test_another_program_is_scored(tmp_path):
+    (tmp_path / "nearest_mean.py").write_text(block("other-program"))
+    manifest, program, score_line = commands(block("other-tools"))
+    assert "seed 2: manifests/split-digits.class.seed2.npz" in run_line(manifest, tmp_path)
+    assert program == "python nearest_mean.py manifests/*.npz"
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("manifests/*.npz"))
+    done = subprocess.run([sys.executable, "nearest_mean.py", *files], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "scored split-digits/class nearest-mean seed 0: ACC 90" in run_line(score_line, tmp_path)
 
 
 def test_the_method_shown_passes_the_check(tmp_path, monkeypatch):

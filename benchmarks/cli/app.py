@@ -21,6 +21,7 @@ from benchmarks.cli.options import Include
 from benchmarks.cli.publish import publish, reproduce
 from benchmarks.cli.report import guide, report
 from benchmarks.cli.run import cost, run
+from benchmarks.cli.score import manifest, score
 from benchmarks.cli.selftest import selftest
 from benchmarks.cli.show import show
 from benchmarks.cli.status import StatusCommand, status
@@ -34,6 +35,7 @@ VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Read": (report, show, guide, list_),
     "Publish": (publish, reproduce),
     "Gate": (gate, promote),
+    "Other programs": (manifest, score),
     "Check": (check, data, selftest),
     "Begin": (init,),
 }

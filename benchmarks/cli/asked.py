@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """`suite`: a name or a file; the rest as the options of the same names were given."""
+    """`suite`: a name or a file; the rest as the options of the same names were given. Methods may also be programs
+    whose predictions were scored, in own runs or published."""
 
     suite: str
     methods: str | None = None
@@ -32,10 +33,17 @@ class Asked:
         """Raises SettingsError with all that is wrong with the request."""
         from benchmarks.request.load import load_suite
 
-        suite = load_suite(self.suite, names(self.methods), names(self.scenarios), self.seeds, self.changes)
+        suite = load_suite(
+            self.suite, names(self.methods), names(self.scenarios), self.seeds, self.changes, self._scored
+        )
         from benchmarks.request.grid import make_grid  # with torch, which a wrong name does without
 
         return make_grid(suite)
+
+    def _scored(self, suite: str) -> set[str]:
+        from benchmarks.records.scored import scored_names
+
+        return scored_names(self.results_dir / "runs" / suite, self.results_dir / "published" / suite)
 
     def grid_and_store(self) -> tuple[Grid, Store]:
         """The grid, and the store of its own runs. Raises SettingsError, also where another suite's runs lie there."""

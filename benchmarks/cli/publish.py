@@ -63,11 +63,13 @@ def publish_suite(asked: Asked, several_commits: bool = False, partial: bool = F
     grid, store = asked.grid_and_store()
     from benchmarks.ledger.render import write_ledger
     from benchmarks.records.published import PublishedStore
+    from benchmarks.records.scored import with_scored
     from benchmarks.report import publish as publishing
     from benchmarks.report.overview import write_guide, write_index
 
-    results = asked.results_dir
-    folder = publishing.publish_suite(grid, scan_of(store), results / "published", several_commits, partial)
+    results, scan = asked.results_dir, scan_of(store)
+    grid = with_scored(grid, scan)
+    folder = publishing.publish_suite(grid, scan, results / "published", several_commits, partial)
     write_index(results, published=True)
     write_guide(results, published=True)
     count = len(PublishedStore(folder).scan().records)
@@ -85,6 +87,7 @@ def verify_suite(asked: Asked, n: int, devices: list[str], data_root: str | None
     from benchmarks.records.matching import matched_by_name
     from benchmarks.records.provenance import traced
     from benchmarks.records.published import PublishedStore
+    from benchmarks.records.scored import with_scored
     from benchmarks.records.verified import FILE
     from benchmarks.report.overview import write_index
     from benchmarks.report.write import write_report
@@ -99,7 +102,9 @@ def verify_suite(asked: Asked, n: int, devices: list[str], data_root: str | None
         ),
     )
     folder = published / grid.suite.name
-    scan = traced(named(matched_by_name(grid, PublishedStore(folder).scan())), folder)
+    stored = PublishedStore(folder).scan()
+    grid = with_scored(grid, stored, by_name=True)
+    scan = traced(named(matched_by_name(grid, stored)), folder)
     for line in verify.text_of(found, scan):
         say(line)
     say(f"verified: {folder / FILE}")

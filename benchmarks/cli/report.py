@@ -58,6 +58,7 @@ def report(
     from benchmarks.records.matching import matched_by_name
     from benchmarks.records.provenance import keep_derived, traced
     from benchmarks.records.published import PublishedStore
+    from benchmarks.records.scored import with_scored
     from benchmarks.report.overview import own_file, tables_folder, write_index
     from benchmarks.report.plots import write_plots
     from benchmarks.report.write import write_as_tool, write_report
@@ -69,10 +70,11 @@ def report(
         records, stored = committed, PublishedStore(committed).scan()
         if folder == committed:
             keep_derived(committed, stored)
+        grid = with_scored(grid, stored, by_name=True)
         scan = traced(named(matched_by_name(grid, stored)), committed)
     else:
         records, stored = store.folder, store.scan()
-        scan = traced(named(stored))
+        grid, scan = with_scored(grid, stored), traced(named(stored))
     if as_tool is not None:
         path = write_as_tool(grid, scan, folder, as_tool)
         say(path.read_text(encoding="utf-8"))

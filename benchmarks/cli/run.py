@@ -235,9 +235,11 @@ def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], 
 
 
 def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> None:
+    from benchmarks.records.scored import with_scored
     from benchmarks.report.overview import own_file, tables_folder, write_index
     from benchmarks.report.write import write_report
 
+    grid = with_scored(grid, scan)
     report = write_report(grid, scan, tables_folder(asked.results_dir, grid.suite))
     say(report.text)
     if logs is not None:

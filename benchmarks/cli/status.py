@@ -66,8 +66,10 @@ def status(
     if watch is not None:
         _watch(grid, store, watch)
     from benchmarks.records.matching import other_settings
+    from benchmarks.records.scored import with_scored
 
     scan = scan_of(store)
+    grid = with_scored(grid, scan)
     out.print(_table(grid, scan))
     say(_counted(grid, scan))
     for line in other_settings(grid, scan):
@@ -85,6 +87,7 @@ def _watch(grid: Grid, store: Store, seconds: float) -> None:
 
     from benchmarks.plain_text import one_line
     from benchmarks.records.matching import counts
+    from benchmarks.records.scored import with_scored
 
     records, underway = _Records(store), Underway(grid, store)
     with Live(console=out, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
@@ -96,7 +99,7 @@ def _watch(grid: Grid, store: Store, seconds: float) -> None:
             told = [f"{datetime.now():%H:%M:%S}  {_counted(grid, scan)}", *running]
             if out.is_terminal:
                 shown = [Text(one_line(line), no_wrap=True, overflow="ellipsis") for line in told]
-                live.update(Group(*shown, _table(grid, scan)), refresh=True)
+                live.update(Group(*shown, _table(with_scored(grid, scan), scan)), refresh=True)
             else:
                 for line in told:
                     say(line)
@@ -136,12 +139,12 @@ def _table(grid: Grid, scan: Scan) -> Table:
     for name in ("scenario", "method", *kinds):
         table.add_column(name, justify="left" if name in ("scenario", "method") else "right")
     for scenario in grid.suite.scenarios:
-        for method in grid.suite.methods:
+        for method in (*grid.suite.methods, *grid.scored_names):
             here = found.get((scenario, method), [])
             shown = [str(here.count(k) or "") for k in kinds]
             if (scenario, method) in grid.impossible:
                 shown[0] = "n/a"
-            table.add_row(scenario, method, *shown)
+            table.add_row(scenario, method + " (scored)" * (method in grid.scored_names), *shown)
     return table
 
 

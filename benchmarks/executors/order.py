@@ -47,7 +47,7 @@ def ideal(seconds: Sequence[float], workers: int) -> float:
 def _seconds_by_kind(records: Iterable[RunRecord]) -> Mapping[str, float]:
     found: dict[str, list[float]] = defaultdict(list)
     for record in records:
-        if record.status == "done":
+        if record.status == "done" and not record.scored:
             found[_kind(record.settings)].append(record.seconds["total"])
     return {kind: median(seconds) for kind, seconds in found.items()}
 

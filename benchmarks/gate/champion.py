@@ -23,6 +23,7 @@ from benchmarks.records.matching import records_of
 from benchmarks.records.published import scan_folder
 from benchmarks.records.record import RecordError, RunRecord, read_json
 from benchmarks.records.results import frame_of
+from benchmarks.records.scored import scored_names, with_scored
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
@@ -47,6 +48,11 @@ class Entrant:
     def frame(self) -> pd.DataFrame:
         """The records as `frame_of` tells."""
         return frame_of([record for by_seed in self.records.values() for record in by_seed.values()])
+
+    @property
+    def scored(self) -> bool:
+        """Whether its counts are of another program's predictions."""
+        return any(record.scored for by_seed in self.records.values() for record in by_seed.values())
 
     @property
     def scenarios(self) -> dict[str, list[int]]:
@@ -78,9 +84,7 @@ class Entrant:
             "suite": self.suite,
             "scenarios": self.scenarios,
         }
-        records = [
-            by_seed[seed].model_dump(mode="json") for by_seed in self.records.values() for seed in sorted(by_seed)
-        ]
+        records = [by_seed[seed].document() for by_seed in self.records.values() for seed in sorted(by_seed)]
         lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
         listed = ",\n".join(json.dumps(record, sort_keys=True) for record in records)
         return "{\n" + ",\n".join(lines) + ',\n"records": [\n' + listed + "\n]\n}\n"
@@ -180,23 +184,32 @@ def _from_suite(
         raise SettingsError([f"challenger {method!r}: give --suite, so that its records are found"])
     by_scenario = seeds if isinstance(seeds, dict) else {}
     listed = sorted({seed for chosen in seeds.values() for seed in chosen}) if isinstance(seeds, dict) else seeds
-    chosen = load_suite(suite, [method], scenarios, listed, changes)
-    grid, store = make_grid(chosen), Store(results_dir / "runs" / chosen.name)
-    cells = [c for c in grid.cells if c.seed in by_scenario.get(c.scenario_name, [c.seed])]
-    grid, scan = replace(grid, cells=cells), store.scan()
-    absent = [cell for cell in grid.cells if cell.identity not in scan.records]
-    if absent or not grid.cells:
+    chosen = load_suite(
+        suite, [method], scenarios, listed, changes, lambda name: scored_names(results_dir / "runs" / name)
+    )
+    store = Store(results_dir / "runs" / chosen.name)
+    scan = store.scan()
+    grid = with_scored(make_grid(chosen), scan)
+    asked_for = [c for c in grid.places if c.seed in by_scenario.get(c.scenario_name, [c.seed])]
+    absent = [cell for cell in asked_for if cell.identity not in scan.records]
+    if grid.scored and absent:
+        raise SettingsError(
+            [f"{method}: predictions are not scored yet: {', '.join(cell.label for cell in absent)}: see `score`"]
+        )
+    if absent or not asked_for:
         asked = f" --scenarios {','.join(scenarios)}" if scenarios else ""
         asked += f" --seeds {','.join(map(str, listed))}" if listed else ""
         first = f", first {absent[0].label}" if absent else ""
         raise SettingsError(
             [
-                f"{store.folder} has {len(grid.cells) - len(absent)} of the {len(grid.cells)} cells of {method} "
+                f"{store.folder} has {len(asked_for) - len(absent)} of the {len(asked_for)} cells of {method} "
                 f"as the suite settles them{first}: `python -m benchmarks run {suite} --methods {method}{asked}`"
             ]
             + scan.problems
         )
-    return _entrant(method, str(store.folder), suite, records_of(grid, scan))
+    kept = {cell.identity for cell in asked_for}
+    records = [record for record in records_of(grid, scan) if record.identity in kept]
+    return _entrant(method, str(store.folder), suite, records)
 
 
 def _from_folder(folder: Path, suite: str | None) -> Entrant:

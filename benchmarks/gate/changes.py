@@ -56,10 +56,11 @@ def method_files(names: Collection[str]) -> set[str]:
 
 
 def champions_of(changed: Collection[str], folder: Path) -> Iterator[tuple[Path, Entrant]]:
-    """File and records of each champion in `folder` that the change concerns. Raises SettingsError."""
+    """File and records of each champion in `folder` that the change concerns: not of another program's predictions, which
+    nothing here makes. Raises SettingsError."""
     for path in sorted(folder.glob("*.json")):
         champion = load_champion(path)
-        if concerns(champion, path, changed):
+        if not champion.scored and concerns(champion, path, changed):
             yield path, champion
 
 

@@ -50,10 +50,9 @@ def check_entrant(entrant: Entrant, role: str) -> list[str]:
             if sums[0] != sums[1]:
                 problems.append(mixed.format("data", f"checksums {sums[0]} and {sums[1]}"))
         for a, b in combinations(by_seed, 2):
-            if by_seed[a].seconds == by_seed[b].seconds:
-                problems.append(
-                    f"{who} has one run under two seeds in {scenario}: seeds {a} and {b} took the same seconds in every part"
-                )
+            if _same_run(by_seed[a], by_seed[b]):
+                shared = "are of the same predictions" if by_seed[a].scored else "took the same seconds in every part"
+                problems.append(f"{who} has one run under two seeds in {scenario}: seeds {a} and {b} {shared}")
     return list(dict.fromkeys(problems))
 
 
@@ -81,6 +80,13 @@ def check_comparable(champion: Entrant, challenger: Entrant, rules: list[Rule]) 
         problems += [f"{scenario}: {line}" for line in _asks_for_equal_counts(old, new, rules)]
     if problems:
         raise SettingsError([f"refused: {problem}" for problem in dict.fromkeys(problems)])
+
+
+def _same_run(one: RunRecord, other: RunRecord) -> bool:
+    """Whether two records are of one run: hardly ever do two take the same time in every part."""
+    if one.scored or other.scored:
+        return one.scored is not None and other.scored is not None and one.scored.sha256 == other.scored.sha256
+    return one.seconds == other.seconds
 
 
 def number_format(record: RunRecord) -> str:
@@ -122,23 +128,19 @@ def _pair_problems(old: dict[int, RunRecord], new: dict[int, RunRecord], rules: 
 
 def _differences_of_pair(one: RunRecord, other: RunRecord, rules: list[Rule]) -> Iterator[str]:
     """A sentence for each thing in which champion and challenger differ at one seed but may not."""
-    for part in SHARED:
+    # how another program trains is not known: the verdict says so
+    by_one_program = (one.scored is None) == (other.scored is None)
+    for part in SHARED if by_one_program else SHARED[:1]:
         for line in settings_differences(part, one, other):
             yield f"{line} (champion, challenger)"
     yield from _data_differences(one, other)
     formats = [number_format(r) for r in (one, other)]
-    if formats[0] != formats[1]:
+    if by_one_program and formats[0] != formats[1]:
         yield (
             f"precision {formats[0]} of the champion, {formats[1]} of the challenger: they round differently at "
             "every step, so their counts do not compare; run both in one format"
         )
-    held = [bytes_held(r) for r in (one, other)]
-    # where a rule speaks of memory it judges; it takes the network's parameters into account as well
-    if held[1] > held[0] and not any(rule.measure == "memory" for rule in rules):
-        yield (
-            f"the challenger keeps {held[1]:,} bytes between tasks, the champion {held[0]:,}: give it no more, or say "
-            "how much more it may have, parameters included: --max-growth memory=0.1"
-        )
+    yield from _memory_differences(one, other, rules)
     if any(rule.measure == "seconds" for rule in rules):
         machines = [
             f"{r.environment.get('hardware')}, {r.environment.get('threads')} threads, matmul backend "
@@ -147,6 +149,24 @@ def _differences_of_pair(one: RunRecord, other: RunRecord, rules: list[Rule]) ->
         ]
         if machines[0] != machines[1]:
             yield f"seconds do not compare between {machines[0]} and {machines[1]}"
+
+
+def _memory_differences(one: RunRecord, other: RunRecord, rules: list[Rule]) -> Iterator[str]:
+    """More bytes kept than the champion keeps, or not said how many, where its own are known."""
+    # where a rule speaks of memory it judges; it takes the network's parameters into account as well
+    if any(rule.measure == "memory" for rule in rules) or not one.memory.stored_bytes:
+        return
+    held = [bytes_held(r) for r in (one, other)]
+    if not other.memory.stored_bytes:
+        yield (
+            f"the champion keeps {held[0]:,} bytes between tasks, of the challenger's program it is not known: score its "
+            "predictions with --memory"
+        )
+    elif held[1] > held[0]:
+        yield (
+            f"the challenger keeps {held[1]:,} bytes between tasks, the champion {held[0]:,}: give it no more, or say "
+            "how much more it may have, parameters included: --max-growth memory=0.1"
+        )
 
 
 def _data_differences(one: RunRecord, other: RunRecord) -> Iterator[str]:
@@ -185,7 +205,12 @@ def _implausible(old: dict[int, RunRecord], new: dict[int, RunRecord]) -> Iterat
         )
     for seed, record in new.items():
         for other in old.values():
-            if record.seconds == other.seconds and record.comparable() != other.comparable():
+            if record.scored and _same_run(record, other) and _counts(record) != _counts(other):
+                yield (
+                    f"the challenger's record of seed {seed} is of the same predictions as the champion's of seed "
+                    f"{other.seed}, and its counts differ: an edited copy"
+                )
+            if not record.scored and _same_run(record, other) and record.comparable() != other.comparable():
                 yield (
                     f"the challenger's record of seed {seed} took the same seconds in every part as the champion's of "
                     f"seed {other.seed}, and differs from it: an edited copy"

@@ -59,6 +59,7 @@ def remarks(champion: Entrant, challenger: Entrant) -> list[str]:
     if differing:
         notes.append(f"other {', '.join(differing)}: this alone may move counts by some images, in either direction")
     notes += _code_notes(old, new)
+    notes += _scored_notes(champion, challenger)
     for scenario, by_seed in champion.records.items():
         shared = [seed for seed in by_seed if seed in challenger.records[scenario]]
         sizes = [
@@ -90,6 +91,20 @@ def provenance(champion: Entrant, challenger: Entrant, run_again: list[str]) -> 
         "nothing was run again: records do not show whether counts were edited or seeds chosen for their outcome; "
         "--rerun N runs N of the challenger's cells here and compares",
     ]
+
+
+def _scored_notes(champion: Entrant, challenger: Entrant) -> list[str]:
+    """What cannot be known of predictions that another program made."""
+    scored = [role for role, side in (("champion", champion), ("challenger", challenger)) if side.scored]
+    if not scored:
+        return []
+    notes = [
+        f"counts of the {' and the '.join(scored)} are of predictions that another program made: its training was not seen "
+        "here, and what it costs is as its user said"
+    ]
+    if len(scored) == 1:
+        notes.append(f"whether the {scored[0]}'s network and training are those of the other side is not known")
+    return notes
 
 
 def _code_notes(old: list[RunRecord], new: list[RunRecord]) -> list[str]:

@@ -86,6 +86,8 @@ def choose(challenger: Entrant, n: int) -> list[RunRecord]:
 def cell_of(record: RunRecord) -> CellSettings:
     """The cell that the record says it is of, as this code would run it. Raises SettingsError where that is another."""
     where = f"refused: --rerun: {record.scenario} seed {record.seed}: this code cannot run the cell again: "
+    if record.scored:
+        raise SettingsError([f"{where}another program made its predictions; leave --rerun out"])
     settings = record.settings
     scenario, method = dict(settings["scenario"]), settings["method"]
     scenario.pop("version", None)

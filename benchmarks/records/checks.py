@@ -79,6 +79,20 @@ class _Settings(_Shape):
     seed: int
 
 
+class _ScoredMethod(_Shape):
+    name: str
+    settings: dict[str, Any]
+
+
+class _ScoredSettings(_Shape):
+    """Of predictions that another program made: its network and training are not known here."""
+
+    model_config = ConfigDict(extra="forbid")
+    scenario: _Scenario
+    method: _ScoredMethod
+    seed: int
+
+
 class _Manifest(_Shape):
     data_checksum: str | None = None
     classes: list[list[int]] | None = None
@@ -100,9 +114,13 @@ class _Environment(_Shape):
 
 def check_settings(settings: dict[str, Any]) -> None:
     """Has the parts that settle a cell, of the kinds that every reader of records relies on."""
-    _check_shape(_Settings, settings)
-    scenario = settings["scenario"]
-    _check_head(scenario["setting"], scenario.get("active_outputs", "seen"), settings["model"].get("head", "auto"))
+    _check_shape(_ScoredSettings if _of_another_program(settings) else _Settings, settings)
+    scenario, model = settings["scenario"], settings.get("model", {})
+    _check_head(scenario["setting"], scenario.get("active_outputs", "seen"), model.get("head", "auto"))
+
+
+def _of_another_program(settings: dict[str, Any]) -> bool:
+    return not {"model", "training"} & settings.keys()
 
 
 @lru_cache
@@ -118,6 +136,24 @@ def check_environment(environment: dict[str, Any]) -> None:
     _check_shape(_Environment, environment)
 
 
+def check_scored(record: RunRecord) -> None:
+    """What only a run has is there, unless predictions of another program were scored."""
+    if (record.scored is None) == _of_another_program(record.settings):
+        told = "no model and training" if record.scored is None else "a model or training"
+        raise ValueError(f"scored is {'missing' if record.scored is None else 'given'}, its settings have {told}")
+    if record.scored is None:
+        absent = [
+            name
+            for name, value in (("flops.training", record.flops.training), ("steps", record.steps))
+            if value is None
+        ]
+        absent += [] if "total" in record.seconds else ["seconds.total"]
+        if absent:
+            raise ValueError(f"{absent[0]} is missing")
+    elif record.status != "done":
+        raise ValueError(f"scored predictions of a run that is {record.status}")
+
+
 def check_tasks(record: RunRecord) -> None:
     """Names, seeds and lists: what stands at the top is what the settings say, an entry a task."""
     scenario, method = record.settings["scenario"], record.settings["method"]["name"]
@@ -129,8 +165,6 @@ def check_tasks(record: RunRecord) -> None:
     named = record.scenario.rpartition("/")[2]
     if named in SETTINGS and named != scenario["setting"]:
         raise ValueError(f"scenario {record.scenario}, its settings say setting {scenario['setting']}")
-    if "total" not in record.seconds:
-        raise ValueError("seconds.total is missing")
     done, manifest = record.status == "done", record.scenario_manifest
     if done and manifest.get("data_checksum") is None:
         raise ValueError("scenario_manifest.data_checksum is missing")
@@ -149,6 +183,8 @@ def check_tasks(record: RunRecord) -> None:
     if record.diagnostics:
         lists["diagnostics"] = record.diagnostics
     for name, entries in lists.items():
+        if record.scored and not entries:
+            continue  # was not given
         if len(entries) > tasks or (done and len(entries) != tasks):
             raise ValueError(f"{name} has {len(entries)} entries for {tasks} tasks of a run that is {record.status}")
 

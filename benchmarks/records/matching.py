@@ -10,6 +10,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan
 from benchmarks.request.grid import Grid
 from benchmarks.request.identity import relevant
+from benchmarks.request.scored import ScoredCell
 from benchmarks.request.suite import CellSettings
 
 MOST_LINES = 5
@@ -24,7 +25,7 @@ def unfinished(grid: Grid, scan: Scan) -> list[CellSettings]:
 def records_of(grid: Grid, scan: Scan) -> list[RunRecord]:
     """The records of this grid's cells under the names that this suite gives them."""
     found = []
-    for cell in grid.cells:
+    for cell in grid.places:
         record = scan.records.get(cell.identity)
         if record is not None:
             if (record.scenario, record.method) != (cell.scenario_name, cell.method_name):
@@ -33,8 +34,8 @@ def records_of(grid: Grid, scan: Scan) -> list[RunRecord]:
     return found
 
 
-def statuses(grid: Grid, scan: Scan) -> list[tuple[CellSettings, str]]:
-    return [(cell, _status(cell, scan)) for cell in grid.cells]
+def statuses(grid: Grid, scan: Scan) -> list[tuple[CellSettings | ScoredCell, str]]:
+    return [(cell, _status(cell, scan)) for cell in grid.places]
 
 
 def counts(grid: Grid, scan: Scan) -> dict[str, int]:
@@ -88,12 +89,12 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
     """
     names = {(r.scenario, r.method, r.seed): r for r in scan.records.values()}
     found = Scan(problems=list(scan.problems), places=scan.places)
-    for cell in grid.cells:
+    for cell in grid.places:
         record = names.get((cell.scenario_name, cell.method_name, cell.seed))
         if record is None:
             continue
         theirs = (record.settings["method"]["name"], record.settings["scenario"]["setting"])
-        if theirs != (cell.method.name, cell.scenario.setting):
+        if theirs != _method_and_setting(cell):
             found.problems.append(
                 f"skipped the record of {cell.label}: it is of method {theirs[0]!r} in the {theirs[1]}-incremental setting"
             )
@@ -102,6 +103,12 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
     return found
 
 
-def _status(cell: CellSettings, scan: Scan) -> str:
+def _method_and_setting(cell: CellSettings | ScoredCell) -> tuple[str, str]:
+    if isinstance(cell, ScoredCell):
+        return cell.method_name, cell.scenario_settings["setting"]
+    return cell.method.name, cell.scenario.setting
+
+
+def _status(cell: CellSettings | ScoredCell, scan: Scan) -> str:
     record = scan.records.get(cell.identity)
     return record.status if record else "missing"

@@ -30,7 +30,9 @@ class NetworkUsed:
 def network_of(settings: Settings) -> NetworkUsed:
     """The network of a cell with these resolved settings. Settings that an older record does not have are at their
     defaults."""
-    method, model = settings["method"], settings["model"]
+    method, model = settings["method"], settings.get("model")
+    if model is None:  # predictions of another program were scored
+        return NetworkUsed("a network of another program", ("", {"program": method["name"]}), None)
     cls = METHODS.get(method["name"])
     backbone, text, compared = str(model["backbone"]), model_text(model), _compared(model)
     if cls is None or not cls.own_network:

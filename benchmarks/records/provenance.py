@@ -79,7 +79,8 @@ def traced(scan: Scan, published: Path | None = None) -> Scan:
     published suite, where that is kept, with what was verified."""
     known = _read_derived(published) if published else {}
     records = {
-        i: r if r.source else r.model_copy(update={"source": _derived(r, known)}) for i, r in scan.records.items()
+        i: r if r.source or r.scored else r.model_copy(update={"source": _derived(r, known)})
+        for i, r in scan.records.items()
     }
     return replace(scan, records=records, verified=read_verified(published) if published else ())
 
@@ -90,7 +91,7 @@ def keep_derived(published: Path, stored: Scan) -> Path | None:
     known = _read_derived(published)
     found: dict[str, dict[str, Source]] = {}
     for record in stored.records.values():
-        if not record.source and (source := _derived(record, known)):
+        if not (record.source or record.scored) and (source := _derived(record, known)):
             found.setdefault(str(record.environment.get("commit")), {})[_pair(record)] = source
     if not found:
         return None

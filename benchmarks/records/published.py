@@ -56,5 +56,5 @@ def scan_folder(folder: Path) -> Scan:
 
 
 def _line(record: RunRecord) -> str:
-    document = record.model_dump(mode="json")
+    document = record.document()
     return json.dumps(document, sort_keys=True, separators=(",", ":")) + "\n"

@@ -18,6 +18,7 @@ from benchmarks.records.checks import (
     check_environment,
     check_manifest,
     check_matrices,
+    check_scored,
     check_settings,
     check_tasks,
     sentence,
@@ -39,6 +40,7 @@ Count = Annotated[int, Field(ge=0, le=LARGEST_TOTAL)]
 Operations = Annotated[int, Field(ge=0, le=10**30)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Table = list[list[Count | None]]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class RecordError(ValueError):
@@ -83,11 +85,12 @@ class Counts(_Part):
 
 class Flops(_Part):
     """2 per multiply-add. inference: per image after each task, attention products included; inference_modules:
-    the products with weights only (what some papers print); training: all passes of the run, and its parts."""
+    the products with weights only (what some papers print); training: all passes of the run, and its parts, null where
+    predictions were scored that came without."""
 
     inference: list[Count]
     inference_modules: list[Count]
-    training: Operations
+    training: Operations | None
     parts: dict[str, Operations]
 
 
@@ -97,6 +100,17 @@ class Memory(_Part):
 
     stored_bytes: list[dict[str, Count]]
     peak_bytes: Count | None
+
+
+class Scored(_Part):
+    """Predictions of another program, of which a record holds the counts. file: its name; sha256: of its bytes;
+    manifest: the identity of the manifest that they answer; provenance: where they come from, as their user said. What
+    they cost is what their user gave, and versions in the environment are those of that program."""
+
+    file: str
+    sha256: Digest
+    manifest: Digest
+    provenance: str = ""
 
 
 def _checked_by(check: Callable[[dict[str, Any]], None]) -> AfterValidator:
@@ -114,6 +128,8 @@ def _encodable(text: Any) -> Any:
 
 class RunRecord(_Part):
     """One cell. `identity` is the hash of `settings`; nothing else decides whether two records are of one cell.
+
+    A scored record has no network, training, steps and seconds, and costs only where they were given.
 
     Raises pydantic's ValidationError, a ValueError, for values that do not agree with each other; `from_json` and
     `from_document` say the first of them in a sentence.
@@ -135,7 +151,7 @@ class RunRecord(_Part):
     not_evaluated: dict[str, str] = Field(default_factory=dict, description="what could not be evaluated, and why")
     flops: Flops
     seconds: dict[str, Seconds]
-    steps: Count
+    steps: Count | None
     parameters: list[dict[str, Count]] = Field(description="total, frozen and trainable after each task")
     memory: Memory
     diagnostics: list[dict[str, float]] = Field(
@@ -147,11 +163,13 @@ class RunRecord(_Part):
         default_factory=dict,
         description="the files that decided it, each with a hash of its code (request/source.py); older records have none",
     )
+    scored: Scored | None = Field(None, description="where predictions of another program were scored, of which")
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         if identity_of(self.settings) != self.identity:
             raise ValueError("its settings do not hash to its identity: edited by hand?")
+        check_scored(self)
         check_tasks(self)
         check_matrices(self)
         return self
@@ -176,14 +194,18 @@ class RunRecord(_Part):
         """The score `id` of this run; `joint`: the joint method's record, for scores that need one (NaN without)."""
         return score(id, self.matrix.matrix(), joint.matrix.matrix() if joint else None)
 
+    def document(self) -> dict[str, Any]:
+        """The record as JSON has it; of one that was run here nothing is said of scoring, as in all older ones."""
+        return self.model_dump(mode="json", exclude=None if self.scored else {"scored"})
+
     def to_json(self) -> str:
         """One top-level key a line: compact, and a diff still shows what changed."""
-        items = self.model_dump(mode="json").items()
+        items = self.document().items()
         return "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v, sort_keys=True)}" for k, v in items) + "\n}\n"
 
     def comparable(self) -> dict[str, Any]:
         """The record without what two runs of one cell may differ in: times, peak memory, machine, commit and source."""
-        document = self.model_dump(mode="json")
+        document = self.document()
         for key in ("seconds", "environment", "source"):
             del document[key]
         del document["memory"]["peak_bytes"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.records.matching import matched_by_name, records_of
 from benchmarks.records.provenance import traced
 from benchmarks.records.published import FILE, scan_folder
+from benchmarks.records.scored import with_scored
 from benchmarks.records.store import Scan
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
@@ -49,6 +50,7 @@ def recorded_suites(
         except SettingsError:
             continue
         scan = (read or {}).get(records) or scan_folder(records)
+        grid = with_scored(grid, scan, by_name=published)
         if published:
             scan = matched_by_name(grid, scan)
         for problem in scan.problems:

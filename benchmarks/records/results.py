@@ -46,12 +46,13 @@ def _memory(record: RunRecord) -> float:
 COSTS: dict[str, Callable[[RunRecord], float]] = {
     "flops.inference": lambda record: _last(record.flops.inference),
     MODULES: lambda record: _last(record.flops.inference_modules),
-    "flops.training": lambda record: float(record.flops.training),
+    "flops.training": lambda record: np.nan if record.flops.training is None else float(record.flops.training),
     # Reading the data is left out: the first cell of a worker pays for it, the others find it in memory.
     "seconds": lambda record: record.seconds.get("total", np.nan) - record.seconds.get("data", 0.0),
     "memory": _memory,
 }
 """Costs of a record by id, in FLOPs, seconds and bytes, in the order in which a table shows them."""
+NOT_GIVEN = "not given with the predictions of another program"
 _SHAPES = ("model", "training")
 CURVES = {"mean": mean_accuracy_curve, "average": average_accuracy_curve, "forgetting": per_task_forgetting}
 COST_CURVES: dict[str, Callable[[RunRecord], Sequence[float]]] = {
@@ -135,7 +136,8 @@ def curves_of(frame: pd.DataFrame) -> pd.DataFrame:
 class Runs:
     """One scenario. seeds: all that the suite asks for. frame: its rows of the suite's frame, whatever their status, as
     the suite lists the methods and by seed. settings: of each method that can run, as resolved in its records or, before
-    there are any, in its cells. impossible: why the others cannot run."""
+    there are any, in its cells; not of other programs, whose predictions were scored. impossible: why the others cannot
+    run."""
 
     scenario: str
     setting: str
@@ -149,6 +151,15 @@ class Runs:
     def records(self) -> dict[str, dict[int, RunRecord]]:
         """By method, then seed."""
         return self._by_seed(self.frame)
+
+    @cached_property
+    def scored(self) -> dict[str, list[RunRecord]]:
+        """The records of other programs' predictions, by what the programs are called."""
+        return {
+            method: [r for r in own.values() if r.scored]
+            for method, own in self.records.items()
+            if any(r.scored for r in own.values())
+        }
 
     @cached_property
     def done_frame(self) -> pd.DataFrame:
@@ -218,7 +229,7 @@ class Runs:
         """Those of `methods` that differ in nothing but the size of their buffer: the method in METHODS, and by rising
         size what the suite calls it."""
         groups: dict[str, dict[int, str]] = {}
-        for method in methods:
+        for method in [method for method in methods if method in self.settings]:
             own = dict(self.settings[method]["method"]["settings"])
             if size := own.pop("buffer_size", None):
                 rest = [self.settings[method]["method"]["name"], own, *(self.settings[method][k] for k in _SHAPES)]
@@ -280,12 +291,14 @@ def results_of(grid: Grid, scan: Scan) -> Results:
     """The results of `grid`: of its cells, those that `scan` has a record of, under the names that the suite gives them."""
     suite = grid.suite
     roles = {name: _role(settings.get("method", name)) for name, settings in suite.methods.items()}
-    place = {name: k for names in (suite.scenarios, suite.methods) for k, name in enumerate(names)}
+    roles |= dict.fromkeys(grid.scored_names, "method")
+    place = {name: k for names in (suite.scenarios, roles) for k, name in enumerate(names)}
     records = sorted(records_of(grid, scan), key=lambda r: (place[r.scenario], place[r.method], r.seed))
     frame = frame_of(records, _joints(records, roles))
     resolved: dict[tuple[str, str], Settings] = {}
     for record in records:
-        resolved.setdefault((record.scenario, record.method), record.settings)
+        if not record.scored:
+            resolved.setdefault((record.scenario, record.method), record.settings)
     for cell in grid.cells:
         if (cell.scenario_name, cell.method_name) not in resolved:
             resolved[cell.scenario_name, cell.method_name] = cell.identity_settings()
@@ -335,10 +348,12 @@ def why_absent(id: str, record: RunRecord, joint: RunRecord | None = None) -> st
         return (
             None
             if record.matrix_other
+            else "classes were scored, not logits"
+            if record.scored
             else f"answers only for the task that it is told: its logits have no {view} reading"
         )
     if id not in SCORES:
-        return None
+        return NOT_GIVEN if record.scored else None
     if {"unseen tasks", "untrained row"} & set(SCORES[id].needs) and "unseen tasks" in record.not_evaluated:
         return record.not_evaluated["unseen tasks"]
     if "joint" in SCORES[id].needs:

@@ -15,6 +15,7 @@ from benchmarks.records.record import RecordError, RunRecord, read_json
 from benchmarks.records.verified import Verification
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.names import file_name
+from benchmarks.request.scored import ScoredCell
 from benchmarks.request.suite import CellSettings
 
 RECORD_BYTES = 64 * 1024
@@ -51,11 +52,11 @@ class Store:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def path(self, record: RunRecord | CellSettings) -> Path:
-        if isinstance(record, CellSettings):
-            scenario, method = record.scenario_name, record.method_name
-        else:
+    def path(self, record: RunRecord | CellSettings | ScoredCell) -> Path:
+        if isinstance(record, RunRecord):
             scenario, method = record.scenario, record.method
+        else:
+            scenario, method = record.scenario_name, record.method_name
         return self.folder / f"{file_name(scenario)}.{method}.seed{record.seed}.{record.identity[:12]}.json"
 
     def save(self, record: RunRecord) -> Path:
@@ -70,7 +71,7 @@ class Store:
                 return path
         return write_whole(path, record.to_json(), to_disk=True)
 
-    def find(self, cell: RunRecord | CellSettings) -> RunRecord | None:
+    def find(self, cell: RunRecord | CellSettings | ScoredCell) -> RunRecord | None:
         """The record stored under the name of `cell`; None where there is none, or none that `scan` would take."""
         return self.scan(glob.escape(self.path(cell).name)).records.get(cell.identity)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.records.results import BySeed, Runs
 from benchmarks.report.markdown import escape, pipe_table
+from benchmarks.report.scored import comparison_text
 from benchmarks.report.significance import ALPHA, family
 from metrics import average_ranks, critical_difference, paired_difference, probability_of_improvement
 
@@ -30,8 +31,8 @@ def comparison(title: str, all_runs: Sequence[Runs]) -> str:
         if len(values) < 2:
             parts.append("Nothing to compare: fewer than two methods have two seeds or more.")
             continue
-        parts.append(_against_best(runs, values))
-    return "\n\n".join(parts) + "\n"
+        parts += [_against_best(runs, values), comparison_text(method for method in values if method in runs.scored)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def accuracies(runs: Runs) -> dict[str, BySeed]:

@@ -72,7 +72,9 @@ def standings(runs: Runs) -> pd.DataFrame:
 
 
 def front(means: pd.DataFrame, cost: str) -> str:
-    """ "finetune 45.1 → er 78.2": the methods that no other beats in ACC at the same or a lower cost, cheapest first."""
+    """ "finetune 45.1 → er 78.2": the methods that no other beats in ACC at the same or a lower cost, cheapest first; those
+    of which the cost is known."""
+    means = means[means[cost].notna()]
     best = means[pareto_front(means[cost], means["acc"])].sort_values(cost, kind="stable")
     return " → ".join(f"{escape(str(method))} {100 * acc:.1f}" for method, acc in best["acc"].items()) or "none"
 
@@ -81,7 +83,7 @@ def _fronts(source: Evidence, runs: Runs) -> list[str]:
     """A scenario's fronts for training cost and memory, and the best without stored data."""
     means = standings(runs)
     means = means.loc[[not _share(runs, acc) < USELESS for acc in means["acc"]]]
-    stores = [any("buffer" in r.memory.stored_bytes[-1] for r in runs.done(m).values()) for m in means.index]
+    stores = [any(map(_may_store, runs.done(m).values())) for m in means.index]
     return [
         f"[{escape(runs.scenario)}]({source.folder}/{source.suite}.md)",
         front(means, "flops.training"),
@@ -90,6 +92,12 @@ def _fronts(source: Evidence, runs: Runs) -> list[str]:
         f"{100 * _bound(runs, 'lower bound'):.1f} – {100 * _bound(runs, 'upper bound'):.1f}",
         source.links([r for method in means.index[:1] for r in runs.done(method).values()]),
     ]
+
+
+def _may_store(record: RunRecord) -> bool:
+    """Whether a method keeps examples; where predictions were scored, that may not be known."""
+    stored = record.memory.stored_bytes
+    return not stored or "buffer" in stored[-1] or (record.scored is not None and sum(stored[-1].values()) > 0)
 
 
 _LIMITS = f"""\

@@ -100,7 +100,8 @@ def remark(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | 
         from benchmarks.records.networks import network_of
 
         return f"compared with {joint.method} on the same network, {network_of(joint.settings).text}"
-    if id == MODULES and record.flops.inference[-1:] != record.flops.inference_modules[-1:]:
+    modules = record.flops.inference_modules
+    if id == MODULES and modules and record.flops.inference[-1:] != modules[-1:]:
         return "leaves out products of two activations (attention), which column inference counts"
     return None
 

@@ -21,23 +21,34 @@ def protocol(runs: Runs) -> Protocol:
     """Subject -> text, for one scenario. Where methods differ, the text says which does what."""
     records = [record for by_seed in runs.records.values() for record in by_seed.values()]
     settings = runs.settings
-    if not settings:
+    streams = [s["scenario"] for s in (*settings.values(), *(record.settings for record in records))]
+    if not streams:
         return {"runs": "no method of this suite can run here"}
-    stream = next(iter(settings.values()))["scenario"]
+    stream = streams[0]
     text = {
         "data": _data(stream, records),
         "tasks": _tasks(stream, records),
         "setting": _setting(stream, settings),
         "class order": _class_order(stream),
+    }
+    if settings:
+        text |= _trained(stream, settings)
+    text["seeds"] = ranges(runs.seeds)
+    trained = [record for record in records if not record.scored]
+    if trained or not records:
+        text |= circumstances(trained)
+    return {subject: line for subject, line in text.items() if line}
+
+
+def _trained(stream: Settings, settings: Mapping[str, Settings]) -> Protocol:
+    """How the methods that ran here were trained."""
+    return {
         "pixels": grouped({m: _pixels(stream, s["model"]) for m, s in settings.items()}),
         "training": grouped({m: _training(s["training"]) for m, s in settings.items()}),
         "optimizer": grouped({m: _optimizer(s["training"]) for m, s in settings.items()}),
         "network": grouped({m: _network(s) for m, s in settings.items()}),
         "buffers": _buffers(settings),
-        "seeds": ranges(runs.seeds),
     }
-    text |= circumstances(records)
-    return {subject: line for subject, line in text.items() if line}
 
 
 def shared_part(protocols: Iterable[Protocol]) -> Protocol:
@@ -88,7 +99,7 @@ def _setting(stream: Settings, settings: Mapping[str, Settings]) -> str:
     setting = SETTINGS[stream["setting"]]
     text = f"{setting.name}-incremental: {setting.about}"
     layout = layout_for(setting.name, [1, 1], stream.get("active_outputs", "seen"))
-    heads = grouped({m: _head(resolve_head(layout, s["model"].get("head", "auto"))) for m, s in settings.items()})
+    heads = {m: _head(resolve_head(layout, s["model"].get("head", "auto"))) for m, s in settings.items()}
     if not setting.shared_labels and not setting.task_id_at_test:
         active = {
             "seen": "those seen so far",
@@ -96,7 +107,7 @@ def _setting(stream: Settings, settings: Mapping[str, Settings]) -> str:
             "task": "only those of the image's own task",
         }
         text += f"; in training, the active classes are {active[stream.get('active_outputs', 'seen')]}"
-    return f"{text}. Output layer: {heads}"
+    return f"{text}. Output layer: {grouped(heads)}" if heads else text
 
 
 def _head(head: str) -> str:

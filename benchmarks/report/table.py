@@ -11,6 +11,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.results import BySeed, Role, Runs
 from benchmarks.report.flags import Flag, not_a_number, warnings_of
 from benchmarks.report.measures import Measure, is_remarked, measures_for, remark
+from benchmarks.report.scored import scored_text
 from benchmarks.report.significance import ALPHA, family
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
 from benchmarks.report.wording import last_line, numbers, spread
@@ -231,9 +232,11 @@ class _Body:
             if record.status != "done":
                 failures.setdefault(f"{record.status}: {last_line(record.error)}", []).append(seed)
         remarks = [f"{method}: {numbers(seeds, 'seed')} {reason}" for reason, seeds in failures.items()]
+        if method in runs.scored:
+            remarks.append(f"{method}: {scored_text(runs.scored[method])}")
         unseen = [seed for seed in runs.seeds if seed not in records]
         if records and unseen:
-            remarks.append(f"{numbers(unseen, 'seed')} not run")
+            remarks.append(f"{numbers(unseen, 'seed')} not {'scored' if method in runs.scored else 'run'}")
         if done and runs.roles[method] == "method" and method not in runs.competitors():
             remarks.append("not ranked: others have more seeds, and means over other seeds do not compare")
         remarks += _memory_remarks(method, done.values())

@@ -5,7 +5,9 @@ What is wrong with names alone is said before torch is imported, which takes lon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.request.catalogue import is_file
 from benchmarks.request.errors import SettingsError
@@ -23,11 +25,13 @@ def load_suite(
     scenarios: list[str] | None = None,
     seeds: str | list[int] | None = None,
     changes: list[str] | None = None,
+    scored: Callable[[str], Collection[str]] = lambda suite: (),
 ) -> Suite:
     """The suite `name` (or a path to a YAML file), narrowed to the methods, scenarios and seeds named, with
     `changes` ("dotted.key=value") applied. Raises SettingsError with everything that is wrong with it.
 
-    `methods` may name, beside the suite's own, any method there is: it then has its defaults.
+    `methods` may name, beside the suite's own, any method there is: it then has its defaults; and programs whose
+    predictions were scored, of which `scored` gives the names for a suite's.
     """
     shape: list[str] = []
     include_installed()
@@ -43,9 +47,13 @@ def load_suite(
 
         for change in changes:
             apply_change(document, change, problems)
-    for kind, wanted in (("scenario", scenarios), ("method", methods)):
-        if wanted is not None:
-            document[f"{kind}s"] = select(kind, document[f"{kind}s"], wanted, name, problems)
+    if scenarios is not None:
+        document["scenarios"] = select("scenario", document["scenarios"], scenarios, name, problems)
+    if methods is not None:
+        to_run = _to_run(methods, document, scored)
+        all_scored = bool(methods) and not to_run
+        document["methods"] = {} if all_scored else select("method", document["methods"], to_run, name, problems)
+        document["scored"] = methods
     if seeds is not None:
         document["seeds"], document["scenario_seeds"] = seeds, {}
     asked = {"scenarios": scenarios, "methods": methods, "seeds": [str(s) for s in seeds] if seeds else None}
@@ -64,3 +72,10 @@ def load_suite(
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     return suite
+
+
+def _to_run(wanted: list[str], document: dict[str, Any], scored: Callable[[str], Collection[str]]) -> list[str]:
+    """Those of `wanted` that are not just programs whose predictions were scored."""
+    others = [pattern for pattern in wanted if not any(fnmatchcase(name, pattern) for name in document["methods"])]
+    names = scored(str(document["name"])) if others else ()
+    return [p for p in wanted if p not in others or not any(fnmatchcase(name, p) for name in names)]

@@ -77,6 +77,18 @@ def resolve(suite: Suite) -> list[CellSettings]:
     ]
 
 
+def streams_of(suite: Suite) -> dict[str, Stream]:
+    """The streams of a suite that was resolved, by scenario."""
+    found = {name: _stream(settings, []) for name, settings in suite.scenarios.items()}
+    return {name: stream for name, stream in found.items() if stream is not None}
+
+
+def recipe_of(suite: Suite) -> dict[str, Any]:
+    """Network and training of a suite that was resolved, as they are where no override changes them."""
+    parts = _resolve_parts(copy.deepcopy(suite.model), copy.deepcopy(suite.training), [])
+    return {name: part.model_dump(mode="json") for name, part in parts.items()}
+
+
 def _refused_seeds(stream: Stream, seeds: list[int]) -> list[str]:
     problems = []
     for seed in seeds:

@@ -32,6 +32,12 @@ class MethodSettings(BaseModel):
     settings: dict[str, Any]
 
 
+def scenario_settings(stream: Stream) -> dict[str, Any]:
+    """What of a stream decides results: all of its settings, but for the place of its data."""
+    settings = stream.model_dump(mode="json") | {"version": stream.version}
+    return settings | {"data": without_folder(stream.data)}
+
+
 class CellSettings(BaseModel):
     """One cell, fully resolved. The names are how a suite calls its scenario and method; the rest is identity."""
 
@@ -56,9 +62,8 @@ class CellSettings(BaseModel):
 
     def identity_settings(self) -> dict[str, Any]:
         """All that decides the result: no paths, device, worker count or names."""
-        scenario = self.scenario.model_dump(mode="json") | {"version": self.scenario.version}
         return {
-            "scenario": scenario | {"data": without_folder(self.scenario.data)},
+            "scenario": scenario_settings(self.scenario),
             "method": self.method.model_dump(mode="json"),
             "model": self.model.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
@@ -120,6 +125,9 @@ class Suite(BaseModel):
     training: dict[str, Any] = {}
     overrides: list[Override] = []
     selection: str = Field("", description="how a request narrowed or changed the suite; empty for the whole of it")
+    scored: list[str] = Field(
+        ["*"], description="which scored predictions of other programs are shown beside its methods: names or patterns"
+    )
     kind: Literal["benchmark", "smoke", "protocol"] = "benchmark"
     reduced: str = Field("", description="the suite of the like with reduced networks and schedules, for processors")
     source: str = Field("", description="of a protocol: the publication that specifies it")

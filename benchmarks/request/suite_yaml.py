@@ -135,7 +135,7 @@ def written_out(document: dict[str, Any], problems: list[str]) -> dict[str, Any]
     `seeds: 5` becomes 0..4. What of the three is wrong is added to `problems` and left out, or replaced by seed 0.
     """
     document = copy.deepcopy(document)
-    for key in ("selection", "scenario_seeds"):
+    for key in ("selection", "scored", "scenario_seeds"):
         if document.pop(key, None) is not None:
             problems.append(f"{key}: no such setting" + ("; a scenario has its own `seeds`" if "seeds" in key else ""))
     document["scenarios"] = _scenarios(document.get("scenarios"), problems)

@@ -156,6 +156,8 @@ def without_torch(*arguments: str) -> tuple[int, bool, str]:
         "run --help",
         "reproduce --help",
         "gate --help",
+        "manifest --help",
+        "score --help",
         "--version",
         "list",
         "list suites",
@@ -178,6 +180,8 @@ def test_names_and_help_take_no_torch(command):
         ("run digits --methods er --scenarios permuted-digit/domain", "did you mean 'permuted-digits/domain'?"),
         ("report digits --seeds x", "--seeds 'x': give a number of seeds"),
         ("cost digits --methods errr --format xml", "--format xml; known: table, csv"),
+        ("manifest digist", "unknown suite 'digist'; did you mean 'digits'?"),
+        ("manifest digits --scenarios permuted-digit/domain", "did you mean 'permuted-digits/domain'?"),
         ("list method", "cannot list 'method'; did you mean 'methods'?"),
     ],
 )

@@ -115,7 +115,7 @@ def _item(suite: PageSuite, row: Row, runs: Runs, id: str) -> str:
     links = [f'<a href="{escape_html(place)}">{seed}</a>' if place else str(seed) for seed, place in places.items()]
     seeds = f"seed{'s' * (len(links) > 1)} {', '.join(links)}" if links else "no record"
     command = escape_html(suite.command(runs.scenario, row.method, records or runs.seeds))
-    run = f"; <code>{command}</code>" if row.possible else ""
+    run = f"; <code>{command}</code>" if row.possible and row.method not in runs.scored else ""
     return f'<li id="{id}"><b>{escape_html(row.method)}</b>: {seeds}{run}</li>'
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.records.results import Runs, results_of
 from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
+from benchmarks.report.scored import scored_text
 from benchmarks.request.grid import Grid
 from methods import METHODS
 
 FIRST = ("mnist", "cifar100-lite", "cifar100-pretrained", "tinyimagenet100-lite")
 """What a reader wants to see: the suite of the README, then images."""
+
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class PageSuite:
 
 @dataclass(frozen=True)
 class Facts:
-    """filters: family, and yes or no for "task" (needs the task id at test) and "buffer" (stores examples of past
+    """filters: family, and yes, no or UNKNOWN for "task" (needs the task id at test) and "buffer" (stores examples of past
     tasks). about, source: one line each, may be empty."""
 
     filters: dict[str, str]
@@ -71,6 +74,8 @@ class Facts:
     @property
     def text(self) -> str:
         """The facts that can be filtered by, in words."""
+        if UNKNOWN in self.filters.values():
+            return "needs and buffer not known here"
         needs = "needs the task id at test" if self.filters["task"] == "yes" else "needs no task id"
         buffer = "keeps a buffer" if self.filters["buffer"] == "yes" else "keeps no buffer"
         return f"{self.filters['family']}; {needs}; {buffer}"
@@ -89,9 +94,12 @@ def seed_selection(seeds: Iterable[int]) -> str:
     return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
 
 
-def _facts(name: str, all_runs: Iterable[Runs]) -> Facts:
-    """A suite may call a method as it likes; which one it is, the resolved settings say, where it can run at all."""
+def _facts(name: str, all_runs: Sequence[Runs]) -> Facts:
+    """Of another program only what was said with its predictions. A suite may call a method as it likes; which one it is, the resolved settings say, where it can run at all."""
     resolved = [runs.settings[name]["method"] for runs in all_runs if name in runs.settings]
+    said = next((text for runs in all_runs if name in runs.scored and (text := scored_text(runs.scored[name]))), "")
+    if said:
+        return Facts({"family": "scored", "task": UNKNOWN, "buffer": UNKNOWN}, said)
     cls = METHODS.get(resolved[0]["name"] if resolved else name)
     stored = "yes" if any(method["settings"].get("buffer_size") for method in resolved) else "no"
     if cls is None:

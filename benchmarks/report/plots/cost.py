@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,7 @@ def draw(scene: Scene) -> Canvas | None:
         "bound, which trains on all past data, is not on it.",
         f"Marks that would cover each other are drawn one around the other.{cut_text(limits)}",
         scene.absent_text(),
+        _unknown_text(scene.entries, panels),
     ]
     canvas = Canvas(680, height + 78, f"{scene.heading}: accuracy and its cost", notes)
     for k, (id, label) in enumerate(PANELS.items()):
@@ -79,6 +80,13 @@ def draw(scene: Scene) -> Canvas | None:
             axes.tick_params(labelleft=False)
         _panel(canvas, axes, panels[id])
     return canvas
+
+
+def _unknown_text(entries: Sequence[Entry], panels: Mapping[str, list[Spot]]) -> str:
+    """Which methods are in no panel, as with predictions of another program."""
+    drawn = {spot.entry.method for panel in panels.values() for spot in panel}
+    named = [entry.method for entry in entries if entry.method not in drawn]
+    return f"Of unknown FLOPs, so not drawn: {', '.join(named)}." if named else ""
 
 
 def spots(entries: Sequence[Entry], cost: str) -> list[Spot]:

@@ -37,6 +37,7 @@ def draw(scene: Scene) -> Canvas | None:
     methods = [
         Growth(e.method, e.label, e.style, e.over_seeds("flops.inference")[0], e.over_seeds("average", 100))
         for e in scene.entries
+        if len(finite(e.over_seeds("flops.inference")[0]))
     ]
     methods += [Growth(m, m, style_in(scene.runs, m), flops) for m, flops in scene.counted.items()]
     if not any(grows(m.flops) for m in methods):

@@ -122,7 +122,8 @@ def _entry(runs: Runs, table: Table, row: Row) -> Entry:
 
 def style_in(runs: Runs, method: str) -> Style:
     """The style of what the suite calls `method`."""
-    return style_of(str(runs.settings[method]["method"]["name"]), method)
+    settings = runs.settings.get(method)
+    return style_of(method) if settings is None else style_of(str(settings["method"]["name"]), method)
 
 
 def _notes(table: Table, row: Row) -> list[str]:
