@@ -11,6 +11,7 @@ from scenarios import Scenario, Stream
 from scenarios.dataset import Dataset
 from scenarios.datasets import Outline, in_files, load_dataset
 from scenarios.own_names import is_own
+from scenarios.validation import Validation
 
 
 def empty_scenario(
@@ -22,7 +23,7 @@ def empty_scenario(
     """
     if most is not None:
         stream = stream.model_copy(update={"samples_per_task": None})
-    facts = size_of(stream.data, data_root)
+    facts = size_of(stream.data, data_root, with_test=not isinstance(stream, Validation))
     shape = shape_in(stream, facts)
     image = torch.randint(256, (1, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).to(device)
     images, labels = [], []

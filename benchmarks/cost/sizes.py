@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 
+import torch
+
 from scenarios.dataset import DataNotFound
-from scenarios.datasets import OUTLINES, Outline, outline
+from scenarios.datasets import OUTLINES, Outline, load_dataset, outline
 
 
 def _even(classes: int, train: int, test: int) -> Outline:
@@ -25,10 +27,18 @@ SIZES = OUTLINES | {
 }
 
 
-def size_of(name: str, data_root: str | os.PathLike[str] | None = None) -> Outline:
-    """The facts of data set `name`, from the data or, where that is not at hand, from SIZES. Raises as `load_dataset`."""
+def size_of(name: str, data_root: str | os.PathLike[str] | None = None, with_test: bool = True) -> Outline:
+    """The facts of data set `name`, from the data or, where that is not at hand, from SIZES. Raises as `load_dataset`.
+
+    with_test: not so, the test labels are not read, and each class counts as having one.
+    """
     try:
-        return outline(name, data_root)
+        if with_test or name in OUTLINES:
+            return outline(name, data_root)
+        d = load_dataset(name, data_root)
+        counts = tuple(torch.bincount(d.train_labels, minlength=d.n_classes).tolist())
+        _, channels, height, width = d.train_images.shape
+        return Outline((channels, height, width), counts, (1,) * len(counts))
     except DataNotFound:
         if name in SIZES:
             return SIZES[name]
