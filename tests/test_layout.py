@@ -25,6 +25,7 @@ ROAD = (
     "cell",
     "cost",
     "executors",
+    "tuning",
     "report",
     "gate",
     "ledger",

@@ -22,13 +22,14 @@ from benchmarks.cli.publish import publish, reproduce
 from benchmarks.cli.report import guide, report
 from benchmarks.cli.run import cost, run, status
 from benchmarks.cli.selftest import selftest
+from benchmarks.cli.tune import tune
 from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import print_what_can_be_printed
 from benchmarks.request import plugins
 from benchmarks.request.errors import SettingsError
 
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run": (run, cost, status),
+    "Run": (run, cost, status, tune),
     "Read": (report, guide, list_),
     "Publish": (publish, reproduce),
     "Gate": (gate, promote),

@@ -16,6 +16,7 @@ from benchmarks.report.write import write_report
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid
 from benchmarks.request.names import check_name
+from scenarios.validation import has_validation
 
 
 def publish_suite(
@@ -47,6 +48,10 @@ def publish_suite(
     if len({r.environment.get("hardware") for r in records}) > 1:
         problems.append("records come from different hardware: their times do not compare")
     problems += _several_data(records)
+    problems += [
+        f"{scenario}: it is evaluated on validation images; what is published is the accuracy on test images"
+        for scenario in dict.fromkeys(r.scenario for r in records if has_validation(r.settings["scenario"]))
+    ]
     if problems:
         raise SettingsError([f"not published: {p}" for p in problems])
     with _replaced(published / check_name(grid.suite.name, "suite")) as folder:

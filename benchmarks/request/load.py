@@ -5,7 +5,7 @@ What is wrong with names alone is said before torch is imported, which takes lon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.request.catalogue import is_file
 from benchmarks.request.errors import SettingsError
@@ -15,6 +15,16 @@ from benchmarks.request.suite_yaml import read_suite, written_out
 
 if TYPE_CHECKING:
     from benchmarks.request.suite import Suite
+
+
+def _forget_chosen(document: dict[str, Any], changes: list[str]) -> None:
+    """What --set changes is not as a paper has it: the settings of a method, or of all."""
+    chosen = document.get("chosen")
+    if isinstance(chosen, dict):
+        roots = [change.partition("=")[0].strip().split(".") for change in changes]
+        of_all = any(root[0] != "methods" for root in roots)
+        changed = {root[1] for root in roots if root[0] == "methods" and len(root) > 1}
+        document["chosen"] = {} if of_all else {k: v for k, v in chosen.items() if k not in changed}
 
 
 def load_suite(
@@ -43,6 +53,7 @@ def load_suite(
 
         for change in changes:
             apply_change(document, change, problems)
+        _forget_chosen(document, changes)
     for kind, wanted in (("scenario", scenarios), ("method", methods)):
         if wanted is not None:
             document[f"{kind}s"] = select(kind, document[f"{kind}s"], wanted, name, problems)

@@ -1,0 +1,107 @@
+"""How the hyperparameters of a suite were chosen: what a suite says of it, and what that comes to for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_jsonable_python
+
+from methods import METHODS
+
+if TYPE_CHECKING:
+    from benchmarks.request.suite import Suite
+
+STRICT = ConfigDict(extra="forbid", frozen=True)
+Rule = Literal["first-tasks", "other-data", "end-of-stream"]
+TRAINING = "training."
+"""What a key of tuned settings begins with that is no hyperparameter of the method but of its training."""
+
+
+class FromPaper(BaseModel):
+    """`chosen: {er: {paper: "Chaudhry et al. 2019, table 5"}}` of a suite: the settings of a method are those of a paper."""
+
+    model_config = STRICT
+    paper: str = Field(min_length=1, description="the paper, and where in it")
+
+
+class Choice(BaseModel):
+    """What was chosen for a method in some scenarios. value: of the metric, on validation images; trial: the one that was
+    best, from 0; cells: different ones that all trials ran; flops: of all their training."""
+
+    model_config = STRICT
+    scenarios: list[str] = Field(min_length=1)
+    method: str
+    settings: dict[str, Any]
+    value: float
+    trial: int = Field(ge=0)
+    cells: int = Field(ge=1)
+    flops: int = Field(ge=0)
+
+
+class Tuned(BaseModel):
+    """How `tune` chose: by which rule, and where its trials are."""
+
+    model_config = STRICT
+    rule: Rule
+    where: int | str | None = Field(None, description="the number of first tasks, or the other data")
+    sampler: Literal["random", "tpe"]
+    trials: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    seeds: list[int] = Field(min_length=1)
+    validation: float = Field(gt=0, lt=1)
+    metric: str
+    optuna: str = Field(description="its version")
+    records: str = Field(description="the folder of the trials' records")
+    choices: list[Choice] = Field(min_length=1)
+
+    def of(self, scenario: str, method: str) -> Choice | None:
+        """What was chosen for this pair, if it was tuned."""
+        return next((c for c in self.choices if c.method == method and scenario in c.scenarios), None)
+
+    @property
+    def text(self) -> str:
+        """ "tuned on the first 2 tasks with 12 trials (tpe)"."""
+        text = {
+            "first-tasks": "on the first task" if self.where == 1 else f"on the first {self.where} tasks",
+            "other-data": f"on other data ({self.where})",
+            "end-of-stream": "at the end of the stream (an oracle: it has seen all tasks)",
+        }[self.rule]
+        return f"tuned {text} with {self.trials} trials ({self.sampler})"
+
+
+def how_chosen(suite: Suite, scenario: str, method: str, settings: Mapping[str, Any]) -> str:
+    """How the hyperparameters of a row were chosen: tuned, from paper, default, or set in the suite.
+
+    settings: of one of its cells, resolved. What the suite says is checked against them as far as that goes: settings
+    that are not those that were chosen are not called tuned.
+    """
+    if tuned_choice(suite, scenario, method, settings) is not None and suite.tuned is not None:
+        return suite.tuned.text
+    if method in suite.chosen:
+        return f"from paper: {suite.chosen[method].paper}"
+    cls = METHODS.get(settings["method"]["name"])
+    theirs = settings["method"]["settings"]
+    defaults = to_jsonable_python(cls().hyperparameters()) if cls else None
+    own = any(o.methods != ["*"] and (o.method or o.training) and o.matches(scenario, method) for o in suite.overrides)
+    if not own and defaults is not None and all(defaults.get(key) == value for key, value in theirs.items()):
+        return "default"
+    return "set in the suite"
+
+
+def tuned_choice(suite: Suite, scenario: str, method: str, settings: Mapping[str, Any]) -> Choice | None:
+    """What was chosen for this row, where its cells are run with that."""
+    choice = suite.tuned.of(scenario, method) if suite.tuned else None
+    if choice is None or any(_setting(settings, key) != value for key, value in choice.settings.items()):
+        return None
+    return choice
+
+
+def _setting(settings: Mapping[str, Any], key: str) -> Any:
+    """A setting of a cell by its key in a space."""
+    part: Any = settings["training"] if key.startswith(TRAINING) else settings["method"]["settings"]
+    for name in key.removeprefix(TRAINING).split("."):
+        part = part.get(name) if isinstance(part, Mapping) else None
+    return part
