@@ -7,6 +7,7 @@ that its records are never taken for those of a test.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -18,7 +19,6 @@ from torch import Tensor
 
 from scenarios.dataset import Dataset
 from scenarios.datasets import data_roots, load_dataset
-from scenarios.image_files import Images
 from scenarios.scenario import Scenario
 from scenarios.seeding import generator_for
 from scenarios.setting import layout_for
@@ -32,7 +32,9 @@ class Validation(BaseModel):
     """What a stream has besides, and does otherwise, where it is evaluated on validation images: see `with_validation`."""
 
     validation: float = Field(
-        gt=0, lt=1, description="part of each class's training images that stands in for the test images; these stay unread"
+        gt=0,
+        lt=1,
+        description="part of each class's training images that stands in for the test images; these stay unread",
     )
     of_tasks: int | None = Field(
         None, ge=1, description="with validation: only the first `tasks` tasks of the stream that has so many"
@@ -51,14 +53,15 @@ class Validation(BaseModel):
     ) -> Scenario:
         """As `Stream.build`."""
         dataset = _load_held_out(self.data, self.validation, tuple(root.absolute() for root in data_roots(data_root)))
-        scenario = self._of_held_out(dataset, seed, name)
+        scenario = self.of_held_out(dataset, seed, name)
         return replace(scenario, manifest=scenario.manifest | {"data_checksum": dataset.checksum})
 
     def of(self: Any, dataset: Dataset, seed: int = 0, name: str | None = None) -> Scenario:
         """As `Stream.of`."""
-        return self._of_held_out(held_out(dataset, self.validation), seed, name)
+        return self.of_held_out(held_out(dataset, self.validation), seed, name)
 
-    def _of_held_out(self: Any, dataset: Dataset, seed: int, name: str | None) -> Scenario:
+    def of_held_out(self: Any, dataset: Dataset, seed: int = 0, name: str | None = None) -> Scenario:
+        """The same of a data set whose validation images are in the place of its test images already."""
         whole = self if self.of_tasks is None else self.model_copy(update={"tasks": self.of_tasks})
         scenario = self.base.of(whole, dataset, seed, name)
         if len(scenario.tasks) == self.tasks:
@@ -75,13 +78,14 @@ class Validation(BaseModel):
 @cache
 def with_validation(cls: type[Stream]) -> type[Stream]:
     """The stream `cls` with the settings `validation` and `of_tasks`."""
-    made: Any = create_model(f"{cls.__name__}WithValidation", __base__=(Validation, cls), __module__=cls.__module__)
+    make: Any = create_model  # whose types know no two bases
+    made = make(f"{cls.__name__}WithValidation", __base__=(Validation, cls), __module__=cls.__module__)
     made.base = cls
     made.__doc__ = cls.__doc__
     return made
 
 
-def has_validation(settings: dict[str, Any]) -> bool:
+def has_validation(settings: Mapping[str, Any]) -> bool:
     """Whether a scenario with these settings is evaluated on validation images."""
     return settings.get("validation") is not None
 
@@ -95,7 +99,7 @@ def held_out(dataset: Dataset, part: float) -> Dataset:
     labels = dataset.train_labels
     chosen = _drawn(labels, part)
     rows = [torch.nonzero(mask).flatten() for mask in (~chosen, chosen)]
-    train, validation = (_rows(dataset.train_images, own) for own in rows)
+    train, validation = (dataset.train_images.index_select(0, own) for own in rows)
     return replace(
         dataset,
         train_images=train,
@@ -105,6 +109,11 @@ def held_out(dataset: Dataset, part: float) -> Dataset:
     )
 
 
+def held_out_counts(counts: Tensor, part: float) -> Tensor:
+    """Of so many images of each class (int64 [K]) how many are held out: at least one, and not all."""
+    return torch.minimum((counts * part).round().clamp(min=1).long(), counts - 1)
+
+
 def _drawn(labels: Tensor, part: float) -> Tensor:
     """bool [N]: the rows that are held out."""
     order = torch.randperm(len(labels), generator=generator_for(0, "validation"))
@@ -112,17 +121,11 @@ def _drawn(labels: Tensor, part: float) -> Tensor:
     counts = labels.unique(return_counts=True)[1]
     if int(counts.min()) < 2:
         raise ValueError("validation: a class has a single training image, of which none can be held out")
-    quotas = torch.minimum((counts * part).round().clamp(min=1).long(), counts - 1)
+    quotas = held_out_counts(counts, part)
     place = torch.cat([torch.arange(int(count)) for count in counts])  # of each row within its class
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     chosen[by_class[place < quotas.repeat_interleave(counts)]] = True
     return chosen
-
-
-def _rows(images: Images, rows: Tensor) -> Images:
-    if isinstance(images, Tensor) and images.stride(0) == 0:  # one image that stands for all takes no memory
-        return images[:1].expand(len(rows), *images.shape[1:])
-    return images.index_select(0, rows)
 
 
 @lru_cache(maxsize=2)

@@ -145,7 +145,9 @@ def _carried_out(tuning: Tuning, how: How) -> bool:
         return False
     tuned = tuned_of(studies, records, store.folder)
     path = write_suite(tuning.out, tuning.name, tuning.suite, tuned)
-    say(f"{tuned.text}, on {space.validation:.0%} of the training images: {sum(c.flops for c in tuned.choices):.3g} FLOP")
+    say(
+        f"{tuned.text}, on {space.validation:.0%} of the training images: {sum(c.flops for c in tuned.choices):.3g} FLOP"
+    )
     say(f"trials: {store.folder}")
     say(f"suite:  {path}")
     return True
@@ -162,12 +164,17 @@ class _Rounds:
         from benchmarks.executors.queue import versions
         from benchmarks.records.provenance import to_run
         from benchmarks.request.grid import Grid
+        from benchmarks.tuning.studies import is_settled
 
         tuning, how, store = self.tuning, self.how, self.tuning.store
         grid = Grid(tuning.suite, cells, {})
         before = versions(store, cells)
         scan = scan_of(store)
-        missing = to_run(grid, scan, how.fresh, how.keep)
+        missing = [
+            cell
+            for cell in to_run(grid, scan, how.fresh, how.keep)
+            if how.fresh or cell.identity not in scan.records or not is_settled(scan.records[cell.identity])
+        ]
         waiting = {cell.identity for cell in missing}
         store.sweep(finished=[cell for cell in cells if cell.identity not in waiting])
         if not missing:

@@ -13,7 +13,7 @@ import torch
 from benchmarks.cost.count import CellCost, cost_of, growth_of
 from benchmarks.cost.empty import shape_in
 from benchmarks.cost.seconds import StepTimer
-from benchmarks.cost.sizes import SIZES, size_of
+from benchmarks.cost.sizes import SIZES, size_of_stream
 from benchmarks.records.matching import records_of
 from benchmarks.records.store import Scan
 from benchmarks.request.errors import SettingsError
@@ -128,7 +128,7 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
         stream = cell.scenario
         if stream.data not in SIZES and stream.data != "digits":
             continue
-        facts = size_of(stream.data, data_root, with_test=not isinstance(stream, Validation))
+        facts = size_of_stream(stream, data_root)
         shape = shape_in(stream, facts)
         per_image = _forward_flops(cell.model, shape)
         recipe = cell.training

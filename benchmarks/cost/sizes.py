@@ -6,11 +6,14 @@ The splits are those that LAMDA-PILOT hands out, whose classes it counts as even
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import torch
 
+from scenarios import Stream
 from scenarios.dataset import DataNotFound
 from scenarios.datasets import OUTLINES, Outline, load_dataset, outline
+from scenarios.validation import Validation, held_out_counts
 
 
 def _even(classes: int, train: int, test: int) -> Outline:
@@ -27,18 +30,26 @@ SIZES = OUTLINES | {
 }
 
 
-def size_of(name: str, data_root: str | os.PathLike[str] | None = None, with_test: bool = True) -> Outline:
-    """The facts of data set `name`, from the data or, where that is not at hand, from SIZES. Raises as `load_dataset`.
-
-    with_test: not so, the test labels are not read, and each class counts as having one.
-    """
-    try:
-        if with_test or name in OUTLINES:
-            return outline(name, data_root)
-        d = load_dataset(name, data_root)
+def size_of_stream(stream: Stream, data_root: str | os.PathLike[str] | None = None) -> Outline:
+    """The facts of a stream's data: where it holds out a part of the training images, of both parts, the test labels
+    unread. Raises as `load_dataset`."""
+    if not isinstance(stream, Validation):
+        return size_of(stream.data, data_root)
+    if stream.data in SIZES:
+        facts = SIZES[stream.data]
+    else:
+        d = load_dataset(stream.data, data_root)
         counts = tuple(torch.bincount(d.train_labels, minlength=d.n_classes).tolist())
-        _, channels, height, width = d.train_images.shape
-        return Outline((channels, height, width), counts, (1,) * len(counts))
+        facts = Outline(tuple(d.train_images.shape[1:]), counts, ())
+    train = torch.tensor(facts.train)
+    test = held_out_counts(train, stream.validation)
+    return replace(facts, train=tuple((train - test).tolist()), test=tuple(test.tolist()))
+
+
+def size_of(name: str, data_root: str | os.PathLike[str] | None = None) -> Outline:
+    """The facts of data set `name`, from the data or, where that is not at hand, from SIZES. Raises as `load_dataset`."""
+    try:
+        return outline(name, data_root)
     except DataNotFound:
         if name in SIZES:
             return SIZES[name]

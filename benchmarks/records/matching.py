@@ -100,7 +100,9 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
             )
             continue
         if has_validation(record.settings["scenario"]):
-            found.problems.append(f"skipped the record of {cell.label}: it is of validation images, as trials of tuning are")
+            found.problems.append(
+                f"skipped the record of {cell.label}: it is of validation images, as trials of tuning are"
+            )
             continue
         found.records[cell.identity] = record
     return found

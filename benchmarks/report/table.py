@@ -221,7 +221,17 @@ class _Body:
         else:
             cells = tuple(Cell("failed" if records else "not run") for _ in self.measures)
         warned = (method, "") in self.flags
-        return Row(method, runs.roles[method], True, len(done), len(runs.seeds), warned, tuple(notes), cells, runs.chosen.get(method, ""))
+        return Row(
+            method,
+            runs.roles[method],
+            True,
+            len(done),
+            len(runs.seeds),
+            warned,
+            tuple(notes),
+            cells,
+            runs.chosen.get(method, ""),
+        )
 
     def _remarks(self, method: str) -> list[str]:
         """What a reader must know of the whole row: failures, seeds not run, warnings about a column not shown."""
@@ -240,7 +250,9 @@ class _Body:
         if method in runs.tuned:
             flops = runs.tuned[method].flops
             unit = unit_for("flops", [flops])
-            remarks.append(f"{runs.chosen[method]}, whose {flops * unit.factor:.3g} {unit.text} of training stand apart")
+            remarks.append(
+                f"{runs.chosen[method]}, whose {flops * unit.factor:.3g} {unit.text} of training stand apart"
+            )
         remarks += _memory_remarks(method, done.values())
         remarks += [f"{WARNING}{method}: {flag.text}" for flag in self.flags.get((method, ""), [])]
         return remarks

@@ -159,7 +159,9 @@ def _stream(settings: dict[str, Any], problems: list[str]) -> Stream | None:
         except DataNotFound as error:
             problems.append(f"data: {error}")
         offer(settings["data"])
-    settings = {key: value for key, value in settings.items() if value is not None or key not in ("validation", "of_tasks")}
+    settings = {
+        key: value for key, value in settings.items() if value is not None or key not in ("validation", "of_tasks")
+    }
     cls = with_validation(SCENARIOS[kind]) if {"validation", "of_tasks"} & settings.keys() else SCENARIOS[kind]
     try:
         stream = cls.model_validate_json(json.dumps(settings))

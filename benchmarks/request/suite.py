@@ -125,7 +125,8 @@ class Suite(BaseModel):
     reduced: str = Field("", description="the suite of the like with reduced networks and schedules, for processors")
     source: str = Field("", description="of a protocol: the publication that specifies it")
     chosen: dict[str, FromPaper] = Field(
-        default_factory=dict, description="methods whose settings are a paper's; of a protocol all of them are its source's"
+        default_factory=dict,
+        description="methods whose settings are a paper's; of a protocol all of them are its source's",
     )
     tuned: Tuned | None = Field(None, description="how `tune` chose settings of this suite")
     choices: list[str] = Field(

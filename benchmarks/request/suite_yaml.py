@@ -205,7 +205,8 @@ def _check_chosen(document: dict[str, Any], problems: list[str]) -> None:
     if isinstance(chosen, dict):
         problems += [f"chosen.{name}: no such method{nearest(name, methods)}" for name in chosen if name not in methods]
     elif chosen is None and document.get("kind") == "protocol" and isinstance(source, str) and source.strip():
-        document["chosen"] = {name: {"paper": source} for name in methods}
+        open_ = "; what that leaves open this suite chose" if document.get("choices") else ""
+        document["chosen"] = {name: {"paper": source.strip() + open_} for name in methods}
 
 
 def seed_list(given: Any, where: str, problems: list[str]) -> list[int]:

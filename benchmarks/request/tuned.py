@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import to_jsonable_python
-
-from methods import METHODS
 
 if TYPE_CHECKING:
     from benchmarks.request.suite import Suite
@@ -28,7 +25,7 @@ class FromPaper(BaseModel):
 
 class Choice(BaseModel):
     """What was chosen for a method in some scenarios. value: of the metric, on validation images; trial: the one that was
-    best, from 0; cells: different ones that all trials ran; flops: of all their training."""
+    best, from 0; unsuccessful: of the trials, how many diverged or raised an error; cells: the beginnings of the identities of those that the trials ran; flops: of all their training."""
 
     model_config = STRICT
     scenarios: list[str] = Field(min_length=1)
@@ -36,7 +33,8 @@ class Choice(BaseModel):
     settings: dict[str, Any]
     value: float
     trial: int = Field(ge=0)
-    cells: int = Field(ge=1)
+    unsuccessful: int = Field(0, ge=0)
+    cells: list[Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]] = Field(min_length=1)
     flops: int = Field(ge=0)
 
 
@@ -73,22 +71,20 @@ class Tuned(BaseModel):
 
 
 def how_chosen(suite: Suite, scenario: str, method: str, settings: Mapping[str, Any]) -> str:
-    """How the hyperparameters of a row were chosen: tuned, from paper, default, or set in the suite.
+    """How the hyperparameters of a row were chosen: tuned, from paper, default (the suite sets none of the method's, and
+    no training of its own for it), or set in the suite.
 
-    settings: of one of its cells, resolved. What the suite says is checked against them as far as that goes: settings
-    that are not those that were chosen are not called tuned.
+    settings: of one of its cells, resolved. What is not run with the settings that were chosen is not called tuned.
     """
     if tuned_choice(suite, scenario, method, settings) is not None and suite.tuned is not None:
         return suite.tuned.text
     if method in suite.chosen:
         return f"from paper: {suite.chosen[method].paper}"
-    cls = METHODS.get(settings["method"]["name"])
-    theirs = settings["method"]["settings"]
-    defaults = to_jsonable_python(cls().hyperparameters()) if cls else None
-    own = any(o.methods != ["*"] and (o.method or o.training) and o.matches(scenario, method) for o in suite.overrides)
-    if not own and defaults is not None and all(defaults.get(key) == value for key, value in theirs.items()):
-        return "default"
-    return "set in the suite"
+    own = suite.methods[method].keys() - {"method", "model"}
+    overrides = [o for o in suite.overrides if o.matches(scenario, method)]
+    if own or any(o.method or (o.training and o.methods != ["*"]) for o in overrides):
+        return "set in the suite"
+    return "default"
 
 
 def tuned_choice(suite: Suite, scenario: str, method: str, settings: Mapping[str, Any]) -> Choice | None:

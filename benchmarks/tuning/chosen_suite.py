@@ -20,6 +20,13 @@ from benchmarks.tuning.studies import Study, overridden
 HEAD = "# Written by `tune`: run it again to renew it. What `tuned` says holds for rows that are run with these settings.\n"
 
 
+class _Dumper(yaml.SafeDumper):
+    """YAML with lists of plain values in a line."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.Node:
+        return super().represent_sequence(tag, sequence, not any(isinstance(part, dict) for part in sequence))
+
+
 def check_target(path: Path) -> None:
     """Raises SettingsError where the file is there and was not written by `tune`."""
     try:
@@ -33,15 +40,16 @@ def check_target(path: Path) -> None:
 
 
 def tuned_of(studies: Sequence[Study], records: Records, folder: Path) -> Tuned:
-    """What the studies chose. Raises SettingsError where all trials of one diverged."""
-    diverged = [study.label for study in studies if study.best() is None]
-    if diverged:
-        raise SettingsError(
-            [f"all trials of {label} diverged: choose another space, e.g. lower learning rates" for label in diverged]
-        )
+    """What the studies chose. Raises SettingsError where no trial of one succeeded."""
+    problems = [_without_success(study, records) for study in studies if study.best() is None]
+    if problems:
+        raise SettingsError(problems)
     space = studies[0].space
     return Tuned(
-        **{name: getattr(space, name) for name in ("rule", "where", "sampler", "trials", "seed", "validation", "metric")},
+        **{
+            name: getattr(space, name)
+            for name in ("rule", "where", "sampler", "trials", "seed", "validation", "metric")
+        },
         batch=space.at_once,
         seeds=sorted({cell.seed for study in studies for trial in study.trials for cell in trial.cells}),
         optuna=optuna_version(),
@@ -62,8 +70,14 @@ def write_suite(path: Path, like: str, suite: Suite, tuned: Tuned) -> Path:
     if chosen := {m: c.model_dump() for m, c in suite.chosen.items() if m not in {c.method for c in tuned.choices}}:
         document["chosen"] = chosen
     document["tuned"] = tuned.model_dump(mode="json", exclude_none=True)
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return write_whole(path, HEAD + text)
+
+
+def _without_success(study: Study, records: Records) -> str:
+    record = next(r for r in (records[c.identity] for c in cells_of(study.trials)) if r.status != "done")
+    last = (record.error or "").strip().splitlines()[-1:]
+    return f"no trial of {study.label} succeeded: choose another space; the first is {record.status}: {''.join(last)}"
 
 
 def _choice(study: Study, records: Records) -> Choice:
@@ -77,6 +91,7 @@ def _choice(study: Study, records: Records) -> Choice:
         settings=best.settings,
         value=round(best.value, 6),
         trial=number,
-        cells=len(cells),
+        unsuccessful=sum(trial.value is None for trial in study.trials),
+        cells=[cell.identity[:12] for cell in cells],
         flops=sum(records[cell.identity].flops.training for cell in cells),
     )

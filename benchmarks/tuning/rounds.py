@@ -20,7 +20,7 @@ Run = Callable[[list[CellSettings]], Records]
 
 
 class Unfinished(RuntimeError):
-    """Trials have failed, or were not run; the message says which. Tuning again tries them again."""
+    """Trials were not run to their end; the message says which. Tuning again tries them again."""
 
 
 def tune(studies: Sequence[Study], run: Run, say: Callable[[str], object] = lambda line: None) -> Records:
@@ -54,7 +54,7 @@ def progress_of(study: Study) -> str:
     done = f"{study.label}: {len(study.trials)} of {study.space.trials} trials"
     best = study.best()
     if best is None:
-        return f"{done}, all of which diverged"
+        return f"{done}, none of which succeeded"
     trial = study.trials[best]
     settings = ", ".join(f"{key} {value}" for key, value in trial.settings.items())
     equal = sum(other.value == trial.value for other in study.trials) - 1
@@ -84,7 +84,7 @@ def _valued(study: Study, trials: list[Trial], records: Records) -> list[Trial]:
             valued.append(replace(trial, value=value_of(trial, records, study.space.metric)))
         except KeyError as error:
             settings = ", ".join(f"{key} {value}" for key, value in trial.settings.items())
-            problems.append(f"trial {number} of {study.label} ({settings}) has not succeeded: {error.args[0]}")
+            problems.append(f"trial {number} of {study.label} ({settings}) has not come to its end: {error.args[0]}")
     if problems:
         raise Unfinished("\n".join(problems))
     return valued

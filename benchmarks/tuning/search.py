@@ -58,9 +58,7 @@ class Search:
                 )
             )
         self.space, self.worst = space, -math.inf if direction == "higher" else math.inf
-        self._study = optuna.create_study(
-            direction="maximize" if direction == "higher" else "minimize", sampler=made
-        )
+        self._study = optuna.create_study(direction="maximize" if direction == "higher" else "minimize", sampler=made)
         self._distributions = {key: _distribution(dimension) for key, dimension in space.items()}
         self._open: list[Any] = []
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmarks.request.errors import SettingsError
-from benchmarks.request.suite_yaml import seed_list, read_yaml
+from benchmarks.request.suite_yaml import read_yaml, seed_list
 from benchmarks.request.tuned import Rule
 from methods.core.hyperparameters import explain
 from metrics import SCORES
@@ -53,7 +53,9 @@ class _Document(BaseModel):
     rule: Any = Field(description="on what settings are chosen")
     sampler: Literal["random", "tpe"] = "tpe"
     trials: int = Field(ge=1, le=10_000)
-    batch: int = Field(4, ge=1, description="trials that are drawn together, before the results of any of them are known")
+    batch: int = Field(
+        4, ge=1, description="trials that are drawn together, before the results of any of them are known"
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="of the sampler")
     seeds: Any = Field(None, description="of the cells of a trial, whose mean counts; null: the suite's first one")
     validation: float = Field(0.1, gt=0, lt=1, description="part of the training images that trials are evaluated on")

@@ -26,7 +26,8 @@ from scenarios.seeding import seed_for
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings by key, and the cells that they make, one a seed. value: the mean of the metric; None: one diverged."""
+    """Settings by key, and the cells that they make, one a seed. value: the mean of the metric; None: one diverged or
+    raised an error."""
 
     settings: dict[str, Any]
     cells: list[CellSettings]
@@ -73,7 +74,7 @@ class Study:
         self.trials += trials
 
     def best(self) -> int | None:
-        """Which trial has the best value, of equal ones the first; None where all diverged."""
+        """Which trial has the best value, of equal ones the first; None where all were without success."""
         sign = 1 if SCORES[self.space.metric].direction == "higher" else -1
         found = [(-sign * t.value, k) for k, t in enumerate(self.trials) if t.value is not None]
         return min(found)[1] if found else None
@@ -111,20 +112,28 @@ def overridden(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return parts
 
 
+def is_settled(record: RunRecord) -> bool:
+    """Whether this cell came to its end, and would again: also one that diverged or raised an error, as settings make
+    a method do; not one whose process died or took too long."""
+    return record.status != "failed" or (record.error or "").startswith(("Traceback", "gone on after"))
+
+
 def value_of(trial: Trial, records: Mapping[str, RunRecord], metric: str) -> float | None:
-    """The mean of the metric over the seeds of a trial; None where a cell diverged. Raises KeyError, with the label of
-    a cell, where one has not run to its end."""
+    """The mean of the metric over the seeds of a trial; None where a cell diverged or raised an error. Raises KeyError,
+    with the label of a cell, where one has not run, or its process was ended."""
     values = []
     for cell in trial.cells:
         record = records.get(cell.identity)
-        if record is None or record.status == "failed":
+        if record is None or not is_settled(record):
             raise KeyError(cell.label)
-        values.append(math.nan if record.status == "diverged" else record.score(metric))
+        values.append(record.score(metric) if record.status == "done" else math.nan)
     mean = math.fsum(values) / len(values)
     return None if math.isnan(mean) else mean
 
 
-def plan(suite: Suite, space: Space, methods: list[str] | None = None, scenarios: list[str] | None = None) -> list[Study]:
+def plan(
+    suite: Suite, space: Space, methods: list[str] | None = None, scenarios: list[str] | None = None
+) -> list[Study]:
     """The studies of a suite: one for each method of the space and scenario, with `other-data` one for each method.
 
     methods, scenarios: only those of these names, patterns allowed. Raises SettingsError with all that is wrong with the
@@ -134,7 +143,7 @@ def plan(suite: Suite, space: Space, methods: list[str] | None = None, scenarios
     chosen = dict(suite.scenarios)
     if scenarios is not None:
         chosen = select("scenario", chosen, scenarios, suite.name, problems)
-    tuned = {name: {} for name in space.methods if name in suite.methods}
+    tuned: dict[str, Any] = {name: {} for name in space.methods if name in suite.methods}
     if methods is not None:
         tuned = select("method", tuned, methods, suite.name, problems)
     streams = _streams(suite, space, list(chosen), problems)
@@ -183,7 +192,9 @@ def _streams(
             default = SCENARIOS[stream["stream"]].model_fields["tasks"].default
             tasks, first = stream.get("tasks", default), int(space.where or 0)
             if first >= tasks:
-                problems.append(f"rule: {name} has {tasks} tasks: first-tasks: 1 to {tasks - 1}, or rule: end-of-stream")
+                problems.append(
+                    f"rule: {name} has {tasks} tasks: first-tasks: 1 to {tasks - 1}, or rule: end-of-stream"
+                )
             stream |= {"tasks": first, "of_tasks": tasks}
         found.append(([name], name, stream))
     return found

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from benchmarks.request.source import source_of_cell
-from benchmarks.request.errors import SettingsError
-from scenarios import Permuted, Rotated, Split, load_dataset
+from scenarios import Permuted, Rotated, Split, load_dataset, own_data
 from scenarios.validation import held_out, with_validation
+from tests.scenarios.trees import photo_tree
 
 
 def cells(*changes: str, scenarios=("split-digits/class",)):
@@ -111,3 +112,27 @@ def test_what_is_wrong_is_said(change, said):
 def test_fewer_tasks_than_the_first_ones_are_refused():
     with pytest.raises(SettingsError, match="of_tasks: 3 is less than tasks: 5"):
         cells("scenario.validation=0.1", "scenario.of_tasks=3")
+
+
+def test_of_image_files_those_held_out_are_training_files(tmp_path, monkeypatch):
+    photo_tree(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    stream = with_validation(Split).model_validate_json(
+        '{"data": "folder:photos", "setting": "class", "tasks": 2, "validation": 0.3, "transform": {"image_size": 16}}'
+    )
+    scenario = stream.build(0, tmp_path)
+    for task in scenario.tasks:
+        train, test = task.train.examples().images, task.test.examples().images
+        names = [[str(path) for path in images.files.paths[images.rows]] for images in (train, test)]
+        assert [len(own) for own in names] == [8, 4]
+        assert not set(names[0]) & set(names[1])
+        assert all("train" in path for own in names for path in own)
+
+
+def test_own_data_stay_own(tmp_path):
+    digits = load_dataset("digits")
+    own = own_data((digits.train_images, digits.train_labels), (digits.test_images, digits.test_labels))
+    held = held_out(own, 0.1)
+    assert type(held) is type(own)
+    assert held.checksum != own.checksum
+    assert len(held.train_labels) + len(held.test_labels) == len(own.train_labels)
