@@ -250,9 +250,8 @@ class _Body:
         if method in runs.tuned:
             flops = runs.tuned[method].flops
             unit = unit_for("flops", [flops])
-            remarks.append(
-                f"{runs.chosen[method]}, whose {flops * unit.factor:.3g} {unit.text} of training stand apart"
-            )
+            spent = f"{flops * unit.factor:.3g} {unit.text}"
+            remarks.append(f"{method}: {runs.chosen[method]}, whose {spent} of training stand apart")
         remarks += _memory_remarks(method, done.values())
         remarks += [f"{WARNING}{method}: {flag.text}" for flag in self.flags.get((method, ""), [])]
         return remarks
