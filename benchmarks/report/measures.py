@@ -71,8 +71,10 @@ def _usual(runs: Runs) -> list[str]:
     mlp = all(network_of(settings).backbone == "mlp" for settings in runs.settings.values())
     d = runs.setting == "class" and runs.named("upper bound") and not mlp
     attention = any(remark(MODULES, record) for record in runs.done_frame["record"])
-    shown = {MODULES: attention, TUNING: bool(runs.tuned)}
-    return [*HEADLINE, *(["d"] if d else []), *(id for id in COSTS if shown.get(id, True))]
+    costs = [id for id in COSTS if id != MODULES or attention]
+    if runs.tuned:
+        costs.insert(costs.index("flops.training") + 1, TUNING)
+    return [*HEADLINE, *(["d"] if d else []), *costs]
 
 
 def measure(id: str) -> Measure:
@@ -115,6 +117,15 @@ _OTHERS = {
     }.items()
 }
 
+_OTHERS[TUNING] = Measure(
+    TUNING,
+    "tuning",
+    "flops",
+    "lower",
+    "FLOPs of all training in the trials that chose the row's hyperparameters, once for all seeds and for all scenarios that "
+    "share the choice; 0 where none were tuned. Not part of training",
+    ranked=False,
+)
 _ABOUT: dict[str, tuple[str, Kind, str]] = {
     "flops.inference": (
         "inference",
@@ -131,12 +142,6 @@ _ABOUT: dict[str, tuple[str, Kind, str]] = {
         "training",
         "flops",
         "FLOPs of all training on all tasks: forward, backward, replay, penalties, work at the end of a task",
-    ),
-    TUNING: (
-        "tuning",
-        "flops",
-        "FLOPs of all training in the trials that chose the row's hyperparameters, once for all seeds, and for all scenarios "
-        "that share the choice; 0 where none were tuned. Not part of training",
     ),
     "seconds": (
         "time (indicative)",
