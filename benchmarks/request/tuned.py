@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmarks.request.identity import identity_of
+
 if TYPE_CHECKING:
     from benchmarks.request.suite import Suite
 
@@ -24,8 +26,12 @@ class FromPaper(BaseModel):
 
 
 class Choice(BaseModel):
-    """What was chosen for a method in some scenarios. value: of the metric, on validation images; trial: the one that was
-    best, from 0; unsuccessful: of the trials, how many diverged or raised an error; cells: the beginnings of the identities of those that the trials ran; flops: of all their training."""
+    """What was chosen for a method in some scenarios.
+
+    value: of the metric, on validation images; trial: the one that was best, from 0; unsuccessful: of the trials, how
+    many diverged or raised an error; cells: the beginnings of the identities of those that the trials ran; flops: of all
+    their training; row: `row_hash` of the best trial.
+    """
 
     model_config = STRICT
     scenarios: list[str] = Field(min_length=1)
@@ -36,6 +42,7 @@ class Choice(BaseModel):
     unsuccessful: int = Field(0, ge=0)
     cells: list[Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]] = Field(min_length=1)
     flops: int = Field(ge=0)
+    row: str = Field(pattern=r"^[0-9a-f]{12}$")
 
 
 class Tuned(BaseModel):
@@ -88,11 +95,20 @@ def how_chosen(suite: Suite, scenario: str, method: str, settings: Mapping[str, 
 
 
 def tuned_choice(suite: Suite, scenario: str, method: str, settings: Mapping[str, Any]) -> Choice | None:
-    """What was chosen for this row, where its cells are run with that."""
-    choice = suite.tuned.of(scenario, method) if suite.tuned else None
+    """What was chosen for this row, where its cells are run with that, and with all else as the trials were."""
+    if suite.tuned is None:
+        return None
+    choice = suite.tuned.of(scenario, method)
     if choice is None or any(_setting(settings, key) != value for key, value in choice.settings.items()):
         return None
-    return choice
+    return choice if choice.row == row_hash(settings, suite.tuned.rule) else None
+
+
+def row_hash(settings: Mapping[str, Any], rule: Rule) -> str:
+    """What must be the same of a trial and of the row that it was for: method, network and training; the method alone
+    where the trials ran in another scenario, which may have others."""
+    parts = ("method",) if rule == "other-data" else ("method", "model", "training")
+    return identity_of({part: settings[part] for part in parts})[:12]
 
 
 def _setting(settings: Mapping[str, Any], key: str) -> Any:

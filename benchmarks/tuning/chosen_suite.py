@@ -12,7 +12,7 @@ from benchmarks.records.atomic_write import write_whole
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import Suite
 from benchmarks.request.suite_yaml import read_yaml
-from benchmarks.request.tuned import Choice, Tuned
+from benchmarks.request.tuned import Choice, Tuned, row_hash
 from benchmarks.tuning.rounds import Records, cells_of
 from benchmarks.tuning.search import optuna_version
 from benchmarks.tuning.studies import Study, overridden
@@ -94,4 +94,5 @@ def _choice(study: Study, records: Records) -> Choice:
         unsuccessful=sum(trial.value is None for trial in study.trials),
         cells=[cell.identity[:12] for cell in cells],
         flops=sum(records[cell.identity].flops.training for cell in cells),
+        row=row_hash(best.cells[0].identity_settings(), study.space.rule),
     )
