@@ -27,6 +27,7 @@ ROAD = (
     "cost",
     "executors",
     "scoring",
+    "tuning",
     "report",
     "gate",
     "ledger",

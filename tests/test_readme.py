@@ -50,6 +50,7 @@ TO_BE_WRITTEN = (
     "results/leaderboards/",
     "results/selftest/",
     "results/tracked/",
+    "results/tuning/",
     "results/data/",
     "results/manifests/",
     "results/suites/",
@@ -102,8 +103,19 @@ def test_every_code_block_is_run_by_a_test_here(page):
     assert len(MARKED.findall(text)) + len(make_blocks) == text.count("```") // 2
     assert {kind for kind, _ in MARKED.findall(text)} <= {
         *("api", "check", "cluster", "commands", "ddp", "folder", "folder-suite", "gate", "method", "scenario"),
-        *("bench", "other-program", "other-tools", "own-data", "own-loop", "plug-ins", "ray", "slurm", "suite"),
-        "workflow",
+        *(
+            "bench",
+            "other-program",
+            "other-tools",
+            "own-data",
+            "own-loop",
+            "plug-ins",
+            "ray",
+            "slurm",
+            "space",
+            "suite",
+        ),
+        *("tuning", "workflow"),
     }
 
 
@@ -212,6 +224,16 @@ def test_the_suite_of_plug_ins_runs(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "mine-wide" in done.stdout
+
+
+def test_tuning_commands(tmp_path):
+    """With fewer trials, which take the time."""
+    shown = block("space")
+    (tmp_path / "space.yaml").write_text(shown.replace("trials: 12", "trials: 3"))
+    assert "trials: 12" in shown
+    chosen, table = (run_line(line, tmp_path) for line in commands(block("tuning")))
+    assert "er in split-digits/class: 3 of 3 trials" in chosen
+    assert "tuned on the first 2 tasks with 3 trials (tpe)" in table
 
 
 def test_the_workflow_to_copy_uses_commands_that_exist():

@@ -25,13 +25,14 @@ from benchmarks.cli.score import manifest, score
 from benchmarks.cli.selftest import selftest
 from benchmarks.cli.show import show
 from benchmarks.cli.status import StatusCommand, status
+from benchmarks.cli.tune import tune
 from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import print_what_can_be_printed
 from benchmarks.request import plugins
 from benchmarks.request.errors import SettingsError
 
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run": (run, cost, status),
+    "Run": (run, cost, status, tune),
     "Read": (report, show, guide, list_),
     "Publish": (publish, reproduce),
     "Gate": (gate, promote),

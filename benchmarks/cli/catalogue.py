@@ -48,6 +48,8 @@ def scenarios() -> Iterator[str]:
         stream = settings(f"scenarios.{module}", cls) if module else settings_of(SCENARIOS[name])
         yield f"{name}: {stream.about}"
         yield from (_setting(key, told) for key, told in stream.fields.items() if key != "stream")
+    yield "of any stream, to evaluate on training images (docs/tuning.md):"
+    yield from (_setting(*item) for item in settings("scenarios.validation", "Validation").fields.items())
     yield "transform, of image files:"
     yield from (_setting(*item) for item in settings("scenarios.image_transform", "ImageTransform").fields.items())
     datasets, kinds = assigned("scenarios.datasets", "DATASETS"), assigned("scenarios.setting", "SETTINGS")

@@ -55,6 +55,32 @@ Fresh = Annotated[
     bool, typer.Option("--fresh", help="run cells again whose records were made by other code than today's")
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="keep such records beside new ones; the tables say so")]
+ExecutorName = Annotated[
+    str, typer.Option("--executor", help="who runs the cells: local (this machine), ray or slurm (a cluster)")
+]
+GpusPerCell = Annotated[
+    float | None, typer.Option("--gpus-per-cell", help="0.25 packs four cells on a GPU (local with --gpus, or ray)")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", help="with ray: auto or HOST:PORT of a cluster; default one started here"),
+]
+Slurm = Annotated[
+    str | None,
+    typer.Option("--slurm", help="with slurm: options of sbatch, e.g. partition=gpu,time=4:00:00,gpus=1"),
+]
+CellTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--cell-timeout",
+        min=0,
+        help="seconds after which a cell is stopped and recorded as failed; run again, it goes on from its last finished "
+        "task",
+    ),
+]
+MaxRetries = Annotated[
+    int, typer.Option("--max-retries", min=0, help="how often a cell is tried again whose process died")
+]
 ResultsDir = Annotated[Path, typer.Option("--results-dir", help="where records and tables go")]
 Track = Annotated[
     list[str] | None,

@@ -12,16 +12,22 @@ from benchmarks.cli.asked import Asked, say_other_code, scan_of, unless_named
 from benchmarks.cli.console import err, out, say, say_on_terminal, warn
 from benchmarks.cli.options import (
     RESULTS,
+    CellTimeout,
     Changes,
     DataRoot,
     DryRun,
+    ExecutorName,
     Fresh,
     Gpus,
+    GpusPerCell,
     Keep,
+    MaxRetries,
     Methods,
+    RayAddress,
     ResultsDir,
     Scenarios,
     Seeds,
+    Slurm,
     SuiteName,
     Track,
     Verbose,
@@ -86,36 +92,15 @@ def run(
     track: Track = None,
     fresh: Fresh = False,
     keep: Keep = False,
-    executor: Annotated[
-        str, typer.Option("--executor", help="who runs the cells: local (this machine), ray or slurm (a cluster)")
-    ] = "local",
-    gpus_per_cell: Annotated[
-        float | None,
-        typer.Option("--gpus-per-cell", help="0.25 packs four cells on a GPU (local with --gpus, or ray)"),
-    ] = None,
-    ray_address: Annotated[
-        str | None,
-        typer.Option("--ray-address", help="with ray: auto or HOST:PORT of a cluster; default one started here"),
-    ] = None,
-    slurm: Annotated[
-        str | None,
-        typer.Option("--slurm", help="with slurm: options of sbatch, e.g. partition=gpu,time=4:00:00,gpus=1"),
-    ] = None,
+    executor: ExecutorName = "local",
+    gpus_per_cell: GpusPerCell = None,
+    ray_address: RayAddress = None,
+    slurm: Slurm = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="with slurm: return once all is submitted; `run` again picks up")
     ] = False,
-    cell_timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--cell-timeout",
-            min=0,
-            help="seconds after which a cell is stopped and recorded as failed; run again, it goes on from its last "
-            "finished task",
-        ),
-    ] = None,
-    max_retries: Annotated[
-        int, typer.Option("--max-retries", min=0, help="how often a cell is tried again whose process died")
-    ] = 1,
+    cell_timeout: CellTimeout = None,
+    max_retries: MaxRetries = 1,
 ) -> None:
     """Run every cell of SUITE that has no record yet, then print its leaderboard."""
     asked = Asked(suite, methods, scenarios, seeds, changes, results_dir)

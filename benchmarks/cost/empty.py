@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.cost.sizes import size_of
+from benchmarks.cost.sizes import size_of_stream
 from scenarios import Scenario, Stream
 from scenarios.dataset import Dataset
 from scenarios.datasets import Outline, in_files, load_dataset
 from scenarios.own_names import is_own
+from scenarios.validation import Validation
 
 
 def empty_scenario(
@@ -22,7 +23,7 @@ def empty_scenario(
     """
     if most is not None:
         stream = stream.model_copy(update={"samples_per_task": None})
-    facts = size_of(stream.data, data_root)
+    facts = size_of_stream(stream, data_root)
     shape = shape_in(stream, facts)
     image = torch.randint(256, (1, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).to(device)
     images, labels = [], []
@@ -35,7 +36,7 @@ def empty_scenario(
         stream.data, images[0], labels[0], images[1], labels[1], 255.0, (0.5,) * channels, (0.25,) * channels
     )
     dataset = _like_own(stream, known, data_root)
-    scenario = stream.of(dataset, seed)
+    scenario = stream.of_held_out(dataset, seed) if isinstance(stream, Validation) else stream.of(dataset, seed)
     tasks = tuple(
         replace(t, train=replace(t.train, pixel_map=None), test=replace(t.test, pixel_map=None)) for t in scenario.tasks
     )

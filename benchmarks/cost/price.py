@@ -13,7 +13,7 @@ import torch
 from benchmarks.cost.count import CellCost, cost_of, growth_of
 from benchmarks.cost.empty import shape_in
 from benchmarks.cost.seconds import StepTimer
-from benchmarks.cost.sizes import SIZES, size_of
+from benchmarks.cost.sizes import SIZES, size_of_stream
 from benchmarks.records.matching import records_of
 from benchmarks.records.store import Scan
 from benchmarks.request.errors import SettingsError
@@ -21,6 +21,7 @@ from benchmarks.request.grid import Grid
 from benchmarks.request.suite import CellSettings
 from metrics.flops import count_flops
 from models import ModelSettings, build_network
+from scenarios.validation import Validation
 
 ASK_ABOVE_HOURS = 12.0
 """A run on processors that is estimated to take longer wants --yes."""
@@ -127,7 +128,7 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
         stream = cell.scenario
         if stream.data not in SIZES and stream.data != "digits":
             continue
-        facts = size_of(stream.data, data_root)
+        facts = size_of_stream(stream, data_root)
         shape = shape_in(stream, facts)
         per_image = _forward_flops(cell.model, shape)
         recipe = cell.training
@@ -137,6 +138,8 @@ def rough_hours(cells: Sequence[CellSettings], workers: int, data_root: str | No
             )  # once, for all cells
             continue
         images = sum(facts.train) if stream.samples_per_task is None else stream.samples_per_task * stream.tasks
+        if isinstance(stream, Validation) and stream.of_tasks is not None and stream.samples_per_task is None:
+            images = images * stream.tasks // stream.of_tasks
         passes = images * (recipe.epochs or 0) + (recipe.steps or 0) * recipe.batch_size * stream.tasks
         flops += 3 * per_image * passes * recipe.schedule_scale
     flops += sum(features.values())

@@ -6,9 +6,14 @@ The splits are those that LAMDA-PILOT hands out, whose classes it counts as even
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
+import torch
+
+from scenarios import Stream
 from scenarios.dataset import DataNotFound
-from scenarios.datasets import OUTLINES, Outline, outline
+from scenarios.datasets import OUTLINES, Outline, load_dataset, outline
+from scenarios.validation import Validation, held_out_counts
 
 
 def _even(classes: int, train: int, test: int) -> Outline:
@@ -23,6 +28,22 @@ SIZES = OUTLINES | {
     "folder:cub200": _even(200, 9_430, 2_358),
     "folder:omnibenchmark": _even(300, 89_697, 5_985),
 }
+
+
+def size_of_stream(stream: Stream, data_root: str | os.PathLike[str] | None = None) -> Outline:
+    """The facts of a stream's data: where it holds out a part of the training images, of both parts, the test labels
+    unread. Raises as `load_dataset`."""
+    if not isinstance(stream, Validation):
+        return size_of(stream.data, data_root)
+    if stream.data in SIZES:
+        facts = SIZES[stream.data]
+    else:
+        d = load_dataset(stream.data, data_root)
+        counts = tuple(torch.bincount(d.train_labels, minlength=d.n_classes).tolist())
+        facts = Outline(tuple(d.train_images.shape[1:]), counts, ())
+    train = torch.tensor(facts.train)
+    test = held_out_counts(train, stream.validation)
+    return replace(facts, train=tuple((train - test).tolist()), test=tuple(test.tolist()))
 
 
 def size_of(name: str, data_root: str | os.PathLike[str] | None = None) -> Outline:

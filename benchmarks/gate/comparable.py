@@ -18,6 +18,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.report.measures import COSTS
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.identity import identity_of
+from scenarios.validation import has_validation
 
 SHARED = ("scenario", "model", "training")
 """Parts of a record's settings that must be the same on both sides; method and seed are the others."""
@@ -34,6 +35,10 @@ def check_entrant(entrant: Entrant, role: str) -> list[str]:
             if record.status != "done":
                 last = ((record.error or "").strip().splitlines() or ["no reason recorded"])[-1]
                 problems.append(f"{who} has a {record.status} cell: {scenario} seed {record.seed}: {last}")
+            if has_validation(record.settings["scenario"]):
+                problems.append(
+                    f"{who} was evaluated on validation images in {scenario}, as trials of tuning are: run the suite itself"
+                )
         if len(by_seed) < 2:
             problems.append(f"{who} has a single seed in {scenario}, which shows no spread: run at least 2, better 5")
         first = next(iter(by_seed.values()))

@@ -12,6 +12,7 @@ from benchmarks.request.grid import Grid
 from benchmarks.request.identity import relevant
 from benchmarks.request.scored import ScoredCell
 from benchmarks.request.suite import CellSettings
+from scenarios.validation import has_validation
 
 MOST_LINES = 5
 """As many ways of having other settings are told apart."""
@@ -97,6 +98,11 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
         if theirs != _method_and_setting(cell):
             found.problems.append(
                 f"skipped the record of {cell.label}: it is of method {theirs[0]!r} in the {theirs[1]}-incremental setting"
+            )
+            continue
+        if has_validation(record.settings["scenario"]):
+            found.problems.append(
+                f"skipped the record of {cell.label}: it is of validation images, as trials of tuning are"
             )
             continue
         found.records[cell.identity] = record

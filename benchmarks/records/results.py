@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from benchmarks.records.columns import BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS
+from benchmarks.records.columns import BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS, TUNING
 from benchmarks.records.matching import records_of
 from benchmarks.records.networks import Settings, network_of, same_network
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Scan
 from benchmarks.request.grid import Grid
+from benchmarks.request.tuned import Choice, how_chosen, tuned_choice
 from methods import METHODS
 from metrics import SCORES, Summary, average_accuracy_curve, mean_accuracy_curve, per_task_forgetting, summarise
 from metrics.matrix_stack import MatrixStack
@@ -137,7 +138,8 @@ class Runs:
     """One scenario. seeds: all that the suite asks for. frame: its rows of the suite's frame, whatever their status, as
     the suite lists the methods and by seed. settings: of each method that can run, as resolved in its records or, before
     there are any, in its cells; not of other programs, whose predictions were scored. impossible: why the others cannot
-    run."""
+    run. chosen: how the hyperparameters of each that can run were chosen; tuned: of those that were tuned, what was chosen
+    at what cost."""
 
     scenario: str
     setting: str
@@ -146,6 +148,8 @@ class Runs:
     frame: pd.DataFrame
     settings: dict[str, Settings]
     impossible: dict[str, str]
+    chosen: dict[str, str] = field(default_factory=dict)
+    tuned: dict[str, Choice] = field(default_factory=dict)
 
     @cached_property
     def records(self) -> dict[str, dict[int, RunRecord]]:
@@ -306,9 +310,14 @@ def results_of(grid: Grid, scan: Scan) -> Results:
     for scenario, settings in suite.scenarios.items():
         impossible = {method: why for (name, method), why in grid.impossible.items() if name == scenario}
         own = {method: resolved[scenario, method] for method in roles if (scenario, method) in resolved}
+        chosen = {method: how_chosen(suite, scenario, method, own[method]) for method in own}
+        choices = {method: tuned_choice(suite, scenario, method, own[method]) for method in own}
+        tuned = {method: choice for method, choice in choices.items() if choice is not None}
         rows = frame[frame["scenario"] == scenario]
+        tuning = {method: float(choice.flops) for method, choice in tuned.items()}
+        rows = rows.assign(**{TUNING: rows["method"].map(tuning).fillna(0.0).astype(float)})
         seeds = tuple(suite.seeds_of(scenario))
-        runs.append(Runs(scenario, settings["setting"], seeds, dict(roles), rows, own, impossible))
+        runs.append(Runs(scenario, settings["setting"], seeds, dict(roles), rows, own, impossible, chosen, tuned))
     return Results(grid, scan, frame, tuple(runs))
 
 

@@ -43,6 +43,7 @@ def _lines(board: Leaderboard) -> Iterator[dict[str, object]]:
                     "setting": table.setting,
                     "method": row.method,
                     "role": row.role,
+                    "chosen": row.chosen,
                     "measure": measure.id,
                     "unit": RAW_UNITS[measure.kind],
                     "better": measure.direction,

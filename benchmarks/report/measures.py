@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from benchmarks.records.columns import BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS
+from benchmarks.records.columns import BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS, TUNING
 from benchmarks.request.errors import SettingsError
 from metrics import SCORES
 from scenarios.nearest import nearest
@@ -65,13 +65,16 @@ def measures_for(metrics: list[str] | None, runs: Runs) -> list[Measure]:
 
 def _usual(runs: Runs) -> list[str]:
     """The headline scores and the costs; D where classes come in turn, there is a joint method, and not all networks
-    are MLPs; the FLOPs of modules alone where a record's differ from all FLOPs."""
+    are MLPs; the FLOPs of modules alone where a record's differ from all FLOPs; those of tuning where a row is tuned."""
     from benchmarks.records.networks import network_of
 
     mlp = all(network_of(settings).backbone == "mlp" for settings in runs.settings.values())
     d = runs.setting == "class" and runs.named("upper bound") and not mlp
     attention = any(remark(MODULES, record) for record in runs.done_frame["record"])
-    return [*HEADLINE, *(["d"] if d else []), *(id for id in COSTS if id != MODULES or attention)]
+    costs = [id for id in COSTS if id != MODULES or attention]
+    if runs.tuned:
+        costs.insert(costs.index("flops.training") + 1, TUNING)
+    return [*HEADLINE, *(["d"] if d else []), *costs]
 
 
 def measure(id: str) -> Measure:
@@ -115,6 +118,15 @@ _OTHERS = {
     }.items()
 }
 
+_OTHERS[TUNING] = Measure(
+    TUNING,
+    "tuning",
+    "flops",
+    "lower",
+    "FLOPs of all training in the trials that chose the row's hyperparameters, once for all seeds and for all scenarios that "
+    "share the choice; 0 where none were tuned. Not part of training",
+    ranked=False,
+)
 _ABOUT: dict[str, tuple[str, Kind, str]] = {
     "flops.inference": (
         "inference",

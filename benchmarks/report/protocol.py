@@ -13,6 +13,7 @@ from methods import Recipe
 from scenarios import SETTINGS, layout_for, resolve_head
 from scenarios.class_orders import averaged_orders
 from scenarios.setting import HEADS
+from scenarios.validation import has_validation
 
 Protocol = dict[str, str]
 
@@ -32,7 +33,7 @@ def protocol(runs: Runs) -> Protocol:
         "class order": _class_order(stream),
     }
     if settings:
-        text |= _trained(stream, settings)
+        text |= _trained(stream, settings, runs.chosen)
     text["seeds"] = ranges(runs.seeds)
     trained = [record for record in records if not record.scored]
     if trained or not records:
@@ -40,7 +41,7 @@ def protocol(runs: Runs) -> Protocol:
     return {subject: line for subject, line in text.items() if line}
 
 
-def _trained(stream: Settings, settings: Mapping[str, Settings]) -> Protocol:
+def _trained(stream: Settings, settings: Mapping[str, Settings], chosen: Mapping[str, str]) -> Protocol:
     """How the methods that ran here were trained."""
     return {
         "pixels": grouped({m: _pixels(stream, s["model"]) for m, s in settings.items()}),
@@ -48,6 +49,7 @@ def _trained(stream: Settings, settings: Mapping[str, Settings]) -> Protocol:
         "optimizer": grouped({m: _optimizer(s["training"]) for m, s in settings.items()}),
         "network": grouped({m: _network(s) for m, s in settings.items()}),
         "buffers": _buffers(settings),
+        "choice of hyperparameters": grouped(chosen),
     }
 
 
@@ -89,7 +91,8 @@ def _tasks(stream: Settings, records: list[RunRecord]) -> str:
     sized = [m for m in manifests if "train_sizes" in m and "test_sizes" in m]
     if sized:
         train, test = (spread(n for m in sized for n in m[key]) for key in ("train_sizes", "test_sizes"))
-        text += f", {train} training and {test} test images each"
+        kind = "validation" if has_validation(stream) else "test"
+        text += f", {train} training and {test} {kind} images each"
     others = {k: v for k, v in stream.items() if k not in _SAID and v is not None and v is not False}
     return text + "".join(f", {_assignment(k, v)}" for k, v in others.items())
 

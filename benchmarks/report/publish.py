@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.records.matching import records_of, statuses
-from benchmarks.records.published import PublishedStore
+from benchmarks.records.published import PublishedStore, scan_folder
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan
 from benchmarks.report.plots import write_plots
@@ -16,6 +16,11 @@ from benchmarks.report.write import write_report
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid
 from benchmarks.request.names import check_name
+from benchmarks.request.tuned import Tuned
+from scenarios.validation import has_validation
+
+TRIALS = "trials"
+"""In the folder of a suite that was tuned: the folder of the records of its trials."""
 
 
 def publish_suite(
@@ -47,13 +52,38 @@ def publish_suite(
     if len({r.environment.get("hardware") for r in records if not r.scored}) > 1:
         problems.append("records come from different hardware: their times do not compare")
     problems += _several_data(records)
+    problems += [
+        f"{scenario}: it is evaluated on validation images; what is published is the accuracy on test images"
+        for scenario in dict.fromkeys(r.scenario for r in records if has_validation(r.settings["scenario"]))
+    ]
+    trials = _trials(grid.suite.tuned, published / grid.suite.name / TRIALS, problems) if grid.suite.tuned else []
     if problems:
         raise SettingsError([f"not published: {p}" for p in problems])
     with _replaced(published / check_name(grid.suite.name, "suite")) as folder:
         PublishedStore(folder).save(records)
+        if trials:
+            PublishedStore(folder / TRIALS).save(trials)
         write_report(grid, scan, folder)
         write_plots(grid, scan, folder)
     return published / grid.suite.name
+
+
+def _trials(tuned: Tuned, published: Path, problems: list[str]) -> list[RunRecord]:
+    """The records of all trials, which what the suite says of its tuning rests on: where they were left, or else already
+    `published`. What does not agree is added to `problems`."""
+    folders = [folder for folder in (published, Path(tuned.records)) if folder.is_dir()]
+    found = {record.identity[:12]: record for folder in folders for record in scan_folder(folder).records.values()}
+    for choice in tuned.choices:
+        missing = [cell for cell in choice.cells if cell not in found]
+        if missing:
+            problems.append(f"{tuned.records} lacks {len(missing)} of the trials of {choice.method}: run `tune` again")
+        elif sum(found[cell].flops.training for cell in choice.cells) != choice.flops:
+            problems.append(f"the trials of {choice.method} in {tuned.records} took other FLOPs than the suite says")
+    used = {cell: found[cell] for choice in tuned.choices for cell in choice.cells if cell in found}
+    for commit in sorted({str(record.environment.get("commit")) for record in used.values()}):
+        if commit == "None" or commit.endswith("+dirty"):
+            problems.append(f"trials made at {commit}: tune from a clean git checkout")
+    return list(used.values())
 
 
 def _several_data(records: Iterable[RunRecord]) -> list[str]:

@@ -43,7 +43,7 @@ class Cell:
 @dataclass(frozen=True)
 class Row:
     """One method. n: seeds that succeeded, of `seeds` asked for. possible: whether it can run in this setting.
-    warned: whether there is a warning about a measure that the table does not show."""
+    warned: whether there is a warning about a measure that the table does not show. chosen: how its hyperparameters were."""
 
     method: str
     role: Role
@@ -53,6 +53,7 @@ class Row:
     warned: bool
     notes: tuple[int, ...]
     cells: tuple[Cell, ...]
+    chosen: str = ""
 
     @property
     def seeds_text(self) -> str:
@@ -221,7 +222,17 @@ class _Body:
         else:
             cells = tuple(Cell("failed" if records else "not run") for _ in self.measures)
         warned = (method, "") in self.flags
-        return Row(method, runs.roles[method], True, len(done), len(runs.seeds), warned, tuple(notes), cells)
+        return Row(
+            method,
+            runs.roles[method],
+            True,
+            len(done),
+            len(runs.seeds),
+            warned,
+            tuple(notes),
+            cells,
+            runs.chosen.get(method, ""),
+        )
 
     def _remarks(self, method: str) -> list[str]:
         """What a reader must know of the whole row: failures, seeds not run, warnings about a column not shown."""
@@ -239,6 +250,11 @@ class _Body:
             remarks.append(f"{numbers(unseen, 'seed')} not {'scored' if method in runs.scored else 'run'}")
         if done and runs.roles[method] == "method" and method not in runs.competitors():
             remarks.append("not ranked: others have more seeds, and means over other seeds do not compare")
+        if method in runs.tuned:
+            flops = runs.tuned[method].flops
+            unit = unit_for("flops", [flops])
+            spent = f"{flops * unit.factor:.3g} {unit.text}"
+            remarks.append(f"{method}: {runs.chosen[method]}, whose {spent} of training stand apart")
         remarks += _memory_remarks(method, done.values())
         remarks += [f"{WARNING}{method}: {flag.text}" for flag in self.flags.get((method, ""), [])]
         return remarks

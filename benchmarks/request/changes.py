@@ -14,6 +14,7 @@ from methods import METHODS, Recipe
 from models import BACKBONES
 from scenarios import SCENARIOS
 from scenarios.nearest import nearest, nearest_setting
+from scenarios.validation import with_validation
 
 ROOTS = ("training", "model", "scenario", "methods")
 
@@ -91,7 +92,7 @@ def _keys(document: dict[str, Any]) -> Iterator[str]:
     yield from (f"model.{key}" for key in networks)
     streams = [scenario.get("stream") for scenario in document["scenarios"].values()]
     for stream in [SCENARIOS[s] for s in streams if isinstance(s, str) and s in SCENARIOS]:
-        yield from (f"scenario.{key}" for key in dotted_fields(stream))
+        yield from (f"scenario.{key}" for key in dotted_fields(with_validation(stream)))
     for name, settings in document["methods"].items():
         base = settings.get("method", name)
         if isinstance(base, str) and base in METHODS:

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from benchmarks.request.suite import Suite
 
 
+def _forget_chosen(document: dict[str, Any], changes: list[str]) -> None:
+    """What --set changes is not as a paper has it: the settings of a method, or of all."""
+    chosen = document.get("chosen")
+    if isinstance(chosen, dict):
+        roots = [change.partition("=")[0].strip().split(".") for change in changes]
+        of_all = any(root[0] != "methods" for root in roots)
+        changed = {root[1] for root in roots if root[0] == "methods" and len(root) > 1}
+        document["chosen"] = {} if of_all else {k: v for k, v in chosen.items() if k not in changed}
+
+
 def load_suite(
     name: str,
     methods: list[str] | None = None,
@@ -47,6 +57,7 @@ def load_suite(
 
         for change in changes:
             apply_change(document, change, problems)
+        _forget_chosen(document, changes)
     if scenarios is not None:
         document["scenarios"] = select("scenario", document["scenarios"], scenarios, name, problems)
     if methods is not None:

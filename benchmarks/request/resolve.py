@@ -19,6 +19,7 @@ from scenarios import DATASETS, SCENARIOS, DataNotFound, Stream, layout_for, res
 from scenarios.datasets import in_files, near_data
 from scenarios.nearest import nearest
 from scenarios.own_names import FORMS, is_own, offer, with_checksum
+from scenarios.validation import with_validation
 
 MOST_TASKS = 10_000
 
@@ -170,10 +171,14 @@ def _stream(settings: dict[str, Any], problems: list[str]) -> Stream | None:
         except DataNotFound as error:
             problems.append(f"data: {error}")
         offer(settings["data"])
+    settings = {
+        key: value for key, value in settings.items() if value is not None or key not in ("validation", "of_tasks")
+    }
+    cls = with_validation(SCENARIOS[kind]) if {"validation", "of_tasks"} & settings.keys() else SCENARIOS[kind]
     try:
-        stream = SCENARIOS[kind].model_validate_json(json.dumps(settings))
+        stream = cls.model_validate_json(json.dumps(settings))
     except ValidationError as error:
-        problems.extend(explain(error, dotted_fields(SCENARIOS[kind])))
+        problems.extend(explain(error, dotted_fields(with_validation(SCENARIOS[kind]))))
         return None
     if stream.data not in DATASETS and not in_files(stream.data):
         problems.append(f"data: unknown data set {stream.data!r}{near_data(stream.data)}; {FORMS}")

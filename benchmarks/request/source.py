@@ -20,6 +20,7 @@ from methods import METHODS
 from models import BACKBONES, kind_of
 from models.plain_module import PlainModuleSettings
 from scenarios import DATASETS, SCENARIOS
+from scenarios.validation import has_validation, held_out
 
 CORE = tuple(
     f"benchmarks.cell.{name}" for name in ("run", "fit", "evaluate", "features", "matmul_backend", "checkpoint")
@@ -49,7 +50,8 @@ def _things(cell: CellSettings) -> list[Any]:
     own = [data] if data is not None and HERE.module(data.__module__) is None else []
     network: Any = BACKBONES[backbone]
     settings = [PlainModuleSettings] if issubclass(network, PlainModuleSettings) else []
-    return [METHODS[method], SCENARIOS[stream], network, *settings, *own]
+    divided = [held_out] if has_validation(cell.scenario.model_dump(include={"validation"})) else []
+    return [METHODS[method], SCENARIOS[stream], network, *settings, *own, *divided]
 
 
 def names_of(cell: CellSettings) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ from benchmarks.request.identity import identity_of
 from benchmarks.request.keys import dotted_fields
 from benchmarks.request.names import check_name, check_scenario_name, file_name
 from benchmarks.request.plugins import include_all, included
+from benchmarks.request.tuned import FromPaper, Tuned
 from methods import METHODS, Recipe
 from methods.core.hyperparameters import explain
 from models import ModelSettings
@@ -131,6 +132,11 @@ class Suite(BaseModel):
     kind: Literal["benchmark", "smoke", "protocol"] = "benchmark"
     reduced: str = Field("", description="the suite of the like with reduced networks and schedules, for processors")
     source: str = Field("", description="of a protocol: the publication that specifies it")
+    chosen: dict[str, FromPaper] = Field(
+        default_factory=dict,
+        description="methods whose settings are a paper's; of a protocol all of them are its source's",
+    )
+    tuned: Tuned | None = Field(None, description="how `tune` chose settings of this suite")
     choices: list[str] = Field(
         default_factory=list, description="a sentence for each thing that the source leaves open and this suite chose"
     )

@@ -96,6 +96,8 @@ def read_suite(name: str, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
         if not isinstance(like, str):
             raise SettingsError([f"suite {path.stem}: like: {like!r} should be the name of a suite, or a YAML file"])
         base = read_suite(like, (*chain, path.resolve()))
+        if "methods" in own:  # what was said of others' settings
+            base = {key: value for key, value in base.items() if key != "chosen"}
         document = base | document
         for key, lay_over in (("model", merge_model), ("training", merge)):
             if isinstance(base.get(key), dict) and isinstance(own.get(key), dict):
@@ -141,11 +143,12 @@ def written_out(document: dict[str, Any], problems: list[str]) -> dict[str, Any]
     document["scenarios"] = _scenarios(document.get("scenarios"), problems)
     document["methods"] = _methods(document.get("methods"), problems)
     document["scenario_seeds"] = {
-        name: _seeds(scenario.pop("seeds"), f"scenarios.{name}.seeds", problems)
+        name: seed_list(scenario.pop("seeds"), f"scenarios.{name}.seeds", problems)
         for name, scenario in document["scenarios"].items()
         if "seeds" in scenario
     }
-    document["seeds"] = _seeds(document.get("seeds"), "seeds", problems)
+    document["seeds"] = seed_list(document.get("seeds"), "seeds", problems)
+    _check_chosen(document, problems)
     return document
 
 
@@ -196,7 +199,18 @@ def _methods(given: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
     return {n: copy.deepcopy(own or {}) for n, own in given.items() if own is None or isinstance(own, dict)}
 
 
-def _seeds(given: Any, where: str, problems: list[str]) -> list[int]:
+def _check_chosen(document: dict[str, Any], problems: list[str]) -> None:
+    """Says which methods of `chosen` there are not; a protocol's settings are those of its source."""
+    chosen, methods, source = document.get("chosen"), document["methods"], document.get("source")
+    if isinstance(chosen, dict):
+        problems += [f"chosen.{name}: no such method{nearest(name, methods)}" for name in chosen if name not in methods]
+    elif chosen is None and document.get("kind") == "protocol" and isinstance(source, str) and source.strip():
+        open_ = "; what that leaves open this suite chose" if document.get("choices") else ""
+        document["chosen"] = {name: {"paper": source.strip() + open_} for name in methods}
+
+
+def seed_list(given: Any, where: str, problems: list[str]) -> list[int]:
+    """A number of seeds or a list of them, as a suite may say it. What is wrong is added to `problems`, and [0] given."""
     if _is_seed(given) and 1 <= given <= MOST_SEEDS:
         return list(range(given))
     if isinstance(given, list) and given and all(map(_is_seed, given)):
