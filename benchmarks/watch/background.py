@@ -41,7 +41,9 @@ class Background(Callbacks):
         self._thread = threading.Thread(target=self._work, name=f"tracker {name}", daemon=True)
         self._closed = threading.Event()
         self._steps, self._phase_steps = 0, 0
+        self._made = threading.Event()
         self._thread.start()
+        self._made.wait(CLOSING)  # imports while a checkpoint is written could spoil it
 
     # ---- on the cell's thread --------------------------------------------------------------------------------------
 
@@ -96,6 +98,7 @@ class Background(Callbacks):
     def _work(self) -> None:
         try:
             self._tracker = self._make()
+            self._made.set()
             while not self._given_up:
                 try:
                     what, arguments = self._events.get(timeout=0.2)
@@ -110,6 +113,8 @@ class Background(Callbacks):
             said = (str(error).strip().splitlines() or [""])[0]
             self._warn(f"tracker {self._name} failed, the cell goes on without it: {type(error).__name__}: {said}")
             self._given_up = True
+        finally:
+            self._made.set()
 
     def _begin(self, steps: int | None, accuracy: NDArray[np.float64], done: int) -> None:
         self._tracker.start(self._run(steps))

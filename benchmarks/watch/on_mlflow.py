@@ -17,17 +17,20 @@ _LONGEST = 500
 class MLflow(Tracker):
     """A run for each cell in the experiment that is called after the suite."""
 
-    def start(self, run: Run) -> None:
+    def __init__(self) -> None:
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # which newer versions ask for
         from mlflow.entities import Param
         from mlflow.tracking import MlflowClient
 
+        self._param, self._connect = Param, MlflowClient
+
+    def start(self, run: Run) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
-        self._client: Any = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or run.folder.resolve().as_uri())
+        self._client: Any = self._connect(os.environ.get("MLFLOW_TRACKING_URI") or run.folder.resolve().as_uri())
         self._id = self._client.create_run(
             self._experiment(run.group), run_name=run.name, tags={"retain.cell": run.id}
         ).info.run_id
-        params = [Param(name, str(value)[:_LONGEST]) for name, value in run.settings.items()]
+        params = [self._param(name, str(value)[:_LONGEST]) for name, value in run.settings.items()]
         for first in range(0, len(params), 100):  # as many as a server takes at a time
             self._client.log_batch(self._id, params=params[first : first + 100])
 

@@ -13,9 +13,12 @@ from benchmarks.watch.tracker import Run, Tracker
 class TensorBoard(Tracker):
     """FOLDER/SUITE/CELL; `tensorboard --logdir FOLDER` shows them side by side."""
 
-    def start(self, run: Run) -> None:
+    def __init__(self) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        self._open = SummaryWriter
+
+    def start(self, run: Run) -> None:
         folder = run.folder / run.group / run.id
         if run.steps is None and folder.is_dir():  # of a run that has begun anew
             for file in folder.glob("events.out.tfevents.*"):
@@ -23,7 +26,7 @@ class TensorBoard(Tracker):
         self._settings = run.settings
         # what was written of later steps is trained, and written, again
         purged_from = None if run.steps is None else run.steps + 1
-        self._writer: Any = SummaryWriter(str(folder), purge_step=purged_from)
+        self._writer: Any = self._open(str(folder), purge_step=purged_from)
         self._writer.add_text("cell", run.name)
 
     def scalars(self, values: dict[str, float], step: int) -> None:

@@ -14,11 +14,14 @@ from benchmarks.watch.tracker import Run, Tracker
 class Wandb(Tracker):
     """A run for each cell, in project $WANDB_PROJECT or "retain"; its group is the suite."""
 
-    def start(self, run: Run) -> None:
+    def __init__(self) -> None:
         import wandb
 
+        self._wandb: Any = wandb
+
+    def start(self, run: Run) -> None:
+        wandb = self._wandb
         run.folder.mkdir(parents=True, exist_ok=True)  # else wandb writes to a temporary one
-        self._wandb = wandb
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "retain"),
             group=run.group,

@@ -29,8 +29,9 @@ class Run:
 
 
 class Tracker(ABC):
-    """Made without arguments, in a thread of its own for each cell, on which all of this is called. It may raise: the cell
-    goes on without it. It draws no number of torch's or numpy's global generators.
+    """Made without arguments, in a thread of its own for each cell, on which all of this is called. It imports
+    what it needs when it is made: the cell begins after that, as modules are not to change while it is stored. It may
+    raise: the cell goes on without it. It draws no number of torch's or numpy's global generators.
 
     Names are paths: "train/loss" and "train/lr" after each epoch, by the number of training steps; "accuracy/task01", ...
     and "accuracy/mean" by the number of tasks trained, 0 to T, as fractions; the image "accuracy/matrix" likewise.
