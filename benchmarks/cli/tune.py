@@ -102,7 +102,7 @@ def _checked(
 ) -> Tuning:
     """Raises SettingsError with all that is wrong with the request."""
     from benchmarks.request.load import load_suite
-    from benchmarks.tuning.search import check_optuna
+    from benchmarks.tuning.library import check_optuna
 
     suite, *_ = together(partial(load_suite, name), check_optuna)
     from benchmarks.executors.devices import devices_for
@@ -181,7 +181,7 @@ class _Rounds:
             return scan.records
         if self.is_first:
             self._prepare(missing)
-        execute = how.choice.build(store.folder, how.data_root, tuning.devices, how.workers, False, before)
+        execute = how.choice.build(store.folder, how.data_root, tuning.devices, how.workers, before=before)
         run_with_progress(out, missing, execute, len(tuning.devices))
         return scan_of(store).records
 

@@ -77,7 +77,7 @@ def _trials(tuned: Tuned, published: Path, problems: list[str]) -> list[RunRecor
         missing = [cell for cell in choice.cells if cell not in found]
         if missing:
             problems.append(f"{tuned.records} lacks {len(missing)} of the trials of {choice.method}: run `tune` again")
-        elif sum(found[cell].flops.training for cell in choice.cells) != choice.flops:
+        elif sum(found[cell].flops.training or 0 for cell in choice.cells) != choice.flops:
             problems.append(f"the trials of {choice.method} in {tuned.records} took other FLOPs than the suite says")
     used = {cell: found[cell] for choice in tuned.choices for cell in choice.cells if cell in found}
     for commit in sorted({str(record.environment.get("commit")) for record in used.values()}):

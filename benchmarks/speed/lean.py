@@ -150,7 +150,8 @@ def _derpp(method: Any, network: nn.Module, optimizer: torch.optim.Optimizer) ->
 
 
 def _ewc(method: Any, network: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
-    parameters = [p.detach() for p in network.parameters()]
+    weights = list(network.parameters())
+    parameters = [p.detach() for p in weights]
     importance, anchor = method.penalty.importance, method.penalty.anchor
 
     def step(x: Tensor, y: Tensor, epoch: int) -> None:
@@ -158,7 +159,7 @@ def _ewc(method: Any, network: nn.Module, optimizer: torch.optim.Optimizer) -> S
         F.cross_entropy(network(x), y).backward()
         pull = torch._foreach_sub(parameters, anchor)
         torch._foreach_mul_(pull, importance)
-        torch._foreach_add_([p.grad for p in network.parameters()], pull, alpha=method.strength)
+        torch._foreach_add_([p.grad for p in weights if p.grad is not None], pull, alpha=method.strength)
         optimizer.step()
 
     return step
@@ -173,8 +174,8 @@ def _si(method: Any, network: nn.Module, optimizer: torch.optim.Optimizer) -> St
     def step(x: Tensor, y: Tensor, epoch: int) -> None:
         optimizer.zero_grad()
         F.cross_entropy(network(x), y).backward()
-        gradients = [p.grad for p in weights]
-        before, gradient = [p.clone() for p in parameters], [g.clone() for g in gradients if g is not None]
+        gradients = [p.grad for p in weights if p.grad is not None]
+        before, gradient = [p.clone() for p in parameters], [g.clone() for g in gradients]
         pull = torch._foreach_sub(parameters, anchor)
         torch._foreach_mul_(pull, importance)
         torch._foreach_add_(gradients, pull, alpha=2 * method.strength)

@@ -13,8 +13,8 @@ from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import Suite
 from benchmarks.request.suite_yaml import read_yaml
 from benchmarks.request.tuned import Choice, Tuned, row_hash
+from benchmarks.tuning.library import optuna_version
 from benchmarks.tuning.rounds import Records, cells_of
-from benchmarks.tuning.search import optuna_version
 from benchmarks.tuning.studies import Study, overridden
 
 HEAD = "# Written by `tune`: run it again to renew it. What `tuned` says holds for rows that are run with these settings.\n"
@@ -23,7 +23,7 @@ HEAD = "# Written by `tune`: run it again to renew it. What `tuned` says holds f
 class _Dumper(yaml.SafeDumper):
     """YAML with lists of plain values in a line."""
 
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.Node:
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
         return super().represent_sequence(tag, sequence, not any(isinstance(part, dict) for part in sequence))
 
 

@@ -9,28 +9,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, Literal
 
-from benchmarks.request.errors import SettingsError
 from benchmarks.tuning.space import Dimension
 
 DIGITS = 4
 """Significant digits of a number that is tried: more decide nothing, and a suite shows them."""
 RANDOM_FIRST = 10
 """As many trials, or a third of all where that is less, TPE draws at random before it has anything to go by."""
-
-
-def check_optuna() -> None:
-    """Raises SettingsError where optuna is not installed."""
-    if find_spec("optuna") is None:
-        raise SettingsError(["tune needs optuna, which is not installed: pip install -r requirements-tune.txt"])
-
-
-def optuna_version() -> str:
-    import optuna
-
-    return str(optuna.__version__)
 
 
 class Search:
