@@ -263,7 +263,6 @@ def copied(method: Method) -> Method:
     """A method inside a task, with everything that it has, to be trained on by itself."""
     copied = copy.deepcopy(method)
     copied.task = method.task  # left out of a copy, as of a checkpoint
-    copied.parameters = list(copied.network.parameters())
     return copied
 
 

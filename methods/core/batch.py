@@ -32,14 +32,14 @@ class Batch:
     y: Tensor
     tasks: int | Tensor
     active: ActiveClasses
-    stored: Callable[[], Examples]
+    stored: Examples | Callable[[], Examples]
     epoch: int = 0
     targets: Tensor | None = None
 
     @property
     def examples(self) -> Examples:
         """The same as stored (uint8): selected only now, since most steps need no more than x."""
-        return self.stored()
+        return self.stored if isinstance(self.stored, Examples) else self.stored()
 
     @property
     def task_ids(self) -> Tensor:

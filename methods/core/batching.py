@@ -71,7 +71,7 @@ class Batching(State):
         if self.memory_format == "channels last":
             x = x.contiguous(memory_format=torch.channels_last)
         active = self.active_in_training(examples.tasks)
-        return Batch(x, examples.labels, examples.tasks, active, lambda: examples, epoch)
+        return Batch(x, examples.labels, examples.tasks, active, examples, epoch)
 
     def _augmented(self, images: Images) -> Tensor:
         """Stored images -> uint8 [N, C, H, W]. Files are decoded and augmented for training, anew at every call."""
@@ -94,11 +94,7 @@ class Batching(State):
         """One batch of all examples of `batches`, whose images are ready and are not made so again."""
         x, y = torch.cat([b.x for b in batches]), torch.cat([b.y for b in batches])
         tasks = torch.cat([b.task_ids for b in batches])
-
-        def stored() -> Examples:
-            return Examples.concatenate([b.examples for b in batches])
-
-        joined = Batch(x, y, tasks, self.active_in_training(tasks), stored, batches[0].epoch)
+        joined = Batch(x, y, tasks, self.active_in_training(tasks), partial(_together, batches), batches[0].epoch)
         if any(b.targets is not None for b in batches):
             joined.targets = torch.cat([self._targets(b) for b in batches])
         return joined
@@ -121,3 +117,7 @@ class Batching(State):
         if batch.targets is not None:
             return losses.soft_cross_entropy(logits, batch.targets, batch.active)
         return losses.cross_entropy(logits, batch.y, batch.active, label_smoothing=self.recipe.label_smoothing)
+
+
+def _together(batches: tuple[Batch, ...]) -> Examples:
+    return Examples.concatenate([batch.examples for batch in batches])

@@ -18,8 +18,8 @@ from models.memory_format import why_contiguous
 from scenarios import OutputLayout, Scenario, resolve_head
 from scenarios.seeding import seed_for
 
-NOT_KEPT = ("task", "parameters")
-"""What a checkpoint between tasks leaves out: `enter` sets it."""
+NOT_KEPT = ("task", "_listed")
+"""What a checkpoint between tasks leaves out."""
 
 
 class LifeCycle(State):
@@ -90,7 +90,7 @@ class LifeCycle(State):
         torch.manual_seed(seed_for(self.seed, "task", task.id))
         self.grow(task)
         self.network.to(self.device)  # new parts were made on the processor
-        self.parameters = list(self.network.parameters())
+        self._listed = None
         self.begin_task(task)
         self._settle_network()
 
@@ -104,7 +104,7 @@ class LifeCycle(State):
             part = getattr(self.network, "backbone", self.network)
             if part._compiled_call_impl is None:
                 part.compile()
-        self.parameters = list(self.network.parameters())
+        self._listed = None
 
     def _arrange(self, why_not: str | None) -> None:
         """Puts the network in channels-last order, or with a reason against it in contiguous order, and says so once."""

@@ -20,8 +20,6 @@ class State:
 
     network: Any
     """The nn.Module that is trained, of the kind that `build` makes."""
-    parameters: list[nn.Parameter]
-    """All of the network's, from `enter` to the end of the task: walking over the modules at every step would cost."""
     layout: OutputLayout
     recipe: Recipe
     """The current task's, so without `first`: that of the first task until the second is entered."""
@@ -41,6 +39,16 @@ class State:
     task: TaskView
     seen: int
     """Tasks begun so far."""
+
+    _listed: tuple[nn.Module, list[nn.Parameter]] | None = None
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All of the network's. Listed once a task, in which a network does not grow: to walk over its modules at every
+        step would cost."""
+        if self._listed is None or self._listed[0] is not self.network:
+            self._listed = self.network, list(self.network.parameters())
+        return self._listed[1]
 
     def precision(self):
         """The autocast context of forward passes. Wrap in it whatever runs the network outside `observe` and `batches`."""

@@ -92,7 +92,7 @@ def batch_of(method: Method, x: Tensor, labels: list[int], sizes: list[int]) -> 
     y = torch.tensor(labels)
     tasks = torch.searchsorted(stops, y, right=True)
     examples = Examples(torch.zeros(len(y), 1, 1, 1, dtype=torch.uint8), y, tasks)
-    return Batch(x, y, tasks, method.active_in_training(tasks), lambda: examples)
+    return Batch(x, y, tasks, method.active_in_training(tasks), examples)
 
 
 def numbered(labels: list[int]) -> Tensor:
