@@ -328,7 +328,7 @@ def status(
 
 def _say_underway(grid: Grid, store: Store) -> None:
     """A line for each cell that a run now does, and for each that waits in Slurm's queue."""
-    from benchmarks.executors.on_slurm import submitted
+    from benchmarks.executors.slurm_queue import submitted
     from benchmarks.records.claims import live_claims
 
     claims, jobs = live_claims(store.folder), submitted(store.folder)
@@ -337,7 +337,7 @@ def _say_underway(grid: Grid, store: Store) -> None:
         in_job = f", job {job}" if job else ""
         if claim is not None:
             since = datetime.fromtimestamp(claim.since).strftime("%Y-%m-%d %H:%M")
-            tasks = f"{claim.done} of {cell.scenario.tasks} tasks done"
+            tasks = f"{claim.done} of {cell.resolved.document['scenario']['tasks']} tasks done"
             say(f"running: {cell.label}: on {claim.host} ({claim.where}{in_job}) since {since}, {tasks}")
         elif job:
             say(f"{state.lower()}: {cell.label}: job {job}")

@@ -93,7 +93,8 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
         if record is None:
             continue
         theirs = (record.settings["method"]["name"], record.settings["scenario"]["setting"])
-        if theirs != (cell.method.name, cell.scenario.setting):
+        ours = cell.resolved.document
+        if theirs != (ours["method"]["name"], ours["scenario"]["setting"]):
             found.problems.append(
                 f"skipped the record of {cell.label}: it is of method {theirs[0]!r} in the {theirs[1]}-incremental setting"
             )

@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.records.results import Runs, results_of
 from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
+from benchmarks.request import declarations
 from benchmarks.request.grid import Grid
-from methods import METHODS
 
 FIRST = ("mnist", "cifar100-lite", "cifar100-pretrained", "tinyimagenet100-lite")
 """What a reader wants to see: the suite of the README, then images."""
@@ -92,9 +92,9 @@ def seed_selection(seeds: Iterable[int]) -> str:
 def _facts(name: str, all_runs: Iterable[Runs]) -> Facts:
     """A suite may call a method as it likes; which one it is, the resolved settings say, where it can run at all."""
     resolved = [runs.settings[name]["method"] for runs in all_runs if name in runs.settings]
-    cls = METHODS.get(resolved[0]["name"] if resolved else name)
+    declared = declarations.method(resolved[0]["name"] if resolved else name)
     stored = "yes" if any(method["settings"].get("buffer_size") for method in resolved) else "no"
-    if cls is None:
+    if declared is None:
         return Facts({"family": "other", "task": "no", "buffer": stored})
-    needs = "yes" if cls.needs_task_id else "no"
-    return Facts({"family": cls.family, "task": needs, "buffer": stored}, cls.about, cls.source)
+    needs = "yes" if declared.needs_task_id else "no"
+    return Facts({"family": declared.family, "task": needs, "buffer": stored}, declared.about, declared.source)
