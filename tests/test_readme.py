@@ -34,7 +34,13 @@ from scenarios import SCENARIOS
 ROOT = Path(__file__).resolve().parent.parent
 FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
-MOST_WORDS = {"README.md": 1620, "docs/gpus-and-clusters.md": 1100, "docs/methods.md": 1400, "docs/data.md": 1350}
+MOST_WORDS = {
+    "README.md": 1620,
+    "docs/gpus-and-clusters.md": 1100,
+    "docs/methods.md": 1400,
+    "docs/data.md": 1350,
+    "docs/numbers.md": 940,
+}
 """As `wc -w` counts; another page has at most 900."""
 PUBLISHED = ROOT / "results" / "published"
 TO_BE_WRITTEN = (
