@@ -30,6 +30,11 @@ class LazyClasses(MutableMapping[str, type[T]]):
             self._known[name] = found
         return found
 
+    def imported(self, name: str) -> type[T] | None:
+        """The class of that name where it is there already."""
+        found = self._known.get(name)
+        return None if isinstance(found, str) else found
+
     def __contains__(self, name: object) -> bool:
         return name in self._known
 

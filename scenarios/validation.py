@@ -7,7 +7,6 @@ that its records are never taken for those of a test.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -83,11 +82,6 @@ def with_validation(cls: type[Stream]) -> type[Stream]:
     made.base = cls
     made.__doc__ = cls.__doc__
     return made
-
-
-def has_validation(settings: Mapping[str, Any]) -> bool:
-    """Whether a scenario with these settings is evaluated on validation images."""
-    return settings.get("validation") is not None
 
 
 def held_out(dataset: Dataset, part: float) -> Dataset:

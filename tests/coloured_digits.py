@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.request.suite import CellSettings, MethodSettings
+from benchmarks.request.suite import CellSettings, MethodSettings, Resolved
 from methods import METHODS, OptimizerSettings, Recipe
 from models import ModelSettings, model_settings
 from scenarios import Split, datasets
@@ -50,12 +50,10 @@ def cell_of(
     cls = METHODS[method]
     recipe = Recipe(epochs=1, batch_size=20, optimizer=OptimizerSettings(lr=0.05))
     stream = Split(data="coloured-digits", setting="class", tasks=tasks, samples_per_task=40, class_order="per_seed")
-    return CellSettings(
-        scenario_name="coloured-digits/class",
-        method_name=method,
-        scenario=stream,
-        method=MethodSettings(name=method, version=cls.version, settings=cls.from_settings(settings).hyperparameters()),
-        model=model,
-        training=training or recipe,
-        seed=seed,
+    resolved = Resolved.of(
+        stream,
+        MethodSettings(name=method, version=cls.version, settings=cls.from_settings(settings).hyperparameters()),
+        model,
+        training or recipe,
     )
+    return CellSettings("coloured-digits/class", method, resolved, seed)

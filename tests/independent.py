@@ -20,8 +20,8 @@ from sklearn.neighbors import NearestCentroid
 
 from benchmarks.cell.features import prepared
 from benchmarks.cell.run import train_task
+from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
-from benchmarks.request.resolve import resolve
 from methods import METHODS
 
 SHRINKAGE = 1e-4
@@ -44,7 +44,7 @@ class Shrunk(EmpiricalCovariance):
 
 def equal_shares(suite: str, data_root: Path | None) -> dict[str, float]:
     """Method -> share of the test images that ours, after all tasks, and scikit-learn's give the same class."""
-    cell = resolve(load_suite(suite))[0]
+    cell = make_grid(load_suite(suite)).cells[0]
     images = cell.scenario.build(cell.seed, data_root)
     shares = {}
     for name, settings in METHOD_SETTINGS.items():

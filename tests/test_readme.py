@@ -40,6 +40,7 @@ MOST_WORDS = {
     "docs/gpus-and-clusters.md": 1100,
     "docs/methods.md": 1400,
     "docs/data.md": 1350,
+    "docs/numbers.md": 940,
 }
 """As `wc -w` counts; another page has at most 900."""
 PUBLISHED = ROOT / "results" / "published"

@@ -172,7 +172,7 @@ class Underway:
         self._asked = float("-inf")
 
     def lines(self) -> Iterator[str]:
-        from benchmarks.executors.on_slurm import submitted
+        from benchmarks.executors.slurm_queue import submitted
         from benchmarks.records.claims import live_claims
 
         claims = live_claims(self.store.folder)
@@ -183,7 +183,11 @@ class Underway:
             in_job = f", job {job}" if job else ""
             if claim is not None:
                 since = datetime.fromtimestamp(claim.since).strftime("%Y-%m-%d %H:%M")
-                come = claim.progress.text if claim.progress else f"0 of {cell.scenario.tasks} tasks done"
+                come = (
+                    claim.progress.text
+                    if claim.progress
+                    else f"0 of {cell.resolved.document['scenario']['tasks']} tasks done"
+                )
                 yield f"running: {cell.label}: on {claim.host} ({claim.where}{in_job}) since {since}, {come}"
             elif job:
                 yield f"{state.lower()}: {cell.label}: job {job}"

@@ -8,7 +8,6 @@ jobs of an earlier one, and `status` shows them.
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 import uuid
 from collections.abc import Generator, Iterator
@@ -21,6 +20,7 @@ from benchmarks.executors.ends import with_printed
 from benchmarks.executors.local import run_local
 from benchmarks.executors.node import Job
 from benchmarks.executors.queue import Version, Versions, record_since, versions
+from benchmarks.executors.slurm_queue import queued_jobs, submitted
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
@@ -184,7 +184,7 @@ def _executor(folder: Path, options: dict[str, str], cluster: str) -> Any:
 def _outcomes(cells, store: Store, jobs: dict[str, str], handles, before) -> Iterator[Outcome]:
     left, absent = list(cells), set[str]()
     while left:
-        queued = _queue([jobs[cell.identity] for cell in left]) if not handles else None
+        queued = queued_jobs([jobs[cell.identity] for cell in left]) if not handles else None
         waiting = []
         for cell in left:
             record = record_since(store, cell, before[cell.identity])
@@ -207,7 +207,7 @@ def _outcomes(cells, store: Store, jobs: dict[str, str], handles, before) -> Ite
 def _has_ended(job: str, handle: Any, queued: dict[str, str] | None) -> bool:
     if queued is None and handle is not None and type(handle).__name__ == "LocalJob":
         return handle.done()
-    return job not in (queued if queued is not None else _queue([job]))
+    return job not in (queued if queued is not None else queued_jobs([job]))
 
 
 def _without_record(cell: CellSettings, store: Store, job: str) -> Outcome:
@@ -223,35 +223,3 @@ def _without_record(cell: CellSettings, store: Store, job: str) -> Outcome:
     except OSError as failure:
         raise StorageFailed(f"{cell.label}: {failure}") from None
     return outcome_of(cell, record)
-
-
-def submitted(folder: Path) -> dict[str, tuple[str, str]]:
-    """The cells of the records in `folder` whose jobs are queued or running, by identity: job and Slurm's state."""
-    known: dict[str, str] = {}
-    for path in sorted((folder / "slurm").glob("*.cells.json"), key=lambda path: path.stat().st_mtime):
-        known |= json.loads(path.read_text())
-    states = _queue(list(known.values())) if known else {}
-    return {identity: (job, states[job]) for identity, job in known.items() if job in states}
-
-
-def _queue(jobs: list[str]) -> dict[str, str]:
-    """Those of `jobs` that Slurm has queued or runs, with their states. Raises SettingsError where it does not answer."""
-    command = ["squeue", "--noheader", "--array", "--format", "%i %T", "--jobs", ",".join(jobs)]
-    for wait in (1, 5, 20, 60, 0):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        except FileNotFoundError:
-            return {}
-        except subprocess.TimeoutExpired as error:
-            said = str(error)
-        else:
-            if done.returncode == 0:
-                lines = (line.split() for line in done.stdout.splitlines())
-                return {
-                    name: state for name, state in lines if state != "COMPLETED"
-                }  # one put back is COMPLETING first
-            said = done.stderr.strip()
-            if "Invalid job id" in said:  # all are long gone
-                return {}
-        time.sleep(wait)
-    raise SettingsError([f"squeue does not answer: {said}"])

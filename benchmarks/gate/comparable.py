@@ -18,7 +18,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.report.measures import COSTS
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.identity import identity_of
-from scenarios.validation import has_validation
+from benchmarks.request.validation import has_validation
 
 SHARED = ("scenario", "model", "training")
 """Parts of a record's settings that must be the same on both sides; method and seed are the others."""

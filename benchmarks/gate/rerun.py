@@ -25,7 +25,7 @@ from benchmarks.gate.remarks import FACETS, UNTOLD
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
-from benchmarks.request.suite import CellSettings, MethodSettings
+from benchmarks.request.suite import CellSettings, MethodSettings, Resolved
 from methods import Recipe, method_class
 from models import model_settings
 from scenarios import SCENARIOS, DataNotFound
@@ -93,19 +93,17 @@ def cell_of(record: RunRecord) -> CellSettings:
     scenario.pop("version", None)
     try:
         cls = method_class(method["name"])
-        cell = CellSettings(
-            scenario_name=record.scenario,
-            method_name=record.method,
-            scenario=SCENARIOS[scenario["stream"]].model_validate_json(json.dumps(scenario)),
-            method=MethodSettings(
+        resolved = Resolved.of(
+            SCENARIOS[scenario["stream"]].model_validate_json(json.dumps(scenario)),
+            MethodSettings(
                 name=method["name"],
                 version=cls.version,
                 settings=cls.from_settings(method["settings"]).hyperparameters(),
             ),
-            model=model_settings(settings["model"]),
-            training=Recipe.model_validate_json(json.dumps(settings["training"])),
-            seed=record.seed,
+            model_settings(settings["model"]),
+            Recipe.model_validate_json(json.dumps(settings["training"])),
         )
+        cell = CellSettings(record.scenario, record.method, resolved, record.seed)
     except KeyError:
         stream = scenario.get("stream")
         raise SettingsError([f"{where}unknown stream {stream!r}{nearest(str(stream), SCENARIOS)}"]) from None

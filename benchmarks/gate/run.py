@@ -37,9 +37,10 @@ def run_gate(
     and seeds. Where the two may not be compared the verdict is "refused", and is written all the same.
     rerun: how many cells of the challenger are run again on `devices` and compared with their records.
     """
-    from benchmarks.gate.rerun import run_again
 
     def again(entrant: Entrant) -> list[str]:
+        from benchmarks.gate.rerun import run_again  # with torch, which judging records does without
+
         return run_again(entrant, rerun, data_root, devices or ["cpu"])
 
     try:

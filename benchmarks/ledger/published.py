@@ -16,12 +16,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from benchmarks.request import declarations
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import Suite
 from benchmarks.request.suite_yaml import read_yaml
 from methods.core.hyperparameters import explain
 from metrics import SCORES, Estimate, standard_error
-from scenarios import SETTINGS
 from scenarios.nearest import nearest
 
 REFERENCES = Path(__file__).parent / "references"
@@ -109,7 +109,7 @@ class Reference(_Ours):
         problems += _unknown(f"{where}: methods", self.methods.values(), suite.methods, f"suite {suite.name}")
         for theirs, ours in self.scenarios.items():
             setting = suite.scenarios.get(ours, {}).get("setting", theirs)
-            if theirs in SETTINGS and setting != theirs:
+            if theirs in declarations.settings() and setting != theirs:
                 problems.append(f"{where}: scenarios: {ours!r} is {setting}-incremental, published is {theirs}")
         if problems:
             raise SettingsError(problems)

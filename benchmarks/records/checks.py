@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Sequence
-from functools import lru_cache
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmarks.request import declarations
 from methods import METHODS
-from scenarios import SETTINGS, layout_for, resolve_head
 
 if TYPE_CHECKING:
     from benchmarks.records.record import Counts, RunRecord
 
 LARGEST = 2**63 - 1
+_MANY_DIGITS = re.compile("[0-9]{19}")
+"""Of an integer that may be beyond LARGEST, or of a text."""
 BY_CHANCE = 30
 """An untrained network that is right throughout, with odds of less than 1 to 2**30, was not untrained."""
 
@@ -115,17 +119,19 @@ class _Environment(_Shape):
 def check_settings(settings: dict[str, Any]) -> None:
     """Has the parts that settle a cell, of the kinds that every reader of records relies on."""
     _check_shape(_ScoredSettings if _of_another_program(settings) else _Settings, settings)
-    scenario, model = settings["scenario"], settings.get("model", {})
-    _check_head(scenario["setting"], scenario.get("active_outputs", "seen"), model.get("head", "auto"))
+    _check_head(settings["scenario"]["setting"], settings.get("model", {}).get("head", "auto"))
 
 
 def _of_another_program(settings: dict[str, Any]) -> bool:
     return not {"model", "training"} & settings.keys()
 
 
-@lru_cache
-def _check_head(setting: str, active_outputs: Any, head: str) -> None:
-    resolve_head(layout_for(setting, [1, 1], active_outputs), head)
+def _check_head(setting: str, head: str) -> None:
+    if head == "auto" or head in declarations.settings()[setting].heads:
+        return
+    from scenarios import layout_for, resolve_head
+
+    resolve_head(layout_for(setting, [1, 1]), head)  # which says why not
 
 
 def check_manifest(manifest: dict[str, Any]) -> None:
@@ -163,7 +169,7 @@ def check_tasks(record: RunRecord) -> None:
     if record.method in METHODS and record.method != method:
         raise ValueError(f"method {record.method}, its settings say {method!r}")
     named = record.scenario.rpartition("/")[2]
-    if named in SETTINGS and named != scenario["setting"]:
+    if named in declarations.settings() and named != scenario["setting"]:
         raise ValueError(f"scenario {record.scenario}, its settings say setting {scenario['setting']}")
     done, manifest = record.status == "done", record.scenario_manifest
     if done and manifest.get("data_checksum") is None:
@@ -256,6 +262,9 @@ def _check_shape(shape: type[BaseModel], document: dict[str, Any]) -> None:
 
 def _check_numbers(value: Any) -> None:
     """Finite floats and integers of 64 bits throughout: what is shown or hashed can be."""
+    with suppress(ValueError, TypeError):  # looked at below
+        if not _MANY_DIGITS.search(json.dumps(value, allow_nan=False)):
+            return
     todo = [value]
     while todo:
         value = todo.pop()

@@ -12,7 +12,7 @@ from benchmarks.request.grid import Grid
 from benchmarks.request.identity import relevant
 from benchmarks.request.scored import ScoredCell
 from benchmarks.request.suite import CellSettings
-from scenarios.validation import has_validation
+from benchmarks.request.validation import has_validation
 
 MOST_LINES = 5
 """As many ways of having other settings are told apart."""
@@ -112,7 +112,8 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
 def _method_and_setting(cell: CellSettings | ScoredCell) -> tuple[str, str]:
     if isinstance(cell, ScoredCell):
         return cell.method_name, cell.scenario_settings["setting"]
-    return cell.method.name, cell.scenario.setting
+    settings = cell.resolved.document
+    return settings["method"]["name"], settings["scenario"]["setting"]
 
 
 def _status(cell: CellSettings | ScoredCell, scan: Scan) -> str:

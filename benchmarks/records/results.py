@@ -21,9 +21,9 @@ from benchmarks.records.matching import records_of
 from benchmarks.records.networks import Settings, network_of, same_network
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Scan
+from benchmarks.request import declarations
 from benchmarks.request.grid import Grid
 from benchmarks.request.tuned import Choice, how_chosen, tuned_choice
-from methods import METHODS
 from metrics import SCORES, Summary, average_accuracy_curve, mean_accuracy_curve, per_task_forgetting, summarise
 from metrics.matrix_stack import MatrixStack
 from metrics.scores import Need
@@ -344,10 +344,11 @@ def _joints(records: Sequence[RunRecord], roles: Mapping[str, Role]) -> list[Run
 
 
 def _role(name: str) -> Role:
-    cls = METHODS[name]
-    if cls.sees_past_data:
+    declared = declarations.method(name)
+    assert declared is not None, "a suite names no others"
+    if declared.sees_past_data:
         return "upper bound"
-    return "lower bound" if cls.family == "baseline" else "method"
+    return "lower bound" if declared.family == "baseline" else "method"
 
 
 def why_absent(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | None:

@@ -9,11 +9,9 @@ from benchmarks.records.networks import model_text, network_of, said
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import Runs, Settings
 from benchmarks.report.wording import grouped, ranges, spread
-from methods import Recipe
-from scenarios import SETTINGS, layout_for, resolve_head
+from benchmarks.request import declarations
+from benchmarks.request.validation import has_validation
 from scenarios.class_orders import averaged_orders
-from scenarios.setting import HEADS
-from scenarios.validation import has_validation
 
 Protocol = dict[str, str]
 
@@ -99,10 +97,10 @@ def _tasks(stream: Settings, records: list[RunRecord]) -> str:
 
 def _setting(stream: Settings, settings: Mapping[str, Settings]) -> str:
     """What the setting means here. "Task-incremental" has two meanings in the literature; the head tells which."""
-    setting = SETTINGS[stream["setting"]]
-    text = f"{setting.name}-incremental: {setting.about}"
-    layout = layout_for(setting.name, [1, 1], stream.get("active_outputs", "seen"))
-    heads = {m: _head(resolve_head(layout, s["model"].get("head", "auto"))) for m, s in settings.items()}
+    setting = declarations.settings()[stream["setting"]]
+    text = f"{stream['setting']}-incremental: {setting.about}"
+    named = {method: s["model"].get("head", "auto") for method, s in settings.items()}
+    heads = {m: _head(setting.heads[0] if head == "auto" else head) for m, head in named.items()}
     if not setting.shared_labels and not setting.task_id_at_test:
         active = {
             "seen": "those seen so far",
@@ -115,7 +113,7 @@ def _setting(stream: Settings, settings: Mapping[str, Settings]) -> str:
 
 def _head(head: str) -> str:
     trained = {"multi": "trained multi-head", "masked": "one head, masked"}.get(head, head)
-    return f"{trained} ({HEADS[head]})"
+    return f"{trained} ({declarations.heads()[head]})"
 
 
 def _class_order(stream: Settings) -> str:
@@ -145,7 +143,9 @@ def _training(recipe: Settings) -> str:
     length = f"{recipe['epochs']} epochs a task" if recipe.get("steps") is None else f"{recipe['steps']} steps a task"
     last = ", a smaller last batch left out" if recipe.get("drop_last") else ""
     known = {"epochs", "steps", "batch_size", "drop_last", "optimizer", "optimizer_state", "schedule"}
-    others = "".join(f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and said(Recipe, k, v))
+    others = "".join(
+        f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and said(declarations.recipe(), k, v)
+    )
     return f"{length}, batches of {recipe['batch_size']}{last}{others}"
 
 

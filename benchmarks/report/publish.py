@@ -17,7 +17,7 @@ from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid
 from benchmarks.request.names import check_name
 from benchmarks.request.tuned import Tuned
-from scenarios.validation import has_validation
+from benchmarks.request.validation import has_validation
 
 TRIALS = "trials"
 """In the folder of a suite that was tuned: the folder of the records of its trials."""

@@ -10,9 +10,7 @@ import yaml
 
 from benchmarks.request.keys import dotted_fields
 from benchmarks.request.suite_yaml import merge_model, read_yaml
-from methods import METHODS, Recipe
-from models import BACKBONES
-from scenarios import SCENARIOS
+from methods import METHODS
 from scenarios.nearest import nearest, nearest_setting
 from scenarios.validation import with_validation
 
@@ -87,6 +85,10 @@ def _assign(document: dict[str, Any], root: str, path: list[str], value: Any, ch
 
 def _keys(document: dict[str, Any]) -> Iterator[str]:
     """Every dotted key that --set takes for this suite."""
+    from methods import Recipe
+    from models import BACKBONES
+    from scenarios import SCENARIOS
+
     yield from (f"training.{key}" for key in dotted_fields(Recipe))
     networks = {key: None for cls in BACKBONES.values() for key in dotted_fields(cls)}
     yield from (f"model.{key}" for key in networks)

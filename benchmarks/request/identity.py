@@ -7,15 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
-from benchmarks.request.repository import PACKAGES
-from methods import METHODS, Method, Recipe
-from models import BACKBONES, kind_of
-from scenarios import SCENARIOS
+from benchmarks.request import declarations
+from benchmarks.request.declarations import Declared
 
 
 def identity_of(settings: dict[str, Any]) -> str:
@@ -24,7 +19,12 @@ def identity_of(settings: dict[str, Any]) -> str:
     Settings that their class lists in `added_later` are left out where they have their default, which is what was done
     before there were any (or else stands in `former_values`): so records stay valid when a setting is added.
     """
-    return hashlib.sha256(json.dumps(relevant(settings), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hash_of(relevant(settings))
+
+
+def hash_of(relevant: dict[str, Any]) -> str:
+    """The identity of settings that are `relevant` already."""
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def relevant(settings: dict[str, Any]) -> dict[str, Any]:
@@ -33,43 +33,23 @@ def relevant(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_added(part: str, values: Any) -> Any:
-    cls: Any = Recipe if part == "training" else None
+    if part == "training":
+        return _kept(declarations.recipe(), values)
     if part == "model":
-        cls = _ours(BACKBONES.get(kind_of(str(values.get("backbone")))))
+        return _kept(declarations.network_of(str(values.get("backbone"))), values)
     if part == "scenario":
-        cls = _ours(SCENARIOS.get(values.get("stream")))
-    if part == "method":
-        cls = _ours(METHODS.get(values.get("name")))
-        defaults = _method_defaults(cls) if cls else {}
-        own = {k: v for k, v in values.get("settings", {}).items() if not _is_new(cls, k, v, defaults)}
-        return values | {"settings": own} if cls else values
-    if cls is None:
+        return _kept(declarations.stream(values.get("stream")), values)
+    if part == "method" and (declared := declarations.method(values.get("name"))):
+        return values | {"settings": _kept(declared, values.get("settings", {}))}
+    return values
+
+
+def _kept(declared: Declared | None, values: dict[str, Any]) -> dict[str, Any]:
+    if declared is None:
         return values
-    defaults = _added_defaults(cls, cls.added_later)
-    former = getattr(cls, "former_values", {})
-    values = getattr(cls, "always_in_identity", {}) | values
-    left_out: frozenset[str] = getattr(cls, "not_in_identity", frozenset())
+    added, former, left_out = declared.added, declared.former, declared.left_out
     return {
         k: v
-        for k, v in values.items()
-        if not (k in left_out or _is_new(cls, k, v, defaults) or (k in former and v == former[k]))
+        for k, v in (declared.always | values).items()
+        if not (k in left_out or (k in added and v == added[k]) or (k in former and v == former[k]))
     }
-
-
-def _ours(cls: Any) -> Any:
-    """`cls` if it is Retain's own. Of a plug-in nothing is left out, so that its records are read without it too."""
-    return cls if cls is not None and cls.__module__.split(".")[0] in PACKAGES else None
-
-
-@cache
-def _added_defaults(cls: Any, added: frozenset[str]) -> dict[str, Any]:
-    return {n: f.get_default(call_default_factory=True) for n, f in cls.model_fields.items() if n in added}
-
-
-@cache
-def _method_defaults(cls: type[Method]) -> dict[str, Any]:
-    return cls().hyperparameters()
-
-
-def _is_new(cls: Any, name: str, value: Any, defaults: dict[str, Any]) -> bool:
-    return cls is not None and name in cls.added_later and value == to_jsonable_python(defaults[name])

@@ -72,12 +72,12 @@ def load_suite(
     document["selection"] = "; ".join([*parts, *(changes or [])])
     if problems and as_shipped:  # of which nothing else can be wrong
         raise SettingsError(problems)
-    from benchmarks.request.resolve import resolve
+    from benchmarks.request.grid import resolved_pairs
     from benchmarks.request.suite import checked
 
     suite = checked(document, name, problems)
     try:
-        resolve(suite)
+        resolved_pairs(suite)
     except SettingsError as error:
         problems += error.problems
     if problems:

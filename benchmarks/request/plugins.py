@@ -43,6 +43,11 @@ def included() -> list[str]:
     return list(_included)
 
 
+def has_plugins() -> bool:
+    """Whether anything here is not Retain's own."""
+    return bool(_modules)
+
+
 def plugin_modules() -> frozenset[str]:
     """The modules of the plug-ins, and those beside them that they import."""
     folders = {str(Path(file).parent) for m in _modules if (file := getattr(m, "__file__", None))}

@@ -1,4 +1,4 @@
-"""The cells of a suite with all their settings, and all that is wrong with these said at once."""
+"""All settings of the cells of a suite, and all that is wrong with these said at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.keys import dotted_fields
-from benchmarks.request.suite import CellSettings, MethodSettings, Suite
+from benchmarks.request.suite import MethodSettings, Resolved, Suite
 from benchmarks.request.suite_yaml import merge, merge_model
 from methods import METHODS, Recipe, method_class
 from methods.core.hyperparameters import explain
@@ -22,10 +22,12 @@ from scenarios.own_names import FORMS, is_own, offer, with_checksum
 from scenarios.validation import with_validation
 
 MOST_TASKS = 10_000
+Pair = tuple[str, str]
+"""A scenario and a method, by the names that a suite gives them."""
 
 
-def resolve(suite: Suite) -> list[CellSettings]:
-    """Every cell of the grid, seed by seed, so that an interrupted run has whole seeds. Raises SettingsError."""
+def resolve(suite: Suite) -> tuple[dict[Pair, Resolved], dict[Pair, str]]:
+    """The settings of each scenario and method of `suite` that can run, and why the others cannot. Raises SettingsError."""
     problems: list[str] = []
     streams: dict[str, Stream | None] = {}
     wrong: dict[str, list[str]] = {}
@@ -63,19 +65,16 @@ def resolve(suite: Suite) -> list[CellSettings]:
         problems.append(f"{line} (with `overrides`, of {pairs[0]}{more})")
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
-    return [
-        CellSettings(
-            scenario_name=scenario,
-            method_name=method,
-            scenario=streams[scenario],
-            seed=seed,
-            **resolved[scenario, method],
-        )
-        for seed in sorted({seed for scenario in suite.scenarios for seed in suite.seeds_of(scenario)})
-        for scenario in suite.scenarios
-        if seed in suite.seeds_of(scenario)
-        for method in suite.methods
-    ]
+    found: dict[Pair, Resolved] = {}
+    impossible: dict[Pair, str] = {}
+    for (scenario, method), pair in resolved.items():
+        stream = streams[scenario]
+        assert stream is not None, "said above"
+        if reason := misfit(suite, scenario, method, stream, pair):
+            impossible[scenario, method] = reason
+        else:
+            found[scenario, method] = Resolved.of(stream, **pair)
+    return found, impossible
 
 
 def streams_of(suite: Suite) -> dict[str, Stream]:

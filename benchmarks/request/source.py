@@ -12,15 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.request.notes import keeps_notes, noted
+from benchmarks.request.plugins import has_plugins
 from benchmarks.request.repository import commit, is_installed, repository
 from benchmarks.request.source_imports import Source, hashes, registered
 from benchmarks.request.source_tree import HERE, Place, Tree, tree_at
 from benchmarks.request.suite import CellSettings
-from methods import METHODS
-from models import BACKBONES, kind_of
-from models.plain_module import PlainModuleSettings
-from scenarios import DATASETS, SCENARIOS
-from scenarios.validation import has_validation, held_out
+from benchmarks.request.validation import has_validation
 
 CORE = tuple(
     f"benchmarks.cell.{name}" for name in ("run", "fit", "evaluate", "features", "matmul_backend", "checkpoint")
@@ -33,30 +31,49 @@ FORMER_CORE = tuple(f"benchmarks.{name}" for name in ("run", "fit", "evaluate", 
 def source_of(method: str, stream: str, backbone: str = "mlp") -> Source:
     """The source that decides the cells of a method, a stream and a backbone, by their names; as it was when this process
     began."""
+    from methods import METHODS
+    from models import BACKBONES
+    from scenarios import SCENARIOS
+
     things: tuple[Any, ...] = (METHODS[method], SCENARIOS[stream], BACKBONES[backbone])
     return dict(_source_of(*things))
 
 
 def source_of_cell(cell: CellSettings) -> Source:
     """The same for a cell."""
-    return dict(_source_of(*_things(cell)))
+    if has_plugins() or has_validation(cell.resolved.document["scenario"]) or not keeps_notes():
+        return dict(_source_of(*_things(cell)))
+    return dict(_noted_source(*names_of(cell)))
+
+
+@cache
+def _noted_source(method: str, stream: str, backbone: str) -> Source:
+    return noted("source", [method, stream, backbone], lambda: source_of(method, stream, backbone))
 
 
 def _things(cell: CellSettings) -> list[Any]:
     """What a cell is run with: the classes of its method, stream and network, and what loads its data where that is a
     plug-in."""
+    from methods import METHODS
+    from models import BACKBONES
+    from models.plain_module import PlainModuleSettings
+    from scenarios import DATASETS, SCENARIOS
+    from scenarios.validation import held_out
+
     method, stream, backbone = names_of(cell)
     data = DATASETS.get(cell.scenario.data)
     own = [data] if data is not None and HERE.module(data.__module__) is None else []
     network: Any = BACKBONES[backbone]
     settings = [PlainModuleSettings] if issubclass(network, PlainModuleSettings) else []
-    divided = [held_out] if has_validation(cell.scenario.model_dump(include={"validation"})) else []
+    divided = [held_out] if has_validation(cell.resolved.document["scenario"]) else []
     return [METHODS[method], SCENARIOS[stream], network, *settings, *own, *divided]
 
 
 def names_of(cell: CellSettings) -> tuple[str, str, str]:
     """The names of a cell's method, stream and backbone in their registries."""
-    return cell.method.name, cell.scenario.model_dump(include={"stream"})["stream"], kind_of(cell.model.backbone)
+    settings = cell.resolved.document
+    kind = settings["model"]["backbone"].partition(":")[0]
+    return settings["method"]["name"], settings["scenario"]["stream"], kind
 
 
 @cache

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import pickle
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from benchmarks.request.identity import identity_of
+from benchmarks.request import declarations
+from benchmarks.request.identity import hash_of, relevant
 from benchmarks.request.keys import dotted_fields
 from benchmarks.request.names import check_name, check_scenario_name, file_name
 from benchmarks.request.plugins import include_all, included
 from benchmarks.request.tuned import FromPaper, Tuned
-from methods import METHODS, Recipe
+from benchmarks.request.validation import has_validation
+from methods import METHODS
 from methods.core.hyperparameters import explain
-from models import ModelSettings
-from scenarios import SETTINGS, Stream
-from scenarios.own_names import offer, without_folder
+
+if TYPE_CHECKING:
+    from methods import Recipe
+    from models import ModelSettings
+    from scenarios import Stream
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -35,60 +42,119 @@ class MethodSettings(BaseModel):
 
 def scenario_settings(stream: Stream) -> dict[str, Any]:
     """What of a stream decides results: all of its settings, but for the place of its data."""
+    from scenarios.own_names import without_folder
+
     settings = stream.model_dump(mode="json") | {"version": stream.version}
     return settings | {"data": without_folder(stream.data)}
 
 
-class CellSettings(BaseModel):
+class Resolved:
+    """All settings of a cell but its seed, the same object for all seeds. document: as JSON, as identities and records have
+    them; typed, which takes torch, when first asked for."""
+
+    def __init__(self, document: dict[str, Any]):
+        self.document = document
+
+    @classmethod
+    def of(cls, scenario: Stream, method: MethodSettings, model: ModelSettings, training: Recipe) -> Self:
+        from scenarios.own_names import offer
+
+        offer(scenario.data)
+        found = cls(
+            {
+                "scenario": scenario_settings(scenario),
+                "method": method.model_dump(mode="json"),
+                "model": model.model_dump(mode="json"),
+                "training": training.model_dump(mode="json"),
+            }
+        )
+        vars(found).update(scenario=scenario, method=method, model=model, training=training)
+        return found
+
+    @cached_property
+    def scenario(self) -> Stream:
+        from scenarios import SCENARIOS
+        from scenarios.validation import with_validation
+
+        document = {key: value for key, value in self.document["scenario"].items() if key != "version"}
+        cls = SCENARIOS[document["stream"]]
+        return (with_validation(cls) if has_validation(document) else cls).model_validate_json(json.dumps(document))
+
+    @cached_property
+    def method(self) -> MethodSettings:
+        return MethodSettings(**self.document["method"])
+
+    @cached_property
+    def model(self) -> ModelSettings:
+        from models import model_settings
+
+        return model_settings(self.document["model"])
+
+    @cached_property
+    def training(self) -> Recipe:
+        from methods import Recipe
+
+        return Recipe.model_validate_json(json.dumps(self.document["training"]))
+
+    @cached_property
+    def relevant(self) -> dict[str, Any]:
+        """What of the document is part of identities."""
+        return relevant(self.document)
+
+
+@dataclass(frozen=True, eq=False)
+class CellSettings:
     """One cell, fully resolved. The names are how a suite calls its scenario and method; the rest is identity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
     scenario_name: str
     method_name: str
-    scenario: Stream
-    method: MethodSettings
-    model: ModelSettings
-    training: Recipe
+    resolved: Resolved
     seed: int
 
-    @model_validator(mode="after")
-    def _own_data_is_known(self) -> CellSettings:
-        offer(self.scenario.data)
-        return self
+    @property
+    def scenario(self) -> Stream:
+        return self.resolved.scenario
 
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        """In the process that runs the cell, which has not read the request."""
-        super().__setstate__(state)
-        offer(self.scenario.data)
+    @property
+    def method(self) -> MethodSettings:
+        return self.resolved.method
+
+    @property
+    def model(self) -> ModelSettings:
+        return self.resolved.model
+
+    @property
+    def training(self) -> Recipe:
+        return self.resolved.training
 
     def identity_settings(self) -> dict[str, Any]:
         """All that decides the result: no paths, device, worker count or names."""
-        return {
-            "scenario": scenario_settings(self.scenario),
-            "method": self.method.model_dump(mode="json"),
-            "model": self.model.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json"),
-            "seed": self.seed,
-        }
+        return copy.deepcopy(self.resolved.document) | {"seed": self.seed}
 
     @cached_property
     def identity(self) -> str:
-        return identity_of(self.identity_settings())
+        return hash_of(self.resolved.relevant | {"seed": self.seed})
 
     @property
     def label(self) -> str:
         return f"{self.scenario_name} {self.method_name} seed {self.seed}"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CellSettings) and (self.label, self.identity) == (other.label, other.identity)
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """A cell brings its plug-ins: the process that receives it, here or on another machine, imports them first."""
-        return _received, (included(), pickle.dumps(self.__getstate__()))
+        names = self.scenario_name, self.method_name, self.seed
+        return _received, (included(), names, pickle.dumps([self.scenario, self.method, self.model, self.training]))
 
 
-def _received(plugins: list[str], state: bytes) -> CellSettings:
+def _received(plugins: list[str], names: tuple[str, str, int], parts: bytes) -> CellSettings:
     include_all(plugins)
-    cell = CellSettings.__new__(CellSettings)
-    cell.__setstate__(pickle.loads(state))
-    return cell
+    scenario, method, seed = names
+    return CellSettings(scenario, method, Resolved.of(*pickle.loads(parts)), seed)
 
 
 class Override(BaseModel):
@@ -149,10 +215,10 @@ class Suite(BaseModel):
     @field_validator("scenarios")
     @classmethod
     def _scenario_names(cls, scenarios: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        problems = _refused(check_scenario_name, scenarios)
+        problems, known = _refused(check_scenario_name, scenarios), set(declarations.settings())
         for name, settings in scenarios.items():
             last, setting = name.rpartition("/")[2], settings.get("setting")
-            if last in SETTINGS and setting in SETTINGS and last != setting:
+            if {last, setting} <= known and last != setting:
                 problems.append(f"{name!r} has the setting {setting!r}: call it otherwise")
         files: dict[str, str] = {}
         for name in scenarios:

@@ -120,12 +120,10 @@ def merge_model(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]
     """`base` with `changes` laid over it; where these name another backbone, without what that has no setting for."""
     backbone = changes.get("backbone")
     if backbone is not None and backbone != base.get("backbone"):
-        from models import settings_class  # with torch, which naming the suites does without
+        from benchmarks.request.declarations import network_of
 
-        try:
-            known = settings_class(backbone).model_fields
-        except ValueError:  # said when it is checked
-            known = {}
+        declared = network_of(str(backbone))  # what is wrong with it is said when it is checked
+        known = declared.fields if declared else []
         base = {key: value for key, value in base.items() if key in known}
     return merge(base, changes)
 

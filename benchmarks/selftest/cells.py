@@ -12,7 +12,7 @@ from benchmarks.cell.callbacks import Callbacks, Epoch
 from benchmarks.cell.run import run_cell
 from benchmarks.contract.trial import SMALL_VIT
 from benchmarks.records.record import RunRecord
-from benchmarks.request.suite import CellSettings, MethodSettings
+from benchmarks.request.suite import CellSettings, MethodSettings, Resolved
 from methods import METHODS, OptimizerSettings, Recipe
 from models import model_settings
 from scenarios import Scenario, Split
@@ -38,17 +38,15 @@ def cell_of(name: str, precision: str = "fp32", compiled: bool = False) -> CellS
         kind = METHODS[name].backbones[0]
         network = {"backbone": kind} | (SMALL_TRANSFORMER if kind.endswith("transformer") else {})
         network = SMALL_VIT if kind == "timm" else network
-    return CellSettings(
-        scenario_name=f"split-digits/{setting}",
-        method_name=name,
-        scenario=_stream(setting),
-        method=MethodSettings(name=name, version=METHODS[name].version, settings=method.hyperparameters()),
-        model=model_settings(network),
-        training=Recipe.model_validate(
+    resolved = Resolved.of(
+        _stream(setting),
+        MethodSettings(name=name, version=METHODS[name].version, settings=method.hyperparameters()),
+        model_settings(network),
+        Recipe.model_validate(
             {"epochs": 2, "batch_size": 20, "optimizer": optimizer, "precision": precision, "compile": compiled}
         ),
-        seed=0,
     )
+    return CellSettings(f"split-digits/{setting}", name, resolved, seed=0)
 
 
 def _stream(setting: str) -> Split:

@@ -38,9 +38,11 @@ NAME = "generated"
 GUIDE = """
 import sys
 from pathlib import Path
+from benchmarks.request.notes import keep_notes
 from benchmarks.cli.asked import Asked, scan_of
 from benchmarks.records.results import results_of
 from benchmarks.report.guide import Evidence, guide
+keep_notes()
 grid, store = Asked(sys.argv[1], results_dir=Path(sys.argv[2])).grid_and_store()
 scan = scan_of(store)
 guide([Evidence("generated", ".", ".", results_of(grid, scan).runs, scan.places)])
@@ -118,6 +120,7 @@ def commands(suite: Path, results: Path) -> dict[str, list[str]]:
     verb, where = ["-m", "benchmarks"], ["--results-dir", str(results)]
     champion = ["--champion", str(results / "champion.json")]
     return {
+        "status, the first": [*verb, "status", str(suite), *where],  # with torch, as nothing is noted of the suite
         "status": [*verb, "status", str(suite), *where],
         "run": [*verb, "run", str(suite), *where],
         "report": [*verb, "report", str(suite), *where, "--no-plots"],
@@ -128,9 +131,9 @@ def commands(suite: Path, results: Path) -> dict[str, list[str]]:
     }
 
 
-def measure(arguments: Sequence[str]) -> Taken:
-    """Runs Python with `arguments`. Raises RuntimeError, with what it said, where it could not do what was asked."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+def measure(arguments: Sequence[str], notes: Path) -> Taken:
+    """Runs Python with `arguments`, which keeps its notes in the folder `notes`. Raises RuntimeError, with what it said, where it could not do what was asked."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(notes)}
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=said, stderr=said, env=environment)
         _, status, used = os.wait4(process.pid, 0)
@@ -146,7 +149,7 @@ def main(cells: Annotated[int, typer.Argument(metavar="N", min=1, help="about ho
         suite, results = write_suite(Path(folder), cells), Path(folder) / "results"
         print(f"{generate(suite, results):,} finished cells")
         for name, arguments in commands(suite, results).items():
-            taken = measure(arguments)
+            taken = measure(arguments, Path(folder) / "notes")
             print(f"{name:<18} {taken.seconds:7.1f} s of CPU {taken.megabytes:7.0f} MB", flush=True)
         page = results / "leaderboards" / "index.html"
         print(f"page               {page.stat().st_size / 1e6:7.2f} MB")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from benchmarks.executors.worker import warm_up
 from benchmarks.records.atomic_write import written_whole
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.load import load_suite
-from benchmarks.request.suite import CellSettings
+from benchmarks.request.suite import CellSettings, Resolved
 
 QUICK = ["training.epochs=1", "scenario.samples_per_task=60", "model.hidden=[16]"]
 
@@ -25,6 +26,12 @@ def grid(*methods: str, scenarios: tuple[str, ...] = ("split-digits/class",), se
 
 def cells(*methods: str, **kwargs) -> list[CellSettings]:
     return grid(*methods, **kwargs).cells
+
+
+def with_stream(cell: CellSettings, changes: dict[str, object]) -> CellSettings:
+    """The cell with these settings of its stream, unchecked."""
+    stream = cell.scenario.model_copy(update=changes)
+    return replace(cell, resolved=Resolved.of(stream, cell.method, cell.model, cell.training))
 
 
 def suite_file(folder: Path, methods: str, scenarios: str = "", seeds: int = 1) -> Path:

@@ -1,5 +1,7 @@
 """Suites: what is accepted, and what is said of the rest."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.cost.rehearse import rehearse
@@ -8,7 +10,6 @@ from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.identity import identity_of
 from benchmarks.request.load import load_suite
-from benchmarks.request.resolve import resolve
 from methods import METHODS, Recipe
 from scenarios import SCENARIOS
 
@@ -55,7 +56,7 @@ def test_everything_wrong_is_said_at_once_with_the_nearest_name():
 
 def test_unknown_keys_inside_settings():
     changes = ["training.epoch=1", "model.hiden=[3]", "methods.er.bufer_size=3", "scenario.task=2"]
-    text = problems(lambda: resolve(load_suite("digits", changes=changes)))
+    text = problems(lambda: make_grid(load_suite("digits", changes=changes)).cells)
     for wanted in (
         "training.epoch: no such setting; did you mean 'training.epochs'?",
         "model.hiden: no such setting; did you mean 'model.hidden'?",
@@ -68,7 +69,7 @@ def test_unknown_keys_inside_settings():
 
 def test_ill_typed_values():
     text = problems(
-        lambda: resolve(load_suite("digits", changes=["training.epochs=many", "methods.er.buffer_size=-1"]))
+        lambda: make_grid(load_suite("digits", changes=["training.epochs=many", "methods.er.buffer_size=-1"])).cells
     )
     assert "training.epochs" in text
     assert "buffer_size" in text
@@ -85,8 +86,8 @@ def test_patterns_select():
 
 
 def test_set_reaches_every_cell_and_changes_identities():
-    plain = resolve(load_suite("digits", methods=["er"], scenarios=["split-digits/class"], seeds=[0]))[0]
-    changed = resolve(
+    plain = make_grid(load_suite("digits", methods=["er"], scenarios=["split-digits/class"], seeds=[0])).cells[0]
+    changed = make_grid(
         load_suite(
             "digits",
             methods=["er"],
@@ -94,7 +95,7 @@ def test_set_reaches_every_cell_and_changes_identities():
             seeds=[0],
             changes=["training.epochs=1", "methods.er.buffer_size=7", "scenario.tasks=2", "training.optimizer.lr=0.5"],
         )
-    )[0]
+    ).cells[0]
     assert changed.training.epochs == 1
     assert changed.training.optimizer.lr == 0.5
     assert changed.training.optimizer.momentum == 0.9
@@ -105,7 +106,7 @@ def test_set_reaches_every_cell_and_changes_identities():
 
 @pytest.mark.parametrize("text", ["1e-3", "0.001", "1.0e-3"])
 def test_numbers_as_people_write_them(text):
-    cell = resolve(load_suite("digits", methods=["er"], changes=[f"training.optimizer.lr={text}"]))[0]
+    cell = make_grid(load_suite("digits", methods=["er"], changes=[f"training.optimizer.lr={text}"])).cells[0]
     assert cell.training.optimizer.lr == 0.001
 
 
@@ -119,7 +120,7 @@ def test_a_suite_like_another_says_only_what_differs(tmp_path):
     assert (suite.name, suite.title, list(suite.methods)) == ("short", "shorter", ["er"])
     assert suite.scenarios == base.scenarios
     assert suite.seeds == base.seeds
-    cell, old = resolve(suite)[0], resolve(base)[0]
+    cell, old = make_grid(suite).cells[0], make_grid(base).cells[0]
     assert cell.method.settings["buffer_size"] == 5
     assert (cell.training.epochs, cell.training.batch_size, cell.training.optimizer.lr) == (1, 7, 0.5)
     assert cell.training.optimizer.momentum == old.training.optimizer.momentum == 0.9
@@ -130,7 +131,7 @@ def test_a_suite_like_another_says_only_what_differs(tmp_path):
 
 def test_a_setting_added_later_leaves_older_records_valid_until_it_is_used(monkeypatch):
     def cell(change: str | None = None):
-        return resolve(load_suite("digits", methods=["er"], seeds=[0], changes=[change] if change else []))[0]
+        return make_grid(load_suite("digits", methods=["er"], seeds=[0], changes=[change] if change else [])).cells[0]
 
     settings = cell().identity_settings()
     for part, name, added in (("training", "drop_last", Recipe), ("scenario", "padding", SCENARIOS["split"])):
@@ -156,11 +157,11 @@ def test_a_setting_added_later_leaves_older_records_valid_until_it_is_used(monke
 
 
 def test_identity_ignores_names_and_covers_versions(monkeypatch):
-    cell = resolve(load_suite("digits", methods=["er"], seeds=[0]))[0]
-    renamed = cell.model_copy(update={"method_name": "other", "scenario_name": "other"})
+    cell = make_grid(load_suite("digits", methods=["er"], seeds=[0])).cells[0]
+    renamed = replace(cell, method_name="other", scenario_name="other")
     assert renamed.identity == cell.identity == identity_of(cell.identity_settings())
     monkeypatch.setattr(METHODS["er"], "version", 99)
-    assert resolve(load_suite("digits", methods=["er"], seeds=[0]))[0].identity != cell.identity
+    assert make_grid(load_suite("digits", methods=["er"], seeds=[0])).cells[0].identity != cell.identity
 
 
 def test_a_suite_of_ones_own(tmp_path):
@@ -174,7 +175,7 @@ methods: {small: {method: er, buffer_size: 5}, large: {method: er, buffer_size: 
 overrides: [{methods: [large], training: {epochs: 2}}]
 """
     )
-    small, large = resolve(load_suite(str(path)))
+    small, large = make_grid(load_suite(str(path))).cells
     assert (small.method.settings["buffer_size"], large.method.settings["buffer_size"]) == (5, 50)
     assert (small.training.epochs, large.training.epochs) == (5, 2)
 
@@ -236,8 +237,8 @@ def test_a_protocol_without_its_source_or_with_an_unreadable_choice_is_refused(t
 def test_a_setting_whose_default_is_new_leaves_older_records_valid():
     changes = ["scenario.samples_per_task=100"]
     scenario, seeds = ["split-digits/class"], [0]
-    even = resolve(load_suite("digits", ["er"], scenario, seeds, changes))[0]
-    random = resolve(load_suite("digits", ["er"], scenario, seeds, [*changes, "scenario.sampling=random"]))
+    even = make_grid(load_suite("digits", ["er"], scenario, seeds, changes)).cells[0]
+    random = make_grid(load_suite("digits", ["er"], scenario, seeds, [*changes, "scenario.sampling=random"])).cells
     older = random[0].identity_settings()
     del older["scenario"]["sampling"]  # as a record has it that was made before the setting existed
     assert identity_of(older) == random[0].identity != even.identity

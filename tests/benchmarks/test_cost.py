@@ -14,8 +14,8 @@ from benchmarks.cost.count import cost_of, growth_of
 from benchmarks.cost.price import check_affordable, too_long
 from benchmarks.request.catalogue import suite_names
 from benchmarks.request.errors import SettingsError
+from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
-from benchmarks.request.resolve import resolve
 from tests.benchmarks.helpers import cells, suite_file
 
 cli = CliRunner()
@@ -118,7 +118,7 @@ GROWN = [
 def test_what_grows_ends_as_the_literature_says(method, tasks, first, kind, flops, parameters, tmp_path):
     path = tmp_path / "grown.yaml"
     path.write_text(GROWING.format(method=method, tasks=tasks, first=first))
-    (cell,) = resolve(load_suite(str(path)))
+    (cell,) = make_grid(load_suite(str(path))).cells
     end = growth_of(cell, str(tmp_path))[-1]
     assert getattr(end.inference, kind) / GIGA == pytest.approx(flops, abs=0.0006)
     assert parameters is None or round(end.parameters["total"] / MILLION, 2) == parameters
@@ -136,7 +136,7 @@ def test_what_grows_ends_as_the_literature_says(method, tasks, first, kind, flop
 def test_a_network_grows_alike_with_and_without_its_steps(settings, tmp_path):
     setting = "task" if "pnn" in settings else "class"
     stream = f"split: {{stream: split, data: digits, setting: {setting}, tasks: 5, samples_per_task: 30}}"
-    (cell,) = resolve(load_suite(str(suite_file(tmp_path, f"{{{settings}}}", stream))))
+    (cell,) = make_grid(load_suite(str(suite_file(tmp_path, f"{{{settings}}}", stream)))).cells
     walked = cost_of(cell)
     assert walked.error is None
     assert [(s.parameters, s.inference) for s in growth_of(cell)] == [(t.parameters, t.inference) for t in walked.tasks]

@@ -24,7 +24,15 @@ from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from methods import METHODS
-from tests.benchmarks.helpers import cells, ends, forked_workers, left_by_a_killed_process, lives, suite_file
+from tests.benchmarks.helpers import (
+    cells,
+    ends,
+    forked_workers,
+    left_by_a_killed_process,
+    lives,
+    suite_file,
+    with_stream,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -330,7 +338,7 @@ def test_time_left_is_from_cells_of_the_same_kind():
 
 def test_a_scenario_that_cannot_be_built_is_a_failed_record(tmp_path):
     cell = cells("finetune")[0]
-    uneven = cell.model_copy(update={"scenario": cell.scenario.model_copy(update={"tasks": 3})})
+    uneven = with_stream(cell, {"tasks": 3})
     (outcome,) = run_local([uneven], tmp_path, None, ["cpu"])
     assert outcome.status == "failed"
     assert "evenly" in outcome.error

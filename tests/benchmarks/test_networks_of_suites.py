@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.request.errors import SettingsError
+from benchmarks.request.grid import make_grid
 from benchmarks.request.identity import identity_of, relevant
 from benchmarks.request.load import load_suite
-from benchmarks.request.resolve import resolve
 from benchmarks.request.suite import CellSettings
 from benchmarks.request.suite_yaml import merge_model
 from models import EXTRACTORS, MLPSettings, ResNetSettings, TaskTransformerSettings, settings_class
@@ -36,7 +36,9 @@ def mixed(tmp_path):
 
 
 def cells(path, *changes: str, **narrowed) -> dict[str, CellSettings]:
-    return {cell.method_name: cell for cell in resolve(load_suite(str(path), changes=list(changes), **narrowed))}
+    return {
+        cell.method_name: cell for cell in make_grid(load_suite(str(path), changes=list(changes), **narrowed)).cells
+    }
 
 
 @pytest.mark.parametrize("suite", ["digits", "mnist"])
@@ -44,7 +46,7 @@ def test_published_records_are_of_the_cells_that_the_suite_has_now(suite):
     """Identities say `hidden` and no setting of other backbones, as when all networks had the same settings."""
     records = [json.loads(line) for line in (PUBLISHED / suite / "records.jsonl").read_text().splitlines()]
     assert all(identity_of(record["settings"]) == record["identity"] for record in records)
-    cells = {cell.identity for cell in resolve(load_suite(suite))}
+    cells = {cell.identity for cell in make_grid(load_suite(suite)).cells}
     assert len(cells & {record["identity"] for record in records}) > 100
 
 
@@ -128,7 +130,7 @@ def test_what_does_not_fit_is_said(mixed, changes, said):
 
 
 def test_a_method_that_a_request_adds_brings_a_network_that_it_can_train():
-    (cell,) = resolve(load_suite("digits", methods=["dne"], scenarios=["split-digits/class"], seeds=[0]))
+    (cell,) = make_grid(load_suite("digits", methods=["dne"], scenarios=["split-digits/class"], seeds=[0])).cells
     assert cell.model.backbone == "expert-transformer"
-    (cell,) = resolve(load_suite("digits", methods=["bic"], scenarios=["split-digits/class"], seeds=[0]))
+    (cell,) = make_grid(load_suite("digits", methods=["bic"], scenarios=["split-digits/class"], seeds=[0])).cells
     assert cell.model == MLPSettings(hidden=(128, 128))

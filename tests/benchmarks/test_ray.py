@@ -13,7 +13,7 @@ from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.watch.choice import TrackerChoice, Watching
 from scenarios import DataNotFound
-from tests.benchmarks.helpers import cells
+from tests.benchmarks.helpers import cells, with_stream
 from tests.benchmarks.test_watch import assert_event_files_hold
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
@@ -67,7 +67,7 @@ def test_a_node_killed_in_mid_run_leaves_no_hole(cluster, tmp_path):
 def test_a_node_without_the_data_says_so(cluster, tmp_path):
     cluster, _ = cluster
     (cell,) = cells("finetune")
-    absent = cell.model_copy(update={"scenario": cell.scenario.model_copy(update={"data": "mnist"})})
+    absent = with_stream(cell, {"data": "mnist"})
     with pytest.raises(DataNotFound, match=rf"node {os.uname().nodename}: .*; set DATA_ROOT on that node"):
         list(run_on_ray([absent], tmp_path, str(tmp_path / "nowhere"), address=cluster.address))
     assert list((tmp_path / "unfinished").iterdir()) == []

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.cell.checkpoint import Progress, load_checkpoint
 from benchmarks.cell.run import run_cell
-from benchmarks.request.resolve import resolve
+from benchmarks.request.grid import make_grid
 from benchmarks.request.source import source_of
 from benchmarks.request.suite import CellSettings, Suite
 from methods import METHODS, Joint
@@ -49,7 +49,7 @@ def cell(method: str, settings: dict | None = None, **training) -> CellSettings:
         model={"hidden": [16]},
         training={"epochs": 2, "batch_size": 20} | training,
     )
-    return resolve(suite)[0]
+    return make_grid(suite).cells[0]
 
 
 # waits at the third task, to be killed

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.executors import on_slurm
+from benchmarks.executors import on_slurm, slurm_queue
 from benchmarks.executors.local import run_local
 from benchmarks.executors.node import Job
 from benchmarks.executors.on_slurm import CellJob, minutes, parse_options, run_on_slurm
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.watch.choice import QUIET, TrackerChoice, Watching
-from tests.benchmarks.helpers import cells
+from tests.benchmarks.helpers import cells, with_stream
 from tests.benchmarks.test_watch import assert_event_files_hold
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install -r requirements-slurm.txt")
@@ -43,7 +43,7 @@ def test_records_are_those_of_a_local_run(tmp_path):
 
 def test_a_job_that_leaves_no_record_is_a_failed_record_with_what_it_printed(tmp_path):
     (cell,) = cells("finetune")
-    absent = cell.model_copy(update={"scenario": cell.scenario.model_copy(update={"data": "mnist"})})
+    absent = with_stream(cell, {"data": "mnist"})
     jobs = run_on_slurm([absent], tmp_path, str(tmp_path / "nowhere"), {}, cluster="local")
     (outcome,) = jobs
     assert outcome.status == "failed"
@@ -73,7 +73,7 @@ def test_jobs_of_an_earlier_run_are_not_submitted_again(tmp_path, monkeypatch):
     (tools / "squeue").write_text("#!/bin/sh\necho '7_0 RUNNING'\n")
     (tools / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    assert on_slurm.submitted(tmp_path) == {wanted[0].identity: ("7_0", "RUNNING")}
+    assert slurm_queue.submitted(tmp_path) == {wanted[0].identity: ("7_0", "RUNNING")}
     new = []
     monkeypatch.setattr(on_slurm, "_submit", lambda chosen, *_: new.extend(chosen) or [])
     assert list(run_on_slurm(wanted, tmp_path, None, {"time": "1"}, detach=True)) == []

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import evaluate, task_view, train_task
 from benchmarks.cost.count import cost_of
-from benchmarks.request.suite import CellSettings, MethodSettings
+from benchmarks.request.suite import CellSettings, MethodSettings, Resolved
 from methods import METHODS, OwnLoop, hyper
 from scenarios import Split
 from tests.conftest import SHORT, SMALL_MODEL, small_split
@@ -64,15 +64,9 @@ def test_all_that_it_does_is_counted_as_torch_counts_it():
 
 def test_its_cost_is_known_before_it_runs(monkeypatch):
     monkeypatch.setitem(METHODS, "Script", Script)
-    cell = CellSettings(
-        scenario_name="s/class",
-        method_name="Script",
-        scenario=Split(data="digits", setting="class", samples_per_task=40),
-        method=MethodSettings(name="Script", version=1, settings=Script().hyperparameters()),
-        model=SMALL_MODEL,
-        training=SHORT,
-        seed=0,
-    )
+    stream = Split(data="digits", setting="class", samples_per_task=40)
+    settings = MethodSettings(name="Script", version=1, settings=Script().hyperparameters())
+    cell = CellSettings("s/class", "Script", Resolved.of(stream, settings, SMALL_MODEL, SHORT), seed=0)
     cost = cost_of(cell)
     assert cost.error is None
     assert cost.training == trained()[2].meter.total

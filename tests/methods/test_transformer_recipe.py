@@ -6,8 +6,8 @@ from torch import nn
 
 from benchmarks.cell.fit import fit
 from benchmarks.cell.run import run_cell, task_view, train_task
+from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
-from benchmarks.request.resolve import resolve
 from methods import DyTox, Joint
 from models import ExpertTransformerSettings, TaskTransformerSettings
 from models.attention import GatedPositionalAttention
@@ -86,7 +86,7 @@ def test_memories_of_ranks_hold_image_files(memory, tmp_path, monkeypatch):
     photo_tree(tmp_path / "photos")
     path = tmp_path / "photos.yaml"
     path.write_text(SUITE.format(more=f"memory: {memory}, ranks: 2, finetune_order: stored"))
-    (cell,) = resolve(load_suite(str(path)))
+    (cell,) = make_grid(load_suite(str(path))).cells
     records = []
     for workers in ("0", "2"):
         monkeypatch.setenv("DATA_WORKERS", workers)
@@ -100,7 +100,7 @@ def test_exemplars_of_image_files_are_herded_on_augmented_images_too(tmp_path):
     photo_tree(tmp_path / "photos", ("a", "b"))
     path = tmp_path / "photos.yaml"
     path.write_text(SUITE.format(more="herding: augmented").replace("tasks: 2", "tasks: 1"))
-    (cell,) = resolve(load_suite(str(path)))
+    (cell,) = make_grid(load_suite(str(path))).cells
     scenario = cell.scenario.build(0, tmp_path, "photos")
     seen: dict[str, list[torch.Tensor]] = {}
     for herding in ("augmented", "plain"):

@@ -12,8 +12,8 @@ from benchmarks.records.results import Runs, results_of
 from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
 from benchmarks.report.scored import scored_text
+from benchmarks.request import declarations
 from benchmarks.request.grid import Grid
-from methods import METHODS
 
 FIRST = ("mnist", "cifar100-lite", "cifar100-pretrained", "tinyimagenet100-lite")
 """What a reader wants to see: the suite of the README, then images."""
@@ -100,9 +100,9 @@ def _facts(name: str, all_runs: Sequence[Runs]) -> Facts:
     said = next((text for runs in all_runs if name in runs.scored and (text := scored_text(runs.scored[name]))), "")
     if said:
         return Facts({"family": "scored", "task": UNKNOWN, "buffer": UNKNOWN}, said)
-    cls = METHODS.get(resolved[0]["name"] if resolved else name)
+    declared = declarations.method(resolved[0]["name"] if resolved else name)
     stored = "yes" if any(method["settings"].get("buffer_size") for method in resolved) else "no"
-    if cls is None:
+    if declared is None:
         return Facts({"family": "other", "task": "no", "buffer": stored})
-    needs = "yes" if cls.needs_task_id else "no"
-    return Facts({"family": cls.family, "task": needs, "buffer": stored}, cls.about, cls.source)
+    needs = "yes" if declared.needs_task_id else "no"
+    return Facts({"family": declared.family, "task": needs, "buffer": stored}, declared.about, declared.source)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from methods import METHODS, Method
+from benchmarks.request import declarations
+from methods import METHODS
 
 # Okabe & Ito 2008 ("Color Universal Design") without yellow, which is too faint for a line on white paper; then four
 # darker ones in the manner of Tol 2021 ("Colour Schemes", muted).
@@ -43,19 +44,25 @@ def style_of(method: str, name: str | None = None) -> Style:
     """
     filled = name is None or name == method
     variant = None if filled else _hash(str(name))
-    cls = METHODS.get(method)
-    if cls is None or not _is_bound(cls):
-        others = [m for m, c in METHODS.items() if not _is_bound(c)]
-        number = _hash(method) if cls is None else others.index(method)
+    declared = declarations.method(method)
+    if declared is None or not _is_bound(method):
+        others = [m for m in METHODS if not _is_bound(m)]
+        number = _hash(method) if declared is None else others.index(method)
         return _numbered(number, number if variant is None else variant, filled)
-    colour = UPPER if cls.sees_past_data else LOWER
-    bounds = [m for m, c in METHODS.items() if c.sees_past_data == cls.sees_past_data and c.family == "baseline"]
+    colour = UPPER if declared.sees_past_data else LOWER
+    bounds = [m for m in METHODS if _is_baseline(m, declared.sees_past_data)]
     marker = BOUND_MARKERS[colour][bounds.index(method) % len(BOUND_MARKERS[colour])]
     return Style(colour, marker, SOLID if variant is None else DASHES[variant % len(DASHES)], filled)
 
 
-def _is_bound(cls: type[Method]) -> bool:
-    return cls.family == "baseline" or cls.sees_past_data
+def _is_bound(method: str) -> bool:
+    declared = declarations.method(method)
+    return declared is not None and (declared.family == "baseline" or declared.sees_past_data)
+
+
+def _is_baseline(method: str, sees_past_data: bool) -> bool:
+    declared = declarations.method(method)
+    return declared is not None and (declared.family, declared.sees_past_data) == ("baseline", sees_past_data)
 
 
 def _numbered(number: int, dash: int, filled: bool) -> Style:
