@@ -463,6 +463,6 @@ def test_a_file_that_tune_did_not_write_is_not_overwritten(suite, tmp_path):
 
 
 def test_without_optuna_it_says_how_to_have_it(suite, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.tuning.search.find_spec", lambda name: None)
+    monkeypatch.setattr("benchmarks.tuning.library.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pip install -r requirements-tune\.txt"):
         cli.invoke(app, ["tune", str(suite), "--space", str(space_file(tmp_path))], catch_exceptions=False)
