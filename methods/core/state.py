@@ -40,15 +40,16 @@ class State:
     seen: int
     """Tasks begun so far."""
 
-    _listed: tuple[nn.Module, list[nn.Parameter]] | None = None
+    _listed: tuple[nn.Module, list[nn.Parameter]] | None
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """All of the network's. Listed once a task, in which a network does not grow: to walk over its modules at every
         step would cost."""
-        if self._listed is None or self._listed[0] is not self.network:
-            self._listed = self.network, list(self.network.parameters())
-        return self._listed[1]
+        listed = vars(self).get("_listed")
+        if listed is None or listed[0] is not self.network:
+            listed = self._listed = self.network, list(self.network.parameters())
+        return listed[1]
 
     def precision(self):
         """The autocast context of forward passes. Wrap in it whatever runs the network outside `observe` and `batches`."""
