@@ -23,7 +23,7 @@ HEAD = "# Written by `tune`: run it again to renew it. What `tuned` says holds f
 class _Dumper(yaml.SafeDumper):
     """YAML with lists of plain values in a line."""
 
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.Node:
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
         return super().represent_sequence(tag, sequence, not any(isinstance(part, dict) for part in sequence))
 
 
