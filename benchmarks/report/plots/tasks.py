@@ -21,7 +21,7 @@ def draw(scene: Scene) -> Canvas | None:
     if not scene.entries:
         return None
     accuracy = [Curve((e,), *e.over_seeds("mean", 100)) for e in scene.entries]
-    costs = {label: curves for label, name in COSTS.items() if (curves := costs_of(scene, name))}
+    costs = {label: costs_of(scene, name) for label, name in COSTS.items()}
     constant = [_said(label, curves) for label, curves in costs.items() if all(map(_flat, curves))]
     small = [
         Panel(label, curves, max(SMALL_PANEL, sum(map(label_height, curves))))
@@ -42,9 +42,9 @@ def draw(scene: Scene) -> Canvas | None:
 
 
 def costs_of(scene: Scene, name: str) -> list[Curve]:
-    """Of the entries whose costs are known."""
+    """Of the entries whose costs are known; where none are, of all."""
     curves = [Curve((entry,), *entry.over_seeds(name)) for entry in scene.entries]
-    return same_together([curve for curve in curves if np.isfinite(curve.mean).any()])
+    return same_together([curve for curve in curves if np.isfinite(curve.mean).any()] or curves)
 
 
 def _flat(curve: Curve) -> bool:
