@@ -30,7 +30,9 @@ def main() -> None:
             )
             raise SystemExit(2)
     from benchmarks.cli.app import main as command_line
+    from benchmarks.request.notes import keep_notes
 
+    keep_notes()  # here and nowhere below: in a process of its own alone are the classes those of the source
     command_line()
 
 

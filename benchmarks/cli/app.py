@@ -30,7 +30,6 @@ from benchmarks.executors.signals import Stopped, stopped_by_signals
 from benchmarks.plain_text import print_what_can_be_printed
 from benchmarks.request import plugins
 from benchmarks.request.errors import SettingsError
-from benchmarks.request.notes import keep_notes
 
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (run, cost, status, tune),
@@ -95,7 +94,6 @@ def _options(
 def main() -> None:
     """Runs the command line; what is wrong with a request is said in full and exits with 2."""
     print_what_can_be_printed()
-    keep_notes()
     with stopped_by_signals():
         try:
             app()

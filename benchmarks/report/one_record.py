@@ -17,6 +17,7 @@ from benchmarks.records.networks import network_of
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import COSTS, frame_of, why_absent
 from benchmarks.report.measures import HEADLINE, measure
+from benchmarks.report.scored import scored_text
 from benchmarks.report.units import unit_for
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -112,16 +113,18 @@ def _costs(record: RunRecord, frame: pd.Series, width: int) -> list[str]:
     said = [f"{measure(id).label} {_number(id, frame[id])}" for id in COSTS if not math.isnan(frame[id])]
     if record.parameters:
         last = record.parameters[-1]
-        said.append(f"parameters {last['total']:,} ({last['trainable']:,} trainable)")
+        trainable = f" ({last['trainable']:,} trainable)" if "trainable" in last else ""
+        said.append(f"parameters {last['total']:,}{trainable}")
     stored = record.memory.stored_bytes[-1] if record.memory.stored_bytes else {}
     said += [f"{part} {_amount('bytes', size)}" for part, size in stored.items()]
     if record.memory.peak_bytes is not None:
         said.append(f"peak {_amount('bytes', record.memory.peak_bytes)}")
-    said.append(f"{record.steps:,} steps")
+    if record.steps is not None:
+        said.append(f"{record.steps:,} steps")
     seconds = [f"{part} {value:.1f}" for part, value in record.seconds.items()]
     flops = [f"{part} {_amount('flops', value)}" for part, value in record.flops.parts.items()]
-    lines = [f"costs: {', '.join(said)}", f"seconds: {', '.join(seconds)}"]
-    return _wrapped([*lines, *([f"training: {', '.join(flops)}"] if flops else [])], width)
+    parts = {"costs": said, "seconds": seconds, "training": flops}
+    return _wrapped([f"{name}: {', '.join(values)}" for name, values in parts.items() if values], width)
 
 
 def _number(id: str, value: float) -> str:
@@ -155,7 +158,11 @@ def _origin(record: RunRecord, width: int) -> list[str]:
     lines = [
         f"{key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in _leaves(record.environment)
     ]
-    lines.append(f"source: {_source(record)}")
+    lines.append(f"source: {_source(record)}" if record.scored is None else scored_text([record]))
+    if record.scored is not None:
+        lines.append(
+            f"predictions: {record.scored.file}, sha256 {record.scored.sha256}, manifest {record.scored.manifest}"
+        )
     return ["made with", *_wrapped(lines, width, "  ")]
 
 

@@ -1,6 +1,7 @@
 """`show`: which record is meant, and what is printed of it at any width."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from benchmarks.request.errors import SettingsError
 from metrics import AccuracyMatrix
 from tests.benchmarks.helpers import cells
 
+ROOT = Path(__file__).resolve().parents[2]
 CLASS, TASK = "split-digits/class", "split-digits/task"
 
 
@@ -176,3 +178,12 @@ def test_a_record_without_an_evaluated_row_shows_dashes(records):
     text = text_of(changed, "x", 80)
     assert next(line for line in text.splitlines() if line.startswith("after 2")).split() == ["after", "2", *["-"] * 6]
     assert not np.isnan(changed.matrix.matrix().accuracy[1]).any()
+
+
+def test_scored_predictions_say_where_they_come_from():
+    place = find(["avalanche-replay", "0"], ROOT / "results", suite="split-mnist-avalanche", published=True)
+    said = text_of(place.read(), "here")
+    for text in ("parameters 269,322, kept", "avalanche-lib", "predictions: replay.seed0.npz"):
+        assert text in said
+    assert "steps" not in said
+    assert "seconds" not in said
