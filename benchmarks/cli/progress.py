@@ -25,7 +25,7 @@ MOST_LINES = 8
 
 
 def run_with_progress(
-    console: Console, cells: list[CellSettings], execute: Executor, workers: int, folder: Path | None = None
+    console: Console, cells: list[CellSettings], execute: Executor, workers: int, folder: Path
 ) -> int:
     """Runs `cells`, a line each as they finish and a bar with the time left. Returns how many did not succeed.
 
@@ -55,7 +55,7 @@ def run_with_progress(
 class _Bar(Progress):
     """The bar, on a terminal with a line below it for each cell that runs, as its claim in `folder` has it."""
 
-    def __init__(self, console: Console, cells: list[CellSettings], folder: Path | None):
+    def __init__(self, console: Console, cells: list[CellSettings], folder: Path):
         self._cells = {cell.identity: cell for cell in cells}
         self._folder = folder
         self._looked, self._running = float("-inf"), list[Text]()
@@ -67,7 +67,7 @@ class _Bar(Progress):
 
     def get_renderables(self) -> Iterator[RenderableType]:
         yield from super().get_renderables()
-        if self._folder is not None and time.monotonic() - self._looked >= LOOK:
+        if time.monotonic() - self._looked >= LOOK:
             self._looked = time.monotonic()
             self._running = list(self._lines(live_claims(self._folder)))
         yield from self._running[:MOST_LINES]

@@ -187,19 +187,12 @@ def _carry_out(
 ) -> int | None:
     """Runs `missing`, but what another run has done since `before`. Gives how many did not succeed; None in a rank that
     leaves it to another to say so."""
-    from benchmarks.records.suite_files import remember
-
     if not missing and not how.ddp:  # whose ranks may have looked at different moments
+        from benchmarks.records.suite_files import remember
+
         remember(suite, store.folder)
         return 0
-    from benchmarks.cost.price import check_affordable
-    from benchmarks.cost.rehearse import rehearse
-
-    if not how.yes and how.choice.here:
-        check_affordable(missing, devices, how.data_root, say_on_terminal, reduced)
-    store.check_writable(len(missing))
-    remember(suite, store.folder)
-    rehearse(missing, how.data_root, with_data=how.choice.executor != "ray")  # whose nodes have it
+    prepare(suite, missing, store, devices, how, reduced)
     if how.ddp:
         from benchmarks.executors.torchrun import run_together
 
@@ -208,6 +201,21 @@ def _carry_out(
 
     execute = how.choice.build(store.folder, how.data_root, devices, how.workers, watching, before)
     return run_with_progress(out, _longest_first(missing, scan, devices, how), execute, len(devices), store.folder)
+
+
+def prepare(
+    suite: str, cells: list[CellSettings], store: Store, devices: list[str], how: How, reduced: str = "", times: int = 1
+) -> None:
+    """What is to be known before the first of `cells` is run, and of `times` as many of the like. Raises SettingsError."""
+    from benchmarks.cost.price import check_affordable
+    from benchmarks.cost.rehearse import rehearse
+    from benchmarks.records.suite_files import remember
+
+    if not how.yes and how.choice.here:
+        check_affordable(cells * times, devices, how.data_root, say_on_terminal, reduced)
+    store.check_writable(len(cells) * times)
+    remember(suite, store.folder)
+    rehearse(cells, how.data_root, with_data=how.choice.executor != "ray")  # whose nodes have it
 
 
 def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], how: How) -> list[CellSettings]:

@@ -65,13 +65,13 @@ def status(
     grid, store = Asked(suite, methods, scenarios, seeds, changes, results_dir).grid_and_store()
     if watch is not None:
         _watch(grid, store, watch)
-    from benchmarks.records.matching import other_settings
+    from benchmarks.records.matching import counts, other_settings
     from benchmarks.records.scored import with_scored
 
     scan = scan_of(store)
     grid = with_scored(grid, scan)
     out.print(_table(grid, scan))
-    say(_counted(grid, scan))
+    say(_counted(counts(grid, scan)))
     for line in other_settings(grid, scan):
         say(line)
     say_other_code(grid, scan)
@@ -94,9 +94,10 @@ def _watch(grid: Grid, store: Store, seconds: float) -> None:
         while True:
             running = list(underway.lines())  # first: what ends now has left its record when that is read
             scan = records.scan()
-            if not (running or counts(grid, scan)["missing"]):
+            kinds = counts(grid, scan)
+            if not (running or kinds["missing"]):
                 return
-            told = [f"{datetime.now():%H:%M:%S}  {_counted(grid, scan)}", *running]
+            told = [f"{datetime.now():%H:%M:%S}  {_counted(kinds)}", *running]
             if out.is_terminal:
                 shown = [Text(one_line(line), no_wrap=True, overflow="ellipsis") for line in told]
                 live.update(Group(*shown, _table(with_scored(grid, scan), scan)), refresh=True)
@@ -148,10 +149,8 @@ def _table(grid: Grid, scan: Scan) -> Table:
     return table
 
 
-def _counted(grid: Grid, scan: Scan) -> str:
-    from benchmarks.records.matching import counts
-
-    return ", ".join(f"{n} {kind}" for kind, n in counts(grid, scan).items())
+def _counted(kinds: dict[str, int]) -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in kinds.items())
 
 
 def _failures(grid: Grid, scan: Scan) -> Iterator[str]:

@@ -32,7 +32,7 @@ from benchmarks.cli.options import (
     Yes,
     names,
 )
-from benchmarks.cli.run import How
+from benchmarks.cli.run import How, prepare
 from benchmarks.executors.choice import Choice
 from benchmarks.request.errors import together
 
@@ -180,26 +180,13 @@ class _Rounds:
         if not missing:
             return scan.records
         if self.is_first:
-            self._prepare(missing)
+            self.is_first = False
+            space = tuning.studies[0].space
+            rounds = -(-max(space.trials - len(study.trials) for study in tuning.studies) // space.at_once)
+            prepare(tuning.name, missing, store, tuning.devices, how, times=rounds)
         execute = how.choice.build(store.folder, how.data_root, tuning.devices, how.workers, before=before)
-        run_with_progress(out, missing, execute, len(tuning.devices))
+        run_with_progress(out, missing, execute, len(tuning.devices), store.folder)
         return scan_of(store).records
-
-    def _prepare(self, missing: list[CellSettings]) -> None:
-        """What is to be known before the first cell is run, of this round and of the like that follow."""
-        from benchmarks.cost.price import check_affordable
-        from benchmarks.cost.rehearse import rehearse
-        from benchmarks.records.suite_files import remember
-
-        tuning, how = self.tuning, self.how
-        self.is_first = False
-        space = tuning.studies[0].space
-        left = -(-max(space.trials - len(study.trials) for study in tuning.studies) // space.at_once)
-        if not how.yes and how.choice.here:
-            check_affordable(missing * left, tuning.devices, how.data_root, say_on_terminal)
-        tuning.store.check_writable(len(missing) * left)
-        remember(tuning.name, tuning.store.folder)
-        rehearse(missing, how.data_root, with_data=how.choice.executor != "ray")  # whose nodes have it
 
 
 def _foretell(tuning: Tuning, how: How) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import torch
 from benchmarks.cell.features import prepared
 from benchmarks.cell.matmul_backend import fast_products
 from benchmarks.cell.run import task_view
+from benchmarks.cell.timing import now
 from benchmarks.cost.count import CellCost, PhaseCost
 from benchmarks.cost.empty import empty_scenario
 from benchmarks.request.suite import CellSettings
@@ -112,10 +112,10 @@ class StepTimer:
             method.augmenter.start(task, index)
         try:
             while len(times) <= self.steps and sum(times) < ENOUGH_SECONDS:
-                start = self._now()
+                start = now(self.device)
                 batch = self._batch(method, data, rows)
                 method.observe(batch, optimizer, phase)
-                times.append(self._now() - start)
+                times.append(now(self.device) - start)
         finally:
             method.augmenter.stop()
         times = times[1:] or times  # the first one warms up, where there is time for another
@@ -125,11 +125,6 @@ class StepTimer:
     def _batch(method: Method, data, rows) -> Batch:
         examples = data[rows]
         return method.batch(examples, 0, method.augmenter.new(examples.images))
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
 
 
 def _steps_of(phases: Sequence[PhaseCost], measured: list[Measured], first: bool) -> list[float]:

@@ -114,9 +114,10 @@ def _next_cell(queue: Queue | None, say: Callable[[str], None]) -> CellSettings 
         word: list[CellSettings | bool | None] = [None, False]
         if queue is not None:
             queue.look()
-            word = [queue.take(f"{ranks.world()} ranks"), bool(queue)]
+            taken = queue.take(f"{ranks.world()} ranks")
             for outcome in queue.finished_by_others():
                 say(f"{outcome.cell.label}: {outcome.status}, by {outcome.where}")
+            word = [taken, bool(queue)]
         # said again and again while others have the rest: no rank waits longer than a collective may take
         dist.broadcast_object_list(word, 0)
         cell, left = word

@@ -9,7 +9,6 @@ least LEAST images. Over 40 cells of suite digits, run with and without AVX-512,
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import tempfile
 from collections import Counter
@@ -26,8 +25,7 @@ from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import CellSettings, MethodSettings, Resolved
-from methods import Recipe, method_class
-from models import model_settings
+from methods import method_class
 from scenarios import SCENARIOS, DataNotFound
 from scenarios.nearest import nearest
 
@@ -88,24 +86,18 @@ def cell_of(record: RunRecord) -> CellSettings:
     where = f"refused: --rerun: {record.scenario} seed {record.seed}: this code cannot run the cell again: "
     if record.scored:
         raise SettingsError([f"{where}another program made its predictions; leave --rerun out"])
-    settings = record.settings
-    scenario, method = dict(settings["scenario"]), settings["method"]
-    scenario.pop("version", None)
+    recorded, method = Resolved(record.settings), record.settings["method"]
     try:
         cls = method_class(method["name"])
-        resolved = Resolved.of(
-            SCENARIOS[scenario["stream"]].model_validate_json(json.dumps(scenario)),
-            MethodSettings(
-                name=method["name"],
-                version=cls.version,
-                settings=cls.from_settings(method["settings"]).hyperparameters(),
-            ),
-            model_settings(settings["model"]),
-            Recipe.model_validate_json(json.dumps(settings["training"])),
+        today = MethodSettings(
+            name=method["name"],
+            version=cls.version,
+            settings=cls.from_settings(method["settings"]).hyperparameters(),
         )
+        resolved = Resolved.of(recorded.scenario, today, recorded.model, recorded.training)
         cell = CellSettings(record.scenario, record.method, resolved, record.seed)
     except KeyError:
-        stream = scenario.get("stream")
+        stream = record.settings["scenario"].get("stream")
         raise SettingsError([f"{where}unknown stream {stream!r}{nearest(str(stream), SCENARIOS)}"]) from None
     except ValidationError as error:
         first = error.errors()[0]

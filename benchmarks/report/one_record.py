@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from benchmarks.records.results import COSTS, frame_of, why_absent
 from benchmarks.report.measures import HEADLINE, measure
 from benchmarks.report.scored import scored_text
 from benchmarks.report.units import unit_for
+from benchmarks.request.keys import leaves
 
 BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = "01234567"
@@ -142,22 +143,16 @@ def _settings(record: RunRecord, width: int) -> list[str]:
     lines = [f"network: {network_of(settings).text}"]
     for part, values in settings.items():
         if isinstance(values, Mapping):
-            lines.append(f"{part}: {', '.join(f'{key} = {value}' for key, value in _leaves(values))}")
+            lines.append(f"{part}: {', '.join(f'{key} = {_told(value)}' for key, value in leaves(values))}")
     return ["settings", *_wrapped(lines, width, "  ")]
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _origin(record: RunRecord, width: int) -> list[str]:
-    lines = [
-        f"{key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in _leaves(record.environment)
-    ]
+    lines = [f"{key}: {_told(value)}" for key, value in leaves(record.environment)]
     lines.append(f"source: {_source(record)}" if record.scored is None else scored_text([record]))
     if record.scored is not None:
         lines.append(

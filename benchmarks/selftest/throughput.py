@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from benchmarks.cell.environment import peak_memory_bytes, reset_peak_memory
 from benchmarks.cell.fit import Trainer, fit
 from benchmarks.cell.run import task_view
+from benchmarks.cell.timing import now
 from methods import Method, OptimizerSettings, Recipe, method_class
 from methods.core.precision import autocast
 from models import model_settings
@@ -45,9 +45,9 @@ def throughput(subject: str, device: str, quick: bool) -> tuple[str, dict[str, f
         trainer = Trainer()
         fit(method, method.phase(data, steps=2), trainer)  # pays for what comes only once, the count of FLOPs with it
         plain = _plain(method, data, batch, steps)
-        start, before = _now(device), trainer.meter.total
+        start, before = now(device), trainer.meter.total
         fit(method, method.phase(data), trainer)
-        seconds.append(_now(device) - start)
+        seconds.append(now(device) - start)
         flops = trainer.meter.total - before
         ratios.append(seconds[-1] / plain)
     ratio, took = statistics.median(ratios), statistics.median(seconds)
@@ -75,9 +75,9 @@ def matmul_peak(device: str, dtype: torch.dtype, n: int) -> float:
     a @ b
     times = []
     for _ in range(5):
-        start = _now(device)
+        start = now(device)
         a @ b
-        times.append(_now(device) - start)
+        times.append(now(device) - start)
     return 2 * n**3 / min(times)
 
 
@@ -88,7 +88,7 @@ def _plain(method: Method, data: Examples, batch: int, steps: int) -> float:
         images = images.contiguous(memory_format=torch.channels_last)
     optimizer = OptimizerSettings(lr=0.01, momentum=0.9).build(network.parameters())
     rows = torch.randperm(len(data), device=method.device).split(batch)[:steps]
-    start = _now(str(method.device))
+    start = now(str(method.device))
     for part in rows:
         with autocast(method.mixed_precision, method.device):
             logits = network(images[part])
@@ -96,7 +96,7 @@ def _plain(method: Method, data: Examples, batch: int, steps: int) -> float:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return _now(str(method.device)) - start
+    return now(str(method.device)) - start
 
 
 def _noise(n: int) -> Scenario:
@@ -106,9 +106,3 @@ def _noise(n: int) -> Scenario:
     labels = torch.arange(n) % 100
     noise = Dataset("noise", images, labels, images[:100], labels[:100], 255.0, (0.5,) * 3, (0.25,) * 3)
     return Split(data="digits", setting="class", tasks=1).of(noise)
-
-
-def _now(device: str) -> float:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    return time.perf_counter()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.cell.features import extract
+from benchmarks.cell.timing import now
 from models import model_settings
 from scenarios.scenario import Normalise
 
@@ -50,18 +52,11 @@ def extraction_shares(backbone: nn.Module, images: Tensor, device: str, pairs: i
     return size, shares
 
 
-def _seconds(run, device: str) -> float:
+def _seconds(run: Callable[[], object], device: str) -> float:
     clock = time.process_time if device == "cpu" else time.perf_counter
-    _wait(device)
-    start = clock()
+    start = now(device, clock)
     run()
-    _wait(device)
-    return clock() - start
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
+    return now(device, clock) - start
 
 
 def report_features(device: str, backbone: str, side: int, images: int, pairs: int = 5) -> None:

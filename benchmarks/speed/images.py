@@ -7,12 +7,12 @@ gets one fixed batch again and again, which is as fast as that network can train
 from __future__ import annotations
 
 import statistics
-import time
 
 import torch
 
 from benchmarks.cell.fit import Trainer, fit
 from benchmarks.cell.run import task_view
+from benchmarks.cell.timing import now
 from methods import Batch, Finetune, OptimizerSettings, Recipe
 from methods.core.augmentation import preset
 from models import ModelSettings, ResNetSettings
@@ -45,15 +45,9 @@ def seconds_of(
     trainer = Trainer()
     data = task.train.to(method.device)
     fit(method, method.phase(data, steps=warmup), trainer)
-    start = _now(device)
+    start = now(device)
     fit(method, method.phase(data), trainer)
-    return _now(device) - start
-
-
-def _now(device: str) -> float:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
+    return now(device) - start
 
 
 def image_ratios(

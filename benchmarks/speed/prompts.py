@@ -7,7 +7,6 @@ with them, a step of Adam.
 from __future__ import annotations
 
 import statistics
-import time
 from functools import partial
 
 import torch
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 
 from benchmarks.cell.fit import Trainer, fit
 from benchmarks.cell.run import task_view
+from benchmarks.cell.timing import now
 from methods import METHODS, Method, OptimizerSettings, Recipe
 from models import ModelSettings, model_settings
 from scenarios import DataNotFound, Scenario, Split
@@ -93,15 +93,9 @@ def prompt_ratios(
 
 
 def _seconds(run, steps: int, device: str) -> float:
-    start = _now(device)
+    start = now(device)
     run(steps)
-    return _now(device) - start
-
-
-def _now(device: str) -> float:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
+    return now(device) - start
 
 
 def report_prompts(device: str, steps: int, pairs: int, warmup: int, backbone: str, side: int) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from numpy import uint8
 from numpy.typing import NDArray
 
+from benchmarks.request.keys import leaves
+
 Value = bool | int | float | str
 
 
@@ -55,15 +57,12 @@ class Tracker(ABC):
         that failed. What was kept back is written."""
 
 
-def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Value]:
-    """Nested settings by dotted name; lists as JSON, None as "none"."""
-    found: dict[str, Value] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            found |= flat(value, f"{name}.")
-        elif isinstance(value, bool | int | float | str):
-            found[name] = value
-        else:
-            found[name] = "none" if value is None else json.dumps(value)
-    return found
+def flat(settings: dict[str, Any]) -> dict[str, Value]:
+    """Nested settings by dotted name; lists as JSON, None as "none", empty mappings left out."""
+    return {name: _plain(value) for name, value in leaves(settings) if value != {}}
+
+
+def _plain(value: Any) -> Value:
+    if isinstance(value, bool | int | float | str):
+        return value
+    return "none" if value is None else json.dumps(value)

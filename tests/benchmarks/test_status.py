@@ -139,7 +139,7 @@ def test_the_bar_shows_the_cells_that_run(tmp_path):
     assert "and 2 more" in text.getvalue()
 
 
-def test_a_warning_is_said_once():
+def test_a_warning_is_said_once(tmp_path):
     text = io.StringIO()
     found = cells("finetune", seeds=3)
 
@@ -147,7 +147,7 @@ def test_a_warning_is_said_once():
         for cell in chosen:
             yield Outcome(cell, "done", None, 1.0, 0.5, warnings=("tracker x failed",))
 
-    run_with_progress(Console(file=text, width=100), found, execute, 1)
+    run_with_progress(Console(file=text, width=100), found, execute, 1, tmp_path)
     assert text.getvalue().count("tracker x failed") == 1
 
 

@@ -1,0 +1,16 @@
+"""Time on a device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+
+def now(device: str | torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of `clock`, once an accelerator has done what it was given."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock()
