@@ -88,7 +88,7 @@ def check_affordable(
 
     reduced: a suite of the like that is made for processors, to be named then.
     """
-    if any("cuda" in device for device in devices):
+    if not cells or any("cuda" in device for device in devices):
         return
     workers = min(len(devices), len(cells))
     rough = rough_hours(cells, workers, data_root)

@@ -180,6 +180,7 @@ def test_days_of_cpu_want_a_yes(monkeypatch):
         check_affordable(long, ["cpu", "cpu"], None, lambda _: None)
     check_affordable(long, ["cuda:0"], None, lambda _: None)
     check_affordable(cells("finetune"), ["cpu"], None, lambda _: None)  # minutes: not even looked at
+    check_affordable([], ["cpu"], None, lambda _: None)  # a rank that looked after another run had done the last cell
     assert "can name" in too_long(20, 3, 2, gpus=1)
     assert "none on this machine" in too_long(20, 3, 2, gpus=0)
     assert too_long(20, 3, 2, gpus=0, reduced="cifar100-lite").endswith(
