@@ -31,10 +31,12 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)
-        for layer in self.layers[:-1]:
-            x = torch.relu(layer(x))
-        x = self.layers[-1](x)
-        return torch.relu(x) if self.last_relu else x
+        last = len(self.layers) - 1
+        for index, layer in enumerate(self.layers):
+            x = layer(x)
+            if index < last or self.last_relu:
+                x = torch.relu(x)
+        return x
 
 
 class MLPSettings(FeatureSettings):
