@@ -14,6 +14,7 @@ from benchmarks.contract.trial import SMALL_VIT
 from benchmarks.records.record import RunRecord
 from benchmarks.request.suite import CellSettings, MethodSettings, Resolved
 from methods import METHODS, OptimizerSettings, Recipe
+from methods.core.compiled import Compile
 from models import model_settings
 from scenarios import Scenario, Split
 
@@ -26,7 +27,7 @@ SMALL_TRANSFORMER = {"dim": 24, "heads": 3, "depth": 1, "patch": 4, "drop_path":
 TASKS = 2
 
 
-def cell_of(name: str, precision: str = "fp32", compiled: bool = False) -> CellSettings:
+def cell_of(name: str, precision: str = "fp32", compiled: Compile = False) -> CellSettings:
     """A cell of method `name` on two tasks of two digits, by a residual network (or the method's own)."""
     known = METHODS[name]().hyperparameters()
     method = METHODS[name].from_settings({key: value for key, value in SMALL.items() if key in known})
@@ -78,12 +79,16 @@ class Losses(Callbacks):
 
 
 @cache
-def outcome(name: str, device: str, precision: str = "fp32", compiled: bool = False) -> tuple[RunRecord, list[float]]:
+def outcome(
+    name: str, device: str, precision: str = "fp32", compiled: Compile = False
+) -> tuple[RunRecord, list[float]]:
     """`run_anew`, once for each cell and device."""
     return run_anew(name, device, precision, compiled)
 
 
-def run_anew(name: str, device: str, precision: str = "fp32", compiled: bool = False) -> tuple[RunRecord, list[float]]:
+def run_anew(
+    name: str, device: str, precision: str = "fp32", compiled: Compile = False
+) -> tuple[RunRecord, list[float]]:
     """The record of the cell on `device`, and the loss of each of its epochs. Raises RuntimeError where it failed."""
     losses = Losses()
     record = run_cell(cell_of(name, precision, compiled), device=device, callbacks=losses)

@@ -14,6 +14,7 @@ from benchmarks.selftest.cells import Interrupted, Losses, cell_of, differences,
 from benchmarks.selftest.ranks import together
 from benchmarks.selftest.throughput import throughput
 from methods import METHODS
+from methods.core.compiled import Compile
 
 EQUAL_LOSS, EQUAL_IMAGES = 0.02, 0.1
 """fp32 of two devices: rounding alone, grown through a dozen steps; batch normalisation over 20 images grows it."""
@@ -78,17 +79,21 @@ def in_half_precision(precision: str) -> Check:
     return check
 
 
-def compiled(name: str, device: str, quick: bool) -> Found:
+def compiled(how: Compile) -> Check:
     """Through torch.compile, which must have made graphs."""
-    from torch._dynamo.utils import counters
 
-    before = counters["stats"]["unique_graphs"]
-    record, losses = outcome(name, device, compiled=True)
-    graphs = counters["stats"]["unique_graphs"] - before
-    if not graphs:
-        raise Failed("nothing was compiled")
-    said, figures = _near_fp32(name, device, record, losses, EQUAL_LOSS)
-    return f"{said}, {graphs} graphs", figures | {"graphs": float(graphs)}
+    def check(name: str, device: str, quick: bool) -> Found:
+        from torch._dynamo.utils import counters
+
+        before = counters["stats"]["unique_graphs"]
+        record, losses = outcome(name, device, compiled=how)
+        graphs = counters["stats"]["unique_graphs"] - before
+        if not graphs:
+            raise Failed("nothing was compiled")
+        said, figures = _near_fp32(name, device, record, losses, EQUAL_LOSS)
+        return f"{said}, {graphs} graphs", figures | {"graphs": float(graphs)}
+
+    return check
 
 
 def _near_fp32(name: str, device: str, record: Any, losses: list[float], allowed: float) -> Found:
@@ -134,7 +139,8 @@ CHECKS: dict[str, Check] = {
     "fp32": as_the_processor,
     "bf16": in_half_precision("bf16"),
     "fp16": in_half_precision("fp16"),
-    "compile": compiled,
+    "compile": compiled(True),
+    "CUDA graphs": compiled("reduce-overhead"),
     "resume": resumed,
     "two processes": on_two_processes,
     "throughput": throughput,
@@ -149,7 +155,8 @@ def plan(quick: bool) -> list[tuple[str, str]]:
     found += [(form, name) for form in ("bf16", "fp16") for name in (("finetune", "si") if quick else names)]
     found += [("resume", name) for name in (("er",) if quick else names)]
     if not quick:
-        found += [("compile", name) for name in TRAINING_OTHERWISE] + [("two processes", name) for name in TOGETHER]
+        found += [(how, name) for how in ("compile", "CUDA graphs") for name in TRAINING_OTHERWISE]
+        found += [("two processes", name) for name in TOGETHER]
     return found + [("throughput", "resnet18")]
 
 

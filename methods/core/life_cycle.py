@@ -10,6 +10,7 @@ from torch import nn
 
 from methods.core.augmentation import Augmenter
 from methods.core.batch import TaskView
+from methods.core.compiled import compile_call
 from methods.core.precision import gradient_scaler, resolve_precision
 from methods.core.recipe import Recipe
 from methods.core.state import State
@@ -101,9 +102,7 @@ class LifeCycle(State):
             self._arrange(why_contiguous(self.network, self.device))
         if self.recipe.compile:
             # the backbone alone: heads grow, and the call of a head is not worth compiling
-            part = getattr(self.network, "backbone", self.network)
-            if part._compiled_call_impl is None:
-                part.compile()
+            compile_call(getattr(self.network, "backbone", self.network), self.recipe.compile)
         self._listed = None
 
     def _arrange(self, why_not: str | None) -> None:

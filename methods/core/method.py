@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from methods.core import step
 from methods.core.batch import Batch, TaskView
 from methods.core.batching import Batching
-from methods.core.compiled import compiled
+from methods.core.compiled import compiled, step_begins
 from methods.core.hyperparameters import Configured, check_hooks, hyper
 from methods.core.life_cycle import LifeCycle
 from methods.core.recipe import Phase
@@ -77,6 +77,7 @@ class Method(LifeCycle, Batching, Configured):
 
     def observe(self, batch: Batch, optimizer: torch.optim.Optimizer, phase: Phase) -> Tensor:
         """One training step; returns the loss. The template that the finer hooks hang on."""
+        step_begins(self.recipe.compile)
         with self.precision(), ranks.divided_batches():
             loss = self.loss(batch) if phase.loss is None else phase.loss(batch)
         step.backward(loss, optimizer, phase, self.scaler)
@@ -167,7 +168,7 @@ class Method(LifeCycle, Batching, Configured):
 
     def compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """`call`, a method of a module other than its forward, through torch.compile where the recipe compiles."""
-        return compiled(call) if self.recipe.compile else call
+        return compiled(call, self.recipe.compile) if self.recipe.compile else call
 
     def frozen_copy(self, part: nn.Module | None = None) -> nn.Module:
         """The network, or a part of it, as it is now, in eval mode and without gradients: a teacher."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from methods.core.augmentation import PRESETS, Operations, preset
 from methods.core.batch import Batch
+from methods.core.compiled import Compile
 from methods.core.hyperparameters import explain
 from methods.core.sampling import Sampling
 from methods.core.schedule import Schedule, lr_factor
@@ -128,7 +129,9 @@ class Recipe(BaseModel):
     channels_last: bool = Field(
         False, description="images and convolutions in channels-last memory order, where that is safe"
     )
-    compile: bool = Field(False, description="the backbone through torch.compile")
+    compile: Compile = Field(
+        False, description="the backbone through torch.compile; reduce-overhead: and launched as CUDA graphs"
+    )
 
     added_later: ClassVar[frozenset[str]] = frozenset(
         {"lr_batch", "milestones", "gamma", "warmup_epochs", "warmup_start", "min_lr", "clip_gradient", "first"}
