@@ -11,7 +11,7 @@ from scenarios.nearest import nearest
 
 
 def parse_seeds(text: str, problems: list[str]) -> list[int] | None:
-    """ "5" is 0..4, "1,2,3" a list. Something else is added to `problems`, and None returned."""
+    """ "5" is 0..4, "1,2,3" a list, "0," seed 0 alone. Something else is added to `problems`, and None returned."""
     try:
         numbers = [int(part) for part in text.split(",") if part.strip()]
         if not numbers or min(numbers) < 0 or ("," not in text and not 1 <= numbers[0] <= MOST_SEEDS):
@@ -21,7 +21,7 @@ def parse_seeds(text: str, problems: list[str]) -> list[int] | None:
     except ValueError:
         problems.append(
             f"--seeds {text!r}: give a number of seeds (1 to {MOST_SEEDS:,}), e.g. 5, or a list without repetition, "
-            "e.g. 1,2,3"
+            "e.g. 1,2,3, or 0, (with the comma) for seed 0 alone"
         )
         return None
     return numbers if "," in text else list(range(numbers[0]))

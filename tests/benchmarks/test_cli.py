@@ -359,8 +359,9 @@ def test_list(what):
 
 @pytest.mark.parametrize("seeds", ["0", "x", "1,a", "-1", ","])
 def test_bad_seeds(seeds):
-    with pytest.raises(SettingsError, match="--seeds"):
+    with pytest.raises(SettingsError, match=r"--seeds.*, or 0, \(with the comma\) for seed 0 alone"):
         cli.invoke(app, ["status", "digits", "--seeds", seeds], catch_exceptions=False)
+    assert load_suite("digits", seeds="0,").seeds_of("split-digits/class") == [0]
 
 
 def test_publish_needs_every_cell_from_one_clean_commit(suite, tmp_path):
