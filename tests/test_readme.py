@@ -35,11 +35,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
 MOST_WORDS = {
-    "README.md": 1620,
+    "README.md": 1590,
     "CONTRIBUTING.md": 920,
     "docs/gpus-and-clusters.md": 1100,
     "docs/methods.md": 1400,
-    "docs/data.md": 1350,
+    "docs/data.md": 1370,
     "docs/numbers.md": 940,
 }
 """As `wc -w` counts; another page has at most 900."""
