@@ -406,6 +406,8 @@ APART: dict[str, tuple[str, ...]] = {
         "The ranking loss is a mean over (old image, k) in the release and a sum over k in the paper's eq. 8: "
         "`ranking_over`.",
         "The paper prints sqrt(new / old) for λ; the release has sqrt(old / new).",
+        "The authors' CIFAR script does not fine-tune at a task's end; Douillard's, whose schedule the suites take, does.",
+        "The release draws its hundred classes of ImageNet at random; those of suite imagenet100 are DyTox's.",
     ),
     "podnet": (
         "The released options take -|a - b|² = 2 cos - 2 for the similarity, so that proxies' softmax and η start twice as "
