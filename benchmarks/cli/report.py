@@ -101,7 +101,7 @@ def report(
 
 def _check_metrics(metrics: list[str] | None) -> None:
     if metrics is not None:
-        from benchmarks.report.measures import check_metrics
+        from benchmarks.records.columns import check_metrics
 
         check_metrics(metrics)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from benchmarks.plain_text import one_line
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
+from benchmarks.report.legend import note_mark
 from benchmarks.report.table import Cell, Column, Row, Table
-from benchmarks.report.wording import note_mark
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

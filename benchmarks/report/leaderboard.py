@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.records.columns import Measure, check_metrics
 from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import SUBJECT, made, source_text
 from benchmarks.records.results import Results
-from benchmarks.report.measures import Measure, check_metrics
 from benchmarks.report.protocol import Protocol, hyperparameters, protocol, shared_part
 from benchmarks.report.table import Table, make_tables
 from benchmarks.request.suite import Suite

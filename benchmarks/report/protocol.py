@@ -8,9 +8,9 @@ from typing import Any
 from benchmarks.records.networks import model_text, network_of, said
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import Runs, Settings
-from benchmarks.report.wording import grouped, ranges, spread
 from benchmarks.request import declarations
 from benchmarks.request.validation import has_validation
+from benchmarks.wording import grouped, ranges, spread
 from scenarios.class_orders import averaged_orders
 
 Protocol = dict[str, str]

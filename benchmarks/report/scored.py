@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmarks.records.record import RunRecord
-from benchmarks.report.wording import grouped, numbers
+from benchmarks.wording import grouped, numbers
 
 
 def scored_text(records: Sequence[RunRecord]) -> str:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from benchmarks.records.columns import Measure
+from benchmarks.records.flags import Flag, not_a_number, warnings_of
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import BySeed, Role, Runs
-from benchmarks.report.flags import Flag, not_a_number, warnings_of
-from benchmarks.report.measures import Measure, is_remarked, measures_for, remark
+from benchmarks.report.measures import is_remarked, measures_for, remark
 from benchmarks.report.scored import scored_text
 from benchmarks.report.significance import ALPHA, family
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
-from benchmarks.report.wording import last_line, numbers, spread
+from benchmarks.wording import last_line, numbers, spread
 from metrics import Summary
 
 Mark = Literal["", "best", "tied"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.report.measures import Kind
+from benchmarks.records.columns import Kind
 from metrics import Summary
 
 PREFIXES = {1: "", 1e3: "k", 1e6: "M", 1e9: "G", 1e12: "T", 1e15: "P"}

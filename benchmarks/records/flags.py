@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import BySeed, Runs
-from benchmarks.report.wording import numbers
+from benchmarks.wording import numbers
 from metrics import p_values_against, paired_test
 
 ALPHA = 0.05
