@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -25,14 +26,20 @@ MEASURES = ["acc", "fm.mean", "flops.inference", "flops.training"]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A method that has results. label: its name, with ⚠ where the table warns of it and with its seeds where others
-    have more. ranked: whether it has as many seeds as any."""
+class Named:
+    """A method that is drawn. label: its name, with ⚠ where the table warns of it and with its seeds where others have
+    more."""
 
     method: str
     label: str
-    role: Role
     style: Style
+
+
+@dataclass(frozen=True)
+class Entry(Named):
+    """A method that has results. ranked: whether it has as many seeds as any."""
+
+    role: Role
     ranked: bool
     runs: Runs
     summaries: dict[str, Summary | None]
@@ -40,6 +47,13 @@ class Entry:
     @property
     def records(self) -> tuple[RunRecord, ...]:
         return tuple(self.runs.done(self.method).values())
+
+    def percent(self, id: str) -> tuple[float, float]:
+        """A score in percent and the half width of its interval, 0 where there is none; NaN where there is no score."""
+        summary = self.summaries[id]
+        if summary is None:
+            return math.nan, 0.0
+        return 100 * summary.mean, 100 * (0.0 if math.isnan(summary.half_width) else summary.half_width)
 
     def over_seeds(self, name: str, scale: float = 1) -> tuple[Array, Array]:
         """Means and half widths of the 95% intervals over seeds of one of `Runs.curves`, task by task; NaN where any
@@ -117,7 +131,7 @@ def _entry(runs: Runs, table: Table, row: Row) -> Entry:
     most = table.n
     label = ("⚠ " if warned else "") + row.method + ("" if row.n == most else f" ({row.n} of {most} seeds)")
     summaries = {id: cells[id].summary for id in MEASURES}
-    return Entry(row.method, label, row.role, style_in(runs, row.method), row.n == most, runs, summaries)
+    return Entry(row.method, label, style_in(runs, row.method), row.role, row.n == most, runs, summaries)
 
 
 def style_in(runs: Runs, method: str) -> Style:
