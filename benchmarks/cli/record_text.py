@@ -16,9 +16,10 @@ from benchmarks.plain_text import one_line, printable
 from benchmarks.records.columns import measure
 from benchmarks.records.networks import network_of
 from benchmarks.records.record import RunRecord
-from benchmarks.records.results import COSTS, frame_of, why_absent
+from benchmarks.records.remarks import why_absent
+from benchmarks.records.results import COSTS, frame_of
+from benchmarks.records.scored import scored_text
 from benchmarks.report.measures import HEADLINE
-from benchmarks.report.scored import scored_text
 from benchmarks.report.units import unit_for
 from benchmarks.request.keys import leaves
 

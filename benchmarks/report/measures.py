@@ -1,12 +1,11 @@
-"""Which columns a table shows, and what a reader must know of a number in one."""
+"""Which columns a table shows."""
 
 from __future__ import annotations
 
 from benchmarks.records.columns import COSTS, MODULES, OTHER_VIEWS, TUNING, Measure, measure
 from benchmarks.records.networks import network_of
-from benchmarks.records.record import RunRecord
+from benchmarks.records.remarks import remark
 from benchmarks.records.results import Runs
-from metrics import SCORES
 
 HEADLINE = ("acc", "bwt", "fwt", "fm.mean", "la", "aa")
 
@@ -35,22 +34,3 @@ def _usual(runs: Runs) -> list[str]:
     if runs.tuned:
         costs.insert(costs.index("flops.training") + 1, TUNING)
     return [*HEADLINE, *(["d"] if d else []), *costs]
-
-
-def _against_joint(id: str) -> bool:
-    return id in SCORES and "joint" in SCORES[id].needs
-
-
-def is_remarked(id: str) -> bool:
-    """Whether `remark` may have a word about it."""
-    return id == MODULES or _against_joint(id)
-
-
-def remark(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | None:
-    """What a reader must know of the number `id` of a record, None where that is nothing."""
-    if _against_joint(id) and joint is not None:
-        return f"compared with {joint.method} on the same network, {network_of(joint.settings).text}"
-    modules = record.flops.inference_modules
-    if id == MODULES and modules and record.flops.inference[-1:] != modules[-1:]:
-        return "leaves out products of two activations (attention), which column inference counts"
-    return None

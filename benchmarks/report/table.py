@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from benchmarks.records.columns import Measure
 from benchmarks.records.flags import Flag, not_a_number, warnings_of
-from benchmarks.records.record import RunRecord
+from benchmarks.records.remarks import COSTS_OF_PAST_DATA, is_remarked, memory_remarks, remark
 from benchmarks.records.results import BySeed, Role, Runs
-from benchmarks.report.measures import is_remarked, measures_for, remark
-from benchmarks.report.scored import scored_text
-from benchmarks.report.significance import ALPHA, family
+from benchmarks.records.scored import scored_text
+from benchmarks.records.significance import ALPHA, family
+from benchmarks.report.measures import measures_for
 from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
-from benchmarks.wording import last_line, numbers, spread
+from benchmarks.wording import last_line, numbers
 from metrics import Summary
 
 Mark = Literal["", "best", "tied"]
 WARNING = "⚠ warning: "
-MEMORIES = {
-    "distributed": "divided among them; two may hold the same",
-    "shards": "divided among them by shards of the data",
-    "each": "which each rank has: does not compare with other methods",
-}
-"""What the budget is to a rank, by the setting `memory` of a method."""
 
 
 @dataclass(frozen=True)
@@ -132,27 +126,6 @@ def make_tables(all_runs: Sequence[Runs], metrics: list[str] | None) -> list[Tab
     return [body.table(means) for body in bodies]
 
 
-# What an upper bound's costs leave unsaid.
-_COSTS_OF_PAST_DATA = dict.fromkeys(
-    ("flops.training", "seconds"), "adds up the trainings on all data so far, one for every task"
-) | {"memory": "leaves out the training data of all tasks, which this method needs again with every task"}
-
-
-def _memory_remarks(method: str, records: Iterable[RunRecord]) -> list[str]:
-    """How many exemplars a method really held, where each of several ranks has a memory of its own."""
-    held: dict[tuple[str, int, int], list[int]] = {}
-    for record in records:
-        settings = record.settings["method"]["settings"]
-        sharing, ranks, last = settings.get("memory", "global"), settings.get("ranks", 1), record.diagnostics[-1:]
-        if sharing != "global" and ranks > 1 and last and "exemplars" in last[0]:
-            held.setdefault((sharing, ranks, settings["buffer_size"]), []).append(round(last[0]["exemplars"]))
-    return [
-        f"{method}: {spread(counts)} distinct exemplars held over all {ranks} ranks after the last task, "
-        f"{'MORE than' if max(counts) > budget else 'of'} the budget of {budget:,} ({MEMORIES[sharing]})"
-        for (sharing, ranks, budget), counts in held.items()
-    ]
-
-
 class Notes:
     """Numbered from 1 in the order of their first use; the same text has the same number."""
 
@@ -256,7 +229,7 @@ class _Body:
             unit = unit_for("flops", [flops])
             spent = f"{flops * unit.factor:.3g} {unit.text}"
             remarks.append(f"{method}: {runs.chosen[method]}, whose {spent} of training stand apart")
-        remarks += _memory_remarks(method, done.values())
+        remarks += memory_remarks(method, done.values())
         remarks += [f"{WARNING}{method}: {flag.text}" for flag in self.flags.get((method, ""), [])]
         return remarks
 
@@ -273,8 +246,8 @@ class _Body:
             done, joints = self.runs.done(method).values(), self.runs.joint(method)
             said = map(remark, [measure.id] * len(joints), done, joints)
             notes += [self.notes.number(text) for text in dict.fromkeys(said) if text]
-        if self.runs.roles[method] == "upper bound" and measure.id in _COSTS_OF_PAST_DATA:
-            notes.append(self.notes.number(_COSTS_OF_PAST_DATA[measure.id]))
+        if self.runs.roles[method] == "upper bound" and measure.id in COSTS_OF_PAST_DATA:
+            notes.append(self.notes.number(COSTS_OF_PAST_DATA[measure.id]))
         warnings = [flag.text for flag in self.flags.get((method, measure.id), [])]
         broken = not_a_number(values)
         if broken:

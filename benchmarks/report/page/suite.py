@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.records.results import Runs, results_of
+from benchmarks.records.scored import scored_text
 from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
-from benchmarks.report.scored import scored_text
 from benchmarks.request import declarations
 from benchmarks.request.grid import Grid
 
