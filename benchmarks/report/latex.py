@@ -8,15 +8,8 @@ from benchmarks.report.leaderboard import Leaderboard
 from benchmarks.report.legend import note_mark
 from benchmarks.report.table import Cell, Column, Row, Table
 
-_SPECIAL = {
+_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",

@@ -31,7 +31,6 @@ def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = 
     show is not written: the page says why. `counted`: of methods without records, for the plot of growth. Plots in <suite>.plots/ that this suite no longer has are removed.
     """
     from benchmarks.report.plots.canvas import plot_settings
-    from benchmarks.report.plots.page import page
     from benchmarks.report.plots.scene import make_scenes
 
     name = name_of(grid.suite)
@@ -51,4 +50,4 @@ def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = 
     for old in images.glob("*.*"):
         if old.suffix in (".svg", ".png") and old not in written:
             old.unlink()
-    return [*written, write_whole(folder / f"{name}.plots.md", page(grid.suite, scenes, folder).encode())]
+    return [*written, write_whole(folder / f"{name}.plots.md", figures.page(grid.suite, scenes, folder).encode())]

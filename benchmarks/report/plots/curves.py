@@ -10,14 +10,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.report.plots.canvas import WIDTH, Canvas
 from benchmarks.report.plots.labels import MARGIN, Name, marker, write_names
-from benchmarks.report.plots.scales import (
-    Limits,
-    finite,
-    percent_limits,
-    set_cost_y,
-    set_percent_y,
-    task_ticks,
-)
+from benchmarks.report.plots.scales import Limits, finite, percent_limits, set_cost_y, set_percent_y, task_ticks
 from benchmarks.report.plots.scene import Array, Named, Scene
 from benchmarks.report.plots.styles import Style
 

@@ -104,34 +104,31 @@ class Scene:
 
 def make_scenes(grid: Grid, scan: Scan, counted: Counted | None = None) -> list[Scene]:
     """One Scene a scenario, in the suite's order, with the same warnings and notes as the leaderboard."""
-    results, counted = results_of(grid, scan), counted or {}
+    results = results_of(grid, scan)
     board = make_leaderboard(results, MEASURES)
     return [
-        _scene(runs, table, board.smoke, {m: flops for (s, m), flops in counted.items() if s == runs.scenario})
-        for runs, table in zip(results.runs, board.tables, strict=True)
+        _scene(runs, table, board.smoke, counted or {}) for runs, table in zip(results.runs, board.tables, strict=True)
     ]
 
 
-def _scene(runs: Runs, table: Table, smoke: bool, counted: Mapping[str, Array]) -> Scene:
+def _scene(runs: Runs, table: Table, smoke: bool, counted: Counted) -> Scene:
     rows = {row.method: row for row in table.rows}
     entries = tuple(_entry(runs, table, rows[method]) for method in runs.roles if rows[method].n)
-    absent = {row.method: row.cells[0].text for row in table.rows if not row.n}
+    absent = {method: rows[method].cells[0].text for method in runs.roles if not rows[method].n}
     notes = list(dict.fromkeys(note for row in table.rows for note in _notes(table, row)))
-    ordered = {method: absent[method] for method in runs.roles if method in absent}
-    not_run = [method for method, why in ordered.items() if why == "not run"]
+    not_run = [method for method, why in absent.items() if why == "not run"]
     if entries and not_run:
         notes.append(f"not run: {', '.join(not_run)}")
-    without = {method: flops for method, flops in counted.items() if method in ordered}
-    return Scene(runs, table, entries, ordered, tuple(notes), smoke, without)
+    without = {method: flops for (name, method), flops in counted.items() if name == runs.scenario and method in absent}
+    return Scene(runs, table, entries, absent, tuple(notes), smoke, without)
 
 
 def _entry(runs: Runs, table: Table, row: Row) -> Entry:
-    cells = {column.measure.id: cell for column, cell in zip(table.columns, row.cells, strict=True)}
-    warned = row.warned or any(cell.warned for cell in cells.values())
-    most = table.n
-    label = ("⚠ " if warned else "") + row.method + ("" if row.n == most else f" ({row.n} of {most} seeds)")
-    summaries = {id: cells[id].summary for id in MEASURES}
-    return Entry(row.method, label, style_in(runs, row.method), row.role, row.n == most, runs, summaries)
+    cells = dict(zip(MEASURES, row.cells))  # those after them are other readings of ACC
+    warned = row.warned or any(cell.warned for cell in row.cells)
+    label = ("⚠ " if warned else "") + row.method + ("" if row.n == table.n else f" ({row.n} of {table.n} seeds)")
+    summaries = {id: cell.summary for id, cell in cells.items()}
+    return Entry(row.method, label, style_in(runs, row.method), row.role, row.n == table.n, runs, summaries)
 
 
 def style_in(runs: Runs, method: str) -> Style:
