@@ -36,11 +36,8 @@ def comparison(title: str, all_runs: Sequence[Runs]) -> str:
 
 def accuracies(runs: Runs) -> dict[str, BySeed]:
     """ACC by method and seed, of methods with at least two seeds, best mean first."""
-    usable = {
-        m: by_seed
-        for m, by_seed in runs.values("acc").items()
-        if len(by_seed) > 1 and not any(map(math.isnan, by_seed.values()))
-    }
+    found = runs.values("acc").items()
+    usable = {m: by_seed for m, by_seed in found if len(by_seed) > 1 and not any(map(math.isnan, by_seed.values()))}
     return dict(sorted(usable.items(), key=lambda item: -round(runs.summaries("acc")[item[0]].mean, 12)))
 
 

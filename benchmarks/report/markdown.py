@@ -31,12 +31,8 @@ def markdown(board: Leaderboard) -> str:
     parts.append("**Protocol**, as resolved in the records; what differs between tables stands above each:")
     parts += [protocol_list(board.shared), "**Reading the tables**", reading_list(board.tables)]
     for table, protocol in zip(board.tables, board.protocols, strict=True):
-        parts += [
-            f"## {escape(legend.heading(board, table))}",
-            protocol_list(protocol),
-            caption(board, table, protocol),
-        ]
-        parts += [pipes(table), note_list(table)]
+        parts += [f"## {escape(legend.heading(board, table))}", protocol_list(protocol)]
+        parts += [caption(board, table, protocol), pipes(table), note_list(table)]
     parts += ["## Columns", column_list(board), SYMBOLS]
     if board.hyperparameters:
         parts += ["## Hyperparameters, as resolved", protocol_list(board.hyperparameters)]

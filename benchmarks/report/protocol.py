@@ -63,7 +63,8 @@ def hyperparameters(all_runs: Iterable[Runs]) -> dict[str, str]:
     texts: dict[str, dict[str, str]] = {}
     for runs in all_runs:
         for method, settings in runs.settings.items():
-            texts.setdefault(method, {})[runs.scenario] = _assignments(settings["method"])
+            values = [_assignment(key, value) for key, value in sorted(settings["method"]["settings"].items())]
+            texts.setdefault(method, {})[runs.scenario] = ", ".join(values) or "none"
     return {method: grouped(by_scenario) for method, by_scenario in texts.items()}
 
 
@@ -174,16 +175,10 @@ def _buffers(settings: Mapping[str, Settings]) -> str:
     return "; ".join(f"{size:,} examples in all ({', '.join(methods)})" for size, methods in sorted(sizes.items()))
 
 
-def _assignments(method: Settings) -> str:
-    values = [_assignment(key, value) for key, value in sorted(method["settings"].items())]
-    return ", ".join(values) or "none"
-
-
 def _assignment(key: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        value = (
-            " + ".join(map(_words, value)) if any(isinstance(v, Mapping) for v in value) else "-".join(map(str, value))
-        )
+        parts = any(isinstance(v, Mapping) for v in value)
+        value = " + ".join(map(_words, value)) if parts else "-".join(map(str, value))
     return f"{key} = {_words(value)}"
 
 

@@ -13,7 +13,7 @@ from benchmarks.records.remarks import COSTS_OF_PAST_DATA, is_remarked, memory_r
 from benchmarks.records.results import BySeed, Role, Runs
 from benchmarks.records.scored import scored_text
 from benchmarks.records.significance import Mark, marks_of
-from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
+from benchmarks.report.units import Number, Unit, decimals_for, unit_for
 from benchmarks.wording import last_line, numbers
 from metrics import Summary
 
@@ -63,7 +63,16 @@ class Column:
     decimals: int
 
     def number(self, summary: Summary) -> Number:
-        return shown(summary, self.measure.kind, self.unit, self.decimals)
+        """No half width for one seed, nor for a cost whose interval has no digit to show."""
+        if math.isnan(summary.mean):
+            return Number("NaN", "")
+        mean = f"{summary.mean * self.unit.factor:.{self.decimals}f}"
+        if float(mean) == 0:
+            mean = mean.removeprefix("-")
+        half_width = f"{summary.half_width * self.unit.factor:.{self.decimals}f}"
+        counted = self.measure.kind not in ("fraction", "difference")
+        unseen = math.isnan(summary.half_width) or (counted and float(half_width) == 0)
+        return Number(mean, "" if unseen else half_width)
 
     @property
     def arrow(self) -> str:

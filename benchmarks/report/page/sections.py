@@ -65,8 +65,8 @@ def _suite(suite: PageSuite, id: str) -> str:
         if any(others):
             plots = "".join(others)
             parts.append(f'<details><summary>More plots</summary><div class="plots">{plots}</div></details>')
-        records = _records(suite, table, runs, name)
-        parts.append(f"<details><summary>Records behind the numbers, and commands</summary>{records}</details>")
+        items = "".join(_item(suite, row, runs, f"{name}r{n}") for n, row in enumerate(table.rows))
+        parts.append(f"<details><summary>Records behind the numbers, and commands</summary><ul>{items}</ul></details>")
         parts += [_folded("Protocol of this table alone", md.protocol_list(protocol)), "</section>"]
     parts.append(_folded("Columns", f"{md.column_list(board)}\n\n{md.SYMBOLS}"))
     parts.append(_folded("Protocol, as resolved in the records", md.protocol_list(board.shared)))
@@ -93,12 +93,8 @@ def _figure(plot: tuple[str, str]) -> str:
     return f'<figure><a href="{path}"><img src="{path}" loading="lazy" alt="{title}"></a></figure>'
 
 
-def _records(suite: PageSuite, table: Table, runs: Runs, id: str) -> str:
-    """An item a row of the table: its records, by seed, and its command."""
-    return f"<ul>{''.join(_item(suite, row, runs, f'{id}r{k}') for k, row in enumerate(table.rows))}</ul>"
-
-
 def _item(suite: PageSuite, row: Row, runs: Runs, id: str) -> str:
+    """Of a row of the table: its records, by seed, and its command."""
     records = runs.records[row.method]
     places = {seed: suite.records.get(record.identity) for seed, record in records.items()}
     links = [f'<a href="{escape_html(place)}">{seed}</a>' if place else str(seed) for seed, place in places.items()]

@@ -55,13 +55,9 @@ def families(scene: Scene) -> list[tuple[str, str, dict[int, Entry]]]:
     in the plot, and the entries by rising size."""
     entries = {entry.method: entry for entry in scene.entries if math.isfinite(entry.percent("acc")[0])}
     found = scene.runs.buffer_sizes(entries)
-    bases = [base for base, _ in found]
-    return [
+    bases, families = [base for base, _ in found], []
+    for base, sizes in found:
         # Two groups of one method differ in some hyperparameter: only their entries' names tell them apart.
-        (
-            base,
-            base if bases.count(base) == 1 else f"{base} ({next(iter(sizes.values()))} …)",
-            {size: entries[method] for size, method in sizes.items()},
-        )
-        for base, sizes in found
-    ]
+        name = base if bases.count(base) == 1 else f"{base} ({next(iter(sizes.values()))} …)"
+        families.append((base, name, {size: entries[method] for size, method in sizes.items()}))
+    return families

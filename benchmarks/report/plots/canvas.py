@@ -33,7 +33,6 @@ SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, which prefers its own copy to the system's
     "font.size": TEXT,
     "text.parse_math": False,  # a $ in a method's name is a $
-    "axes.unicode_minus": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": FAINT,
@@ -57,7 +56,6 @@ SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "path",  # looks the same wherever it is shown, whatever fonts are there
     "svg.hashsalt": "retain",  # else identifiers in the file are random
     "figure.facecolor": "white",  # pages with a dark background show it too
-    "figure.dpi": 100,
 }
 
 

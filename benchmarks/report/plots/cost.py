@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,16 @@ def draw(scene: Scene) -> Canvas | None:
         return None
     limits = percent_limits([s.acc for s in drawn.values()], [s.acc_half for s in drawn.values()])
     height = max(300.0, 18.0 * len(scene.entries))
+    unknown = [
+        entry.method for entry in scene.entries if entry.method not in drawn
+    ]  # as predictions of another program
     notes = [
         scene.seeds_text("bars"),
         "Grey steps: the Pareto front, the highest mean ACC at up to that cost, among methods with all seeds; an upper "
         "bound, which trains on all past data, is not on it. In bold: on the front of either panel.",
         f"Marks that would cover each other are drawn one around the other. {cut_text(limits)}",
         scene.absent_text(),
-        _unknown_text(scene.entries, drawn),
+        f"Of unknown FLOPs, so not drawn: {', '.join(unknown)}." if unknown else "",
     ]
     canvas = Canvas(height + 90, f"{scene.heading}: accuracy and its cost", notes)
     best = {spot.entry.method for panel in panels.values() for spot in front_of(panel)}
@@ -65,18 +68,9 @@ def draw(scene: Scene) -> Canvas | None:
         _panel(canvas, axes, panels[id])
     right = axes.get_xlim()[1]
     places = {spot.entry.method: spot.cost for spot in panels[id]}
-    write_names(
-        canvas,
-        axes,
-        [Name(s.entry.label, s.entry.style, places.get(m, right), s.acc, m in best) for m, s in drawn.items()],
-    )
+    names = [Name(s.entry.label, s.entry.style, places.get(m, right), s.acc, m in best) for m, s in drawn.items()]
+    write_names(canvas, axes, names)
     return canvas
-
-
-def _unknown_text(entries: Sequence[Entry], drawn: Mapping[str, Spot]) -> str:
-    """Which methods are in no panel, as with predictions of another program."""
-    named = [entry.method for entry in entries if entry.method not in drawn]
-    return f"Of unknown FLOPs, so not drawn: {', '.join(named)}." if named else ""
 
 
 def spots(entries: Sequence[Entry], cost: str) -> list[Spot]:

@@ -50,11 +50,10 @@ def draw_growth(title: str, flops: Sequence[Curve], accuracy: Sequence[Curve], n
     reading = "FLOPs: one prediction for one image, 2 per multiply-add, attention products included. Lines that coincide are striped."
     if any(len(curve.entries) > 1 for curve in flops):
         reading += " Methods with the same FLOPs after every task share one grey line."
-    cut = ""
     # never logarithmic: how fast a line rises is what is to be seen
     panels = [Panel("inference,\nFLOPs per image", flops, PANEL, log_from=np.inf)]
     if accuracy:
-        reading += " Accuracy: of all test images of all classes so far; its last value is LA, its mean AA."
-        cut = cut_text(accuracy_limits(accuracy))
+        reading += " Accuracy: of all test images of all classes so far; its last value is LA, its mean AA. "
+        reading += cut_text(accuracy_limits(accuracy))
         panels.append(Panel("accuracy on all\nclasses so far, %", list(accuracy), PANEL, percent=True))
-    return draw_panels(title, panels, len(flops[0].mean), [reading, cut, *notes])
+    return draw_panels(title, panels, len(flops[0].mean), [reading, *notes])
