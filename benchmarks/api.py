@@ -24,11 +24,11 @@ from benchmarks.executors.devices import devices_for
 from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import to_run, traced
 from benchmarks.records.record import RunRecord
+from benchmarks.records.recorded import tables_folder
 from benchmarks.records.results import frame_of
 from benchmarks.records.scored import with_scored
 from benchmarks.records.store import Store
 from benchmarks.records.suite_files import check_own, remember
-from benchmarks.report.overview import tables_folder
 from benchmarks.report.write import write_report
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid

@@ -72,7 +72,7 @@ def _setting(key: str, told: dict[str, Any]) -> str:
 
 def metrics() -> Iterator[str]:
     """Each score and cost: id, formula, direction, source."""
-    from benchmarks.report.measures import COSTS
+    from benchmarks.records.columns import COSTS
     from metrics import SCORES
 
     for score in SCORES.values():

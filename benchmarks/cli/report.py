@@ -58,8 +58,9 @@ def report(
     from benchmarks.records.matching import matched_by_name
     from benchmarks.records.provenance import keep_derived, traced
     from benchmarks.records.published import PublishedStore
+    from benchmarks.records.recorded import own_file, tables_folder
     from benchmarks.records.scored import with_scored
-    from benchmarks.report.overview import own_file, tables_folder, write_index
+    from benchmarks.report.overview import write_index
     from benchmarks.report.plots import write_plots
     from benchmarks.report.write import write_as_tool, write_report
 
@@ -101,7 +102,7 @@ def report(
 
 def _check_metrics(metrics: list[str] | None) -> None:
     if metrics is not None:
-        from benchmarks.report.measures import check_metrics
+        from benchmarks.records.columns import check_metrics
 
         check_metrics(metrics)
 

@@ -228,8 +228,9 @@ def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], 
 
 
 def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> None:
+    from benchmarks.records.recorded import own_file, tables_folder
     from benchmarks.records.scored import with_scored
-    from benchmarks.report.overview import own_file, tables_folder, write_index
+    from benchmarks.report.overview import write_index
     from benchmarks.report.write import write_report
 
     grid = with_scored(grid, scan)

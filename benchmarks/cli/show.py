@@ -27,7 +27,7 @@ def show(
     """Show one record: its accuracy matrix, curves, scores, costs, settings, and what it was made with."""
     place = find(cell, results_dir, suite, published)
     record = place.read()
-    from benchmarks.report.one_record import text_of
+    from benchmarks.cli.record_text import text_of
 
     where = str(place.file) if place.line is None else f"{place.file}, line {place.line}"
     say(text_of(record, where, out.width, not out.encoding.lower().startswith("utf")))

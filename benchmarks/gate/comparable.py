@@ -14,8 +14,8 @@ from typing import Any
 from benchmarks.gate.champion import Entrant
 from benchmarks.gate.remarks import environment_differences
 from benchmarks.gate.rules import Rule
+from benchmarks.records.columns import COSTS
 from benchmarks.records.record import RunRecord
-from benchmarks.report.measures import COSTS
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.identity import identity_of
 from benchmarks.request.validation import has_validation

@@ -15,7 +15,7 @@ from benchmarks.gate.comparable import check_comparable
 from benchmarks.gate.remarks import provenance, remarks
 from benchmarks.gate.rules import Rule
 from benchmarks.gate.statistics import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, overall
-from benchmarks.records.results import why_absent
+from benchmarks.records.remarks import why_absent
 from benchmarks.request.errors import SettingsError
 from metrics import summarise
 

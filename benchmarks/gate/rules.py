@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.report.measures import COSTS, Measure, measure
+from benchmarks.records.columns import COSTS, Measure, measure
 from benchmarks.request.errors import SettingsError
 from metrics import SCORES
 from scenarios.nearest import nearest

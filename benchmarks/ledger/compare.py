@@ -15,11 +15,11 @@ from benchmarks.records.published import FILE, PublishedStore
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import Results, Runs, results_of
 from benchmarks.records.store import Scan, Store
-from benchmarks.report.wording import numbers
 from benchmarks.request.catalogue import suite_names
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.load import load_suite
+from benchmarks.wording import numbers
 from metrics import Difference, Estimate, Summary, summarise, welch_difference
 from scenarios.nearest import nearest
 

@@ -10,9 +10,9 @@ from benchmarks.ledger.compare import CLOSE, WIDE, Entry, Ours, Row, Verdict, co
 from benchmarks.ledger.order import order_entries, order_section
 from benchmarks.ledger.published import CONFIDENCE, Note, Published, Reference
 from benchmarks.records.atomic_write import write_whole
+from benchmarks.records.circumstances import circumstances
 from benchmarks.records.matching import records_of
 from benchmarks.report.markdown import NO_BREAK, escape, pipe_table, superscript
-from benchmarks.report.protocol import circumstances
 from benchmarks.report.table import Notes
 from metrics import SCORES
 

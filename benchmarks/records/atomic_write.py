@@ -1,10 +1,11 @@
-"""Files that a reader finds old or new, never half written."""
+"""Files and folders that a reader finds old or new, never half written."""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,35 @@ def write_whole(path: Path, content: str | bytes, to_disk: bool = False) -> Path
             file.flush()
             os.fsync(file.fileno())
     return path
+
+
+@contextmanager
+def written_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `folder` to write to, which then takes its place whole.
+
+    Where the writing raises, `folder` stays as it was.
+    """
+    new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
+    # what one that was killed has left
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for left in (new, old):
+        if left.exists():
+            shutil.rmtree(left)
+    try:
+        new.mkdir(parents=True)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:

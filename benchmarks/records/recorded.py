@@ -1,7 +1,8 @@
-"""Which suites a results folder has records of."""
+"""Which suites a results folder has records of, and where their records and tables lie in it."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from benchmarks.records.provenance import traced
 from benchmarks.records.published import FILE, scan_folder
 from benchmarks.records.scored import with_scored
 from benchmarks.records.store import Scan
+from benchmarks.request.catalogue import suite_names
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.load import load_suite
+from benchmarks.request.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -57,4 +60,34 @@ def recorded_suites(
             say(problem)
         scan = traced(scan, records if published else None)
         if records_of(grid, scan):
-            yield Recorded(grid, scan, results / "published" / name if published else results / "leaderboards", records)
+            yield Recorded(grid, scan, pages_folder(results, published) / (name if published else ""), records)
+
+
+def own_file(results: Path, suite: str, grid: Grid, scan: Scan, changes: list[str] | None) -> list[Recorded]:
+    """`suite` for the page where it cannot be found by name: a file of one's own, or one changed by --set."""
+    if suite in suite_names() and not changes:
+        return []
+    arguments = (suite, *(part for change in changes or [] for part in ("--set", change)))
+    tables, records = tables_folder(results, grid.suite), results / "runs" / grid.suite.name
+    return [Recorded(grid, scan, tables, records, arguments)]
+
+
+def tables_folder(results: Path, suite: Suite, published: bool = False, plain: bool = True) -> Path:
+    """Where tables and plots of `suite` are written.
+
+    A selection has a folder of its own, so that neither it nor the whole suite takes the other's plots. Published
+    tables are written in their place only as they are committed: the whole suite, `plain`, that is with the usual
+    columns and plots; any other view of published records is the reader's.
+    """
+    if published and plain and not suite.selection:
+        return results / "published" / suite.name
+    view = "published" if published else ""
+    if suite.selection:
+        view += ("-" if view else "") + hashlib.sha256(suite.selection.encode()).hexdigest()[:8]
+    home = pages_folder(results, published=False)
+    return home / f"{suite.name}@{view}" if view else home
+
+
+def pages_folder(results: Path, published: bool) -> Path:
+    """Where tables and pages are: of your own runs, or of the published ones."""
+    return results / ("published" if published else "leaderboards")

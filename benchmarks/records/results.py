@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.records.columns import BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS, TUNING
 from benchmarks.records.matching import records_of
-from benchmarks.records.networks import Settings, network_of, same_network
+from benchmarks.records.networks import Settings, same_network
 from benchmarks.records.record import Counts, RunRecord
+from benchmarks.records.remarks import why_absent
 from benchmarks.records.store import Scan
 from benchmarks.request import declarations
 from benchmarks.request.grid import Grid
@@ -53,7 +54,6 @@ COSTS: dict[str, Callable[[RunRecord], float]] = {
     "memory": _memory,
 }
 """Costs of a record by id, in FLOPs, seconds and bytes, in the order in which a table shows them."""
-NOT_GIVEN = "not given with the predictions of another program"
 _SHAPES = ("model", "training")
 CURVES = {"mean": mean_accuracy_curve, "average": average_accuracy_curve, "forgetting": per_task_forgetting}
 COST_CURVES: dict[str, Callable[[RunRecord], Sequence[float]]] = {
@@ -349,33 +349,3 @@ def _role(name: str) -> Role:
     if declared.sees_past_data:
         return "upper bound"
     return "lower bound" if declared.family == "baseline" else "method"
-
-
-def why_absent(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | None:
-    """Why the frame has no number `id` of this record; None where there should be one."""
-    if id in OTHER_VIEWS.values():
-        view = id.removeprefix("acc.")
-        return (
-            None
-            if record.matrix_other
-            else "classes were scored, not logits"
-            if record.scored
-            else f"answers only for the task that it is told: its logits have no {view} reading"
-        )
-    if id not in SCORES:
-        return NOT_GIVEN if record.scored else None
-    if {"unseen tasks", "untrained row"} & set(SCORES[id].needs) and "unseen tasks" in record.not_evaluated:
-        return record.not_evaluated["unseen tasks"]
-    if "joint" in SCORES[id].needs:
-        if joint is None:
-            return "needs the joint method's record with the same seed"
-        if joint.identity == record.identity:
-            return "the joint method is what others are compared with here"
-        if not same_network(joint.settings, record.settings):
-            networks = [network_of(r.settings).text for r in (record, joint)]
-            return f"no joint method of the same network: this is {networks[0]}, {joint.method} {networks[1]}"
-    if "earlier rows" in record.not_evaluated:
-        return record.not_evaluated["earlier rows"]
-    if joint is not None and "joint" in SCORES[id].needs and "earlier rows" in joint.not_evaluated:
-        return f"the joint method has no earlier rows: {joint.not_evaluated['earlier rows']}"
-    return "not defined for a single task" if len(record.matrix.correct) == 2 else None

@@ -1,14 +1,18 @@
-"""Scored predictions of other programs among the records of a suite: which there are, and their places in its grid."""
+"""Scored predictions of other programs among the records of a suite: which there are, where they belong, what is said of them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.wording import grouped, numbers
+
 if TYPE_CHECKING:  # which names there are is told without torch
+    from benchmarks.records.record import RunRecord
     from benchmarks.records.store import Scan
     from benchmarks.request.grid import Grid
 
@@ -74,3 +78,16 @@ def _scenario_settings(grid: Grid) -> dict[str, dict[str, Any]]:
         streams = streams_of(grid.suite)
         found |= {name: scenario_settings(streams[name]) for name in missing}
     return found
+
+
+def scored_text(records: Sequence[RunRecord]) -> str:
+    """A sentence for the note of a row: from what program its predictions came; empty where nothing was scored."""
+    said = {numbers([record.seed], "seed"): _source(record) for record in records if record.scored}
+    return f"predictions of another program, scored here: {grouped(said)}" if said else ""
+
+
+def _source(record: RunRecord) -> str:
+    assert record.scored is not None
+    versions = record.environment.get("versions", {})
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return ", ".join(filter(None, [record.scored.provenance, listed])) or "its user did not say which"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from benchmarks.records.results import BySeed, Runs
+from benchmarks.records.significance import ALPHA, family
 from benchmarks.report.markdown import escape, pipe_table
-from benchmarks.report.scored import comparison_text
-from benchmarks.report.significance import ALPHA, family
 from metrics import average_ranks, critical_difference, paired_difference, probability_of_improvement
 
 HOW_TO_READ = """\
@@ -31,17 +30,14 @@ def comparison(title: str, all_runs: Sequence[Runs]) -> str:
         if len(values) < 2:
             parts.append("Nothing to compare: fewer than two methods have two seeds or more.")
             continue
-        parts += [_against_best(runs, values), comparison_text(method for method in values if method in runs.scored)]
+        parts += [_against_best(runs, values), _scored_text(method for method in values if method in runs.scored)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def accuracies(runs: Runs) -> dict[str, BySeed]:
     """ACC by method and seed, of methods with at least two seeds, best mean first."""
-    usable = {
-        m: by_seed
-        for m, by_seed in runs.values("acc").items()
-        if len(by_seed) > 1 and not any(map(math.isnan, by_seed.values()))
-    }
+    found = runs.values("acc").items()
+    usable = {m: by_seed for m, by_seed in found if len(by_seed) > 1 and not any(map(math.isnan, by_seed.values()))}
     return dict(sorted(usable.items(), key=lambda item: -round(runs.summaries("acc")[item[0]].mean, 12)))
 
 
@@ -97,3 +93,14 @@ def _test(p: float | None) -> tuple[str, str]:
     if p is None:
         return "n/a", "not tested"
     return "< 0.001" if p < 0.001 else f"{p:.3f}", "≈ tie" if p > ALPHA else "differs"
+
+
+def _scored_text(methods: Iterable[str]) -> str:
+    """A sentence for below a comparison."""
+    named = ", ".join(methods)
+    return (
+        f"Scored from another program's predictions: {named}. Tasks and images of a seed are the same, initial weights and "
+        "batches are that program's own."
+        if named
+        else ""
+    )

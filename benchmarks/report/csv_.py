@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from benchmarks.plain_text import spreadsheet_text
+from benchmarks.records.columns import Kind
 from benchmarks.report.leaderboard import SMOKE, Leaderboard
-from benchmarks.report.measures import Kind
 
 RAW_UNITS: dict[Kind, str] = {
     "fraction": "fraction",

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.records.record import RunRecord
@@ -41,24 +42,16 @@ class Evidence:
 def guide(evidence: Sequence[Evidence]) -> str:
     """The page, markdown. Suites without records are left out."""
     parts = ["# Which method, from the records", " ".join(HOW_TO_READ.split())]
-    by_setting: dict[str, list[list[str]]] = defaultdict(list)
+    by_setting: dict[str, list[dict[str, str]]] = defaultdict(list)
     for source in evidence:
         for runs in source.runs:
             if len(standings(runs)):
                 by_setting[runs.setting].append(_fronts(source, runs))
     if not by_setting:
         return "\n\n".join([*parts, "No records yet: run a suite first."]) + "\n"
-    heads = [
-        "scenario",
-        "ACC against training FLOPs, cheapest first",
-        "ACC against memory",
-        "without stored data, against training FLOPs",
-        "finetune – joint",
-        "records of the best",
-    ]
     for setting in ("task", "domain", "class"):
-        if setting in by_setting:
-            parts += [f"## {setting}-incremental", pipe_table(by_setting[setting], heads)]
+        if rows := by_setting.get(setting):
+            parts += [f"## {setting}-incremental", pipe_table([list(row.values()) for row in rows], list(rows[0]))]
     limits = [text for source in evidence for text in _limits(source)]
     if limits:
         parts += ["## Where methods break", " ".join(_LIMITS.split()), *limits]
@@ -79,19 +72,19 @@ def front(means: pd.DataFrame, cost: str) -> str:
     return " → ".join(f"{escape(str(method))} {100 * acc:.1f}" for method, acc in best["acc"].items()) or "none"
 
 
-def _fronts(source: Evidence, runs: Runs) -> list[str]:
-    """A scenario's fronts for training cost and memory, and the best without stored data."""
+def _fronts(source: Evidence, runs: Runs) -> dict[str, str]:
+    """A scenario's fronts for training cost and memory, and the best without stored data, by the heads of the table."""
     means = standings(runs)
     means = means.loc[[not _share(runs, acc) < USELESS for acc in means["acc"]]]
     stores = [any(map(_may_store, runs.done(m).values())) for m in means.index]
-    return [
-        f"[{escape(runs.scenario)}]({source.folder}/{source.suite}.md)",
-        front(means, "flops.training"),
-        front(means, "memory"),
-        front(means.loc[[not stored for stored in stores]], "flops.training"),
-        f"{100 * _bound(runs, 'lower bound'):.1f} – {100 * _bound(runs, 'upper bound'):.1f}",
-        source.links([r for method in means.index[:1] for r in runs.done(method).values()]),
-    ]
+    return {
+        "scenario": f"[{escape(runs.scenario)}]({source.folder}/{source.suite}.md)",
+        "ACC against training FLOPs, cheapest first": front(means, "flops.training"),
+        "ACC against memory": front(means, "memory"),
+        "without stored data, against training FLOPs": front(means.loc[np.logical_not(stores)], "flops.training"),
+        "finetune – joint": f"{100 * _bound(runs, 'lower bound'):.1f} – {100 * _bound(runs, 'upper bound'):.1f}",
+        "records of the best": source.links([r for method in means.index[:1] for r in runs.done(method).values()]),
+    }
 
 
 def _may_store(record: RunRecord) -> bool:

@@ -5,18 +5,11 @@ from __future__ import annotations
 from benchmarks.plain_text import one_line
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
+from benchmarks.report.legend import note_mark
 from benchmarks.report.table import Cell, Column, Row, Table
-from benchmarks.report.wording import note_mark
 
-_SPECIAL = {
+_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",

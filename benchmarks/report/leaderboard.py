@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.records.columns import Measure, check_metrics
 from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import SUBJECT, made, source_text
 from benchmarks.records.results import Results
-from benchmarks.report.measures import Measure, check_metrics
 from benchmarks.report.protocol import Protocol, hyperparameters, protocol, shared_part
 from benchmarks.report.table import Table, make_tables
 from benchmarks.request.suite import Suite
@@ -52,15 +52,13 @@ def make_leaderboard(results: Results, metrics: list[str] | None = None) -> Lead
     """
     if metrics is not None:
         check_metrics(metrics)
-    grid, scan, all_runs = results.grid, results.scan, results.runs
+    suite, scan, all_runs = results.grid.suite, results.scan, results.runs
     protocols = [protocol(runs) for runs in all_runs]
     shared = shared_part(protocols)
-    if (by := made(grid, scan)).total:
-        shared[SUBJECT] = source_text(by, records_of(grid, scan), scan.verified)
+    if (by := made(results.grid, scan)).total:
+        shared[SUBJECT] = source_text(by, records_of(results.grid, scan), scan.verified)
     remaining = tuple({k: v for k, v in p.items() if k not in shared} for p in protocols)
-    suite = grid.suite
-    smoke = suite.kind == "smoke"
-    tables = tuple(make_tables(all_runs, metrics))
+    tables, smoke = tuple(make_tables(all_runs, metrics)), suite.kind == "smoke"
     return Leaderboard(
         name_of(suite), title_of(suite), suite.about, smoke, tables, shared, remaining, hyperparameters(all_runs)
     )

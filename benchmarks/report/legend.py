@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.records.columns import Measure
 from benchmarks.report.leaderboard import SMOKE, Leaderboard
-from benchmarks.report.measures import Measure
 from benchmarks.report.table import Table
 
 ROLES = {"upper bound": " (upper)", "lower bound": " (lower)", "method": ""}
 """What stands behind a method's name."""
+MARKS = "abcdefghjkmnprstuvwxyz"
+"""Letters for notes, without those that look like a digit when raised (i, l, o) and q, which has no raised form."""
 
 
 def heading(board: Leaderboard, table: Table) -> str:
@@ -50,3 +52,12 @@ def reading(tables: Sequence[Table], best: str, tied: str) -> list[str]:
 
 def direction_and_source(measure: Measure) -> str:
     return f"{measure.direction} is better" + (f"; {measure.source}" if measure.source else "")
+
+
+def note_mark(number: int) -> str:
+    """The mark of a note, numbered from 1: a, b, ... z, aa, ab, ... A digit beside a number would read as part of it."""
+    mark = ""
+    while number:
+        number, k = divmod(number - 1, len(MARKS))
+        mark = MARKS[k] + mark
+    return mark

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from tabulate import tabulate
 
 from benchmarks.plain_text import one_line
+from benchmarks.records.columns import Measure
 from benchmarks.report import legend
 from benchmarks.report.leaderboard import Leaderboard
-from benchmarks.report.measures import Measure
+from benchmarks.report.legend import MARKS, note_mark
 from benchmarks.report.protocol import Protocol
 from benchmarks.report.table import Cell, Column, Row, Table
-from benchmarks.report.wording import MARKS, note_mark
 
 # Cells must not break between a mean and its interval, and digits should stand below digits in a proportional font.
 NO_BREAK, DIGIT = "\u00a0", "\u2007"
@@ -31,12 +31,8 @@ def markdown(board: Leaderboard) -> str:
     parts.append("**Protocol**, as resolved in the records; what differs between tables stands above each:")
     parts += [protocol_list(board.shared), "**Reading the tables**", reading_list(board.tables)]
     for table, protocol in zip(board.tables, board.protocols, strict=True):
-        parts += [
-            f"## {escape(legend.heading(board, table))}",
-            protocol_list(protocol),
-            caption(board, table, protocol),
-        ]
-        parts += [pipes(table), note_list(table)]
+        parts += [f"## {escape(legend.heading(board, table))}", protocol_list(protocol)]
+        parts += [caption(board, table, protocol), pipes(table), note_list(table)]
     parts += ["## Columns", column_list(board), SYMBOLS]
     if board.hyperparameters:
         parts += ["## Hyperparameters, as resolved", protocol_list(board.hyperparameters)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.records.results import Runs
-from benchmarks.report.markdown import escape, pipe_table
+from benchmarks.report.markdown import bullets, escape, pipe_table
 from benchmarks.request.errors import SettingsError
 from metrics import ROSETTA, SCORES, summarise
 from scenarios.nearest import nearest
@@ -21,25 +21,20 @@ def as_tool(title: str, all_runs: Sequence[Runs], tool: str) -> str:
     """What `tool` would print for the records of a suite, markdown. Raises SettingsError for an unknown tool."""
     check_tool(tool)
     peer = ROSETTA[tool]
-    parts = [f"# {escape(title)}, as {tool} would print it"]
-    parts.append(
+    parts = [
+        f"# {escape(title)}, as {tool} would print it",
         f"The accuracy matrices of our records under the definitions of {tool}, in its unit "
         f"({'percent' if peer.scale == 100 else 'fractions'}); mean ± half width of the 95% interval over seeds. "
-        "Two runs agree in these numbers only if their matrices do."
-    )
-    parts.append("\n".join(f"- {escape(line)}" for line in (f"how we know: {peer.verified}", *peer.notes)))
+        "Two runs agree in these numbers only if their matrices do.",
+        bullets(map(escape, (f"how we know: {peer.verified}", *peer.notes))),
+    ]
     for runs in all_runs:
         parts += [f"## {escape(runs.scenario)}", _table(runs, tool)]
-    parts.append("## Definitions")
-    parts.append(
-        "\n".join(
-            f"- {escape(name)} = our `{id}`: `{SCORES[id].formula}` ({SCORES[id].source})"
-            for name, id in peer.printed.items()
-        )
-    )
+    formulas = {name: f"our `{id}`: `{SCORES[id].formula}` ({SCORES[id].source})" for name, id in peer.printed.items()}
+    parts += ["## Definitions", bullets(f"{escape(name)} = {formula}" for name, formula in formulas.items())]
     if peer.not_expressible:
         parts.append("Printed there, but not a function of the accuracy matrix:")
-        parts.append("\n".join(f"- {escape(name)}: {escape(why)}" for name, why in peer.not_expressible))
+        parts.append(bullets(f"{escape(name)}: {escape(why)}" for name, why in peer.not_expressible))
     return "\n\n".join(parts) + "\n"
 
 
@@ -52,9 +47,8 @@ def _table(runs: Runs, tool: str) -> str:
             why = "n/a" if method in runs.impossible else "not run"
             rows.append([escape(method), why, *["" for _ in peer.printed]])
             continue
-        cells = [
-            _number((peer.scale * done[id]).tolist(), 2 if peer.scale == 100 else 4) for id in peer.printed.values()
-        ]
+        digits = 2 if peer.scale == 100 else 4
+        cells = [_number((peer.scale * done[id]).tolist(), digits) for id in peer.printed.values()]
         rows.append([escape(method), _number((100 * done["acc"]).tolist(), 2), *cells])
     heads = ["method", "our ACC, %", *(f"{escape(name)} (`{id}`)" for name, id in peer.printed.items())]
     return pipe_table(rows, heads, "left", *["right"] * (len(heads) - 1))

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-from benchmarks.records.record import RunRecord
+from benchmarks.records.columns import COSTS, MODULES, OTHER_VIEWS, TUNING, Measure, measure
+from benchmarks.records.flags import Flag, not_a_number, warnings_of
+from benchmarks.records.networks import network_of
+from benchmarks.records.remarks import COSTS_OF_PAST_DATA, is_remarked, memory_remarks, remark
 from benchmarks.records.results import BySeed, Role, Runs
-from benchmarks.report.flags import Flag, not_a_number, warnings_of
-from benchmarks.report.measures import Measure, is_remarked, measures_for, remark
-from benchmarks.report.scored import scored_text
-from benchmarks.report.significance import ALPHA, family
-from benchmarks.report.units import Number, Unit, decimals_for, shown, unit_for
-from benchmarks.report.wording import last_line, numbers, spread
+from benchmarks.records.scored import scored_text
+from benchmarks.records.significance import Mark, marks_of
+from benchmarks.report.units import Number, Unit, decimals_for, unit_for
+from benchmarks.wording import last_line, numbers
 from metrics import Summary
 
-Mark = Literal["", "best", "tied"]
 WARNING = "⚠ warning: "
-MEMORIES = {
-    "distributed": "divided among them; two may hold the same",
-    "shards": "divided among them by shards of the data",
-    "each": "which each rank has: does not compare with other methods",
-}
-"""What the budget is to a rank, by the setting `memory` of a method."""
+HEADLINE = ("acc", "bwt", "fwt", "fm.mean", "la", "aa")
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,16 @@ class Column:
     decimals: int
 
     def number(self, summary: Summary) -> Number:
-        return shown(summary, self.measure.kind, self.unit, self.decimals)
+        """No half width for one seed, nor for a cost whose interval has no digit to show."""
+        if math.isnan(summary.mean):
+            return Number("NaN", "")
+        mean = f"{summary.mean * self.unit.factor:.{self.decimals}f}"
+        if float(mean) == 0:
+            mean = mean.removeprefix("-")
+        half_width = f"{summary.half_width * self.unit.factor:.{self.decimals}f}"
+        counted = self.measure.kind not in ("fraction", "difference")
+        unseen = math.isnan(summary.half_width) or (counted and float(half_width) == 0)
+        return Number(mean, "" if unseen else half_width)
 
     @property
     def arrow(self) -> str:
@@ -86,17 +89,14 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
 
-    def column(self, index: int) -> list[Cell]:
-        """The cells below a head, from top to bottom."""
-        return [row.cells[index] for row in self.rows]
-
     def texts(self, name: Callable[[Row], str], cell: Callable[[Cell, Column, int], str]) -> list[list[str]]:
         """The rows as texts: `name`, the seeds where they must stand in each row, and each `cell` of its column and the
         digits of the longest half width there."""
-        widths = []
-        for k, column in enumerate(self.columns):
-            numbers = [column.number(cell.summary) for cell in self.column(k) if cell.summary]
-            widths.append(max((len(number.half_width) for number in numbers), default=0))
+        below = zip(*(row.cells for row in self.rows), strict=True)
+        widths = [
+            max(len(column.number(cell.summary).half_width) if cell.summary else 0 for cell in cells)
+            for column, cells in zip(self.columns, below, strict=True)
+        ]
         return [
             [name(row), *([row.seeds_text] if self.uneven else []), *map(cell, row.cells, self.columns, widths)]
             for row in self.rows
@@ -126,30 +126,35 @@ def make_tables(all_runs: Sequence[Runs], metrics: list[str] | None) -> list[Tab
     bodies = [_Body(runs, measures_for(metrics, runs)) for runs in all_runs]
     means: dict[str, list[float]] = {}
     for body in bodies:
-        for measure in body.measures:
-            means.setdefault(measure.kind, []).extend(s.mean for s in body.summaries(measure))
+        for column in body.measures:
+            means.setdefault(column.kind, []).extend(s.mean for s in body.summaries(column))
     return [body.table(means) for body in bodies]
 
 
-# What an upper bound's costs leave unsaid.
-_COSTS_OF_PAST_DATA = dict.fromkeys(
-    ("flops.training", "seconds"), "adds up the trainings on all data so far, one for every task"
-) | {"memory": "leaves out the training data of all tasks, which this method needs again with every task"}
+def measures_for(metrics: list[str] | None, runs: Runs) -> list[Measure]:
+    """The measures to show of `runs`, in order: those named (checked before), or the usual ones.
+
+    Where ACC is shown and the records hold the same logits under another reading ("masked" or "unmasked"), ACC under
+    that reading comes last.
+    """
+    ids = list(dict.fromkeys(metrics)) if metrics is not None else _usual(runs)
+    records = runs.done_frame["record"]
+    other_view = min((r.matrix_other_view for r in records if r.matrix_other and r.matrix_other_view), default=None)
+    if other_view and "acc" in ids:
+        ids.append(OTHER_VIEWS[other_view])
+    return [measure(id) for id in ids]
 
 
-def _memory_remarks(method: str, records: Iterable[RunRecord]) -> list[str]:
-    """How many exemplars a method really held, where each of several ranks has a memory of its own."""
-    held: dict[tuple[str, int, int], list[int]] = {}
-    for record in records:
-        settings = record.settings["method"]["settings"]
-        sharing, ranks, last = settings.get("memory", "global"), settings.get("ranks", 1), record.diagnostics[-1:]
-        if sharing != "global" and ranks > 1 and last and "exemplars" in last[0]:
-            held.setdefault((sharing, ranks, settings["buffer_size"]), []).append(round(last[0]["exemplars"]))
-    return [
-        f"{method}: {spread(counts)} distinct exemplars held over all {ranks} ranks after the last task, "
-        f"{'MORE than' if max(counts) > budget else 'of'} the budget of {budget:,} ({MEMORIES[sharing]})"
-        for (sharing, ranks, budget), counts in held.items()
-    ]
+def _usual(runs: Runs) -> list[str]:
+    """The headline scores and the costs; D where classes come in turn, there is a joint method, and not all networks
+    are MLPs; the FLOPs of modules alone where a record's differ from all FLOPs; those of tuning where a row is tuned."""
+    mlp = all(network_of(settings).backbone == "mlp" for settings in runs.settings.values())
+    d = runs.setting == "class" and runs.named("upper bound") and not mlp
+    attention = any(remark(MODULES, record) for record in runs.done_frame["record"])
+    costs = [id for id in COSTS if id != MODULES or attention]
+    if runs.tuned:
+        costs.insert(costs.index("flops.training") + 1, TUNING)
+    return [*HEADLINE, *(["d"] if d else []), *costs]
 
 
 class Notes:
@@ -178,13 +183,14 @@ class _Body:
         return [summary for summary in self.runs.summaries(measure.id).values() if summary.n]
 
     def table(self, means: Mapping[str, list[float]]) -> Table:
-        marks = {measure.id: self._marks(measure) for measure in self.measures if measure.ranked}
+        marks = {m.id: marks_of(self.runs, m) for m in self.measures if m.ranked}
         rows = [self._row(method, marks) for method in self._order()]
-        columns = []
-        for measure in self.measures:
-            unit = unit_for(measure.kind, means[measure.kind])
-            columns.append(Column(measure, unit, decimals_for(measure.kind, unit, self.summaries(measure))))
-        return Table(self.runs.scenario, self.runs.setting, tuple(columns), tuple(rows), tuple(self.notes.texts))
+        units = [unit_for(m.kind, means[m.kind]) for m in self.measures]
+        columns = tuple(
+            Column(m, unit, decimals_for(m.kind, unit, self.summaries(m)))
+            for m, unit in zip(self.measures, units, strict=True)
+        )
+        return Table(self.runs.scenario, self.runs.setting, columns, tuple(rows), tuple(self.notes.texts))
 
     def _order(self) -> list[str]:
         """Bounds at both ends; inside, what has a number by falling ACC, the rest as the suite lists it."""
@@ -197,42 +203,19 @@ class _Body:
         roles: tuple[Role, ...] = ("upper bound", "method", "lower bound")
         return [method for role in roles for method in sorted(self.runs.named(role), key=rank)]
 
-    def _marks(self, measure: Measure) -> dict[str, Mark]:
-        """The best competitor, any with the same mean, and those that a paired test cannot tell from it; nothing from
-        a single seed."""
-        tests = family(self.runs, self.runs.values(measure.id))
-        best = tests.best(measure.direction)
-        if best is None or len(tests.ranked) < 2 or len(tests.values[best]) < 2:
-            return {}
-        p_values = tests.p_values(best)
-        marks: dict[str, Mark] = {m: "tied" for m in tests.ranked if p_values.get(m, 0.0) > ALPHA}
-        means = {method: round(self.runs.summaries(measure.id)[method].mean, 12) for method in tests.ranked}
-        return marks | {method: "best" for method, mean in means.items() if mean == means[best]}
-
     def _row(self, method: str, marks: Mapping[str, Mapping[str, Mark]]) -> Row:
-        runs = self.runs
-        done, records = runs.done(method), runs.records[method]
+        runs, notes = self.runs, self.notes
         if method in runs.impossible:
-            note = (self.notes.number(f"n/a: {runs.impossible[method]}"),)
-            cells = tuple(Cell("n/a", notes=note) for _ in self.measures)
+            cell = Cell("n/a", notes=(notes.number(f"n/a: {runs.impossible[method]}"),))
+            cells = (cell,) * len(self.measures)
             return Row(method, runs.roles[method], False, 0, len(runs.seeds), False, (), cells)
-        notes = [self.notes.number(text) for text in self._remarks(method)]
+        done, remarks = runs.done(method), tuple(map(notes.number, self._remarks(method)))
         if done:
             cells = tuple(self._cell(method, m, marks.get(m.id, {}).get(method, "")) for m in self.measures)
         else:
-            cells = tuple(Cell("failed" if records else "not run") for _ in self.measures)
-        warned = (method, "") in self.flags
-        return Row(
-            method,
-            runs.roles[method],
-            True,
-            len(done),
-            len(runs.seeds),
-            warned,
-            tuple(notes),
-            cells,
-            runs.chosen.get(method, ""),
-        )
+            cells = (Cell("failed" if runs.records[method] else "not run"),) * len(self.measures)
+        warned, chosen = (method, "") in self.flags, runs.chosen.get(method, "")
+        return Row(method, runs.roles[method], True, len(done), len(runs.seeds), warned, remarks, cells, chosen)
 
     def _remarks(self, method: str) -> list[str]:
         """What a reader must know of the whole row: failures, seeds not run, warnings about a column not shown."""
@@ -255,28 +238,26 @@ class _Body:
             unit = unit_for("flops", [flops])
             spent = f"{flops * unit.factor:.3g} {unit.text}"
             remarks.append(f"{method}: {runs.chosen[method]}, whose {spent} of training stand apart")
-        remarks += _memory_remarks(method, done.values())
+        remarks += memory_remarks(method, done.values())
         remarks += [f"{WARNING}{method}: {flag.text}" for flag in self.flags.get((method, ""), [])]
         return remarks
 
     def _cell(self, method: str, measure: Measure, mark: Mark) -> Cell:
-        values = self.runs.values(measure.id)[method]
-        reasons = self.runs.reasons(measure.id)[method]
+        runs, values = self.runs, self.runs.values(measure.id)[method]
+        reasons = runs.reasons(measure.id)[method]
         if not values:
             return Cell("n/a", notes=tuple(self.notes.number(f"n/a: {reason}") for reason in reasons))
-        notes = [
-            self.notes.number(f"{measure.label} of {method} leaves out {numbers(seeds, 'seed')}: {reason}")
+        texts = [
+            f"{measure.label} of {method} leaves out {numbers(seeds, 'seed')}: {reason}"
             for reason, seeds in reasons.items()
         ]
         if is_remarked(measure.id):
-            done, joints = self.runs.done(method).values(), self.runs.joint(method)
-            said = map(remark, [measure.id] * len(joints), done, joints)
-            notes += [self.notes.number(text) for text in dict.fromkeys(said) if text]
-        if self.runs.roles[method] == "upper bound" and measure.id in _COSTS_OF_PAST_DATA:
-            notes.append(self.notes.number(_COSTS_OF_PAST_DATA[measure.id]))
+            pairs = zip(runs.done(method).values(), runs.joint(method), strict=True)
+            texts += filter(None, (remark(measure.id, record, joint) for record, joint in pairs))
+        if runs.roles[method] == "upper bound" and measure.id in COSTS_OF_PAST_DATA:
+            texts.append(COSTS_OF_PAST_DATA[measure.id])
         warnings = [flag.text for flag in self.flags.get((method, measure.id), [])]
-        broken = not_a_number(values)
-        if broken:
-            warnings.append(broken)
-        notes += [self.notes.number(f"{WARNING}{method}: {text}") for text in warnings]
-        return Cell("", values, self.runs.summaries(measure.id)[method], mark, bool(warnings), tuple(notes))
+        warnings += filter(None, [not_a_number(values)])
+        texts += [f"{WARNING}{method}: {text}" for text in warnings]
+        notes = tuple(self.notes.number(text) for text in dict.fromkeys(texts))
+        return Cell("", values, runs.summaries(measure.id)[method], mark, bool(warnings), notes)

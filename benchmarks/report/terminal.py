@@ -26,25 +26,23 @@ def _table(board: Leaderboard, table: Table) -> str:
     usual = {c.measure.id for c in table.columns} >= set(COMPACT)
     # Beside a column of seeds there is no room for BWT, which FM mostly mirrors.
     wanted = set(COMPACT) - ({"bwt"} if table.uneven else set())
-    chosen = [i for i, c in enumerate(table.columns) if not usual or c.measure.id in wanted]
-    lines = [["", *([""] if table.uneven else [])], ["", *(["seeds"] if table.uneven else [])]]
-    lines += [[_name(row), *([row.seeds_text] if table.uneven else [])] for row in table.rows]
-    left_out = []
-    for i in chosen:
-        column = table.columns[i]
-        texts = [*_head(column), *_cells(column, table.column(i))]
-        used = sum(max(map(len, cells)) + 2 for cells in zip(*lines, strict=True))
-        if used + max(map(len, texts)) > WIDTH:
-            left_out.append(column.measure.label)
+    first = [("", ""), *([("", "seeds")] if table.uneven else [])]
+    heads = [*first, *map(_head, table.columns)]
+    texts = [head + cells for head, cells in zip(heads, zip(*table.texts(_name, _cell), strict=True), strict=True)]
+    shown, left_out = texts[: len(first)], []
+    for column, cells in zip(table.columns, texts[len(first) :], strict=True):
+        if usual and column.measure.id not in wanted:
             continue
-        lines = [[*line, text] for line, text in zip(lines, texts, strict=True)]
-    sides = ["left", *["right"] * (len(lines[0]) - 1)]
-    shown = tabulate(lines, tablefmt="plain", colalign=sides, disable_numparse=True, preserve_whitespace=True)
-    rows = [line.rstrip() for line in shown.split("\n")]
+        if sum(max(map(len, other)) + 2 for other in shown) + max(map(len, cells)) > WIDTH:
+            left_out.append(column.measure.label)
+        else:
+            shown.append(cells)
+    sides, lines = ["left", *["right"] * (len(shown) - 1)], list(zip(*shown, strict=True))
+    body = tabulate(lines, tablefmt="plain", colalign=sides, disable_numparse=True, preserve_whitespace=True)
     asked = table.rows[0].seeds
     seeds = f", n = {table.n}" + ("" if table.n == asked else f" of {asked}")
     seeds = "" if table.uneven or table.n == 0 else seeds
-    text = [f"{one_line(legend.heading(board, table))}{seeds}", *rows]
+    text = [f"{one_line(legend.heading(board, table))}{seeds}", *(line.rstrip() for line in body.split("\n"))]
     if left_out and not usual:
         text.append(f"not shown, too wide: {', '.join(left_out)}")
     text += [f"  ! {one_line(note.removeprefix('⚠ '))}" for note in table.notes if note.startswith(WARNING)]
@@ -63,19 +61,13 @@ def _head(column: Column) -> tuple[str, str]:
     return name, f"{column.unit.text.removesuffix('/image')} {column.arrow}"
 
 
-def _cells(column: Column, cells: list[Cell]) -> list[str]:
-    """One column of texts, points below points. Costs stand without their interval, for want of room."""
-    numbers = [column.number(cell.summary) if cell.summary else None for cell in cells]
-    ranked = column.measure.ranked
-    width = max((len(n.half_width) for n in numbers if n and ranked), default=0)
-    texts = []
-    for cell, number in zip(cells, numbers, strict=True):
-        if number is None:
-            texts.append(cell.text)
-            continue
-        mark = ("!" if cell.warned else "") + {"best": "*", "tied": "=", "": ""}[cell.mark]
-        texts.append(mark + (number.mean if not ranked else "".join(number.filled(width, " ", " "))))
-    return texts
+def _cell(cell: Cell, column: Column, width: int) -> str:
+    """Points below points. Costs stand without their interval, for want of room."""
+    if cell.summary is None:
+        return cell.text
+    number = column.number(cell.summary)
+    mark = ("!" if cell.warned else "") + {"best": "*", "tied": "=", "": ""}[cell.mark]
+    return mark + ("".join(number.filled(width, " ", " ")) if column.measure.ranked else number.mean)
 
 
 def _legend(board: Leaderboard) -> list[str]:

@@ -6,10 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.report.measures import Kind
+from benchmarks.records.columns import Kind
 from metrics import Summary
 
 PREFIXES = {1: "", 1e3: "k", 1e6: "M", 1e9: "G", 1e12: "T", 1e15: "P"}
+
+
+def si(value: float) -> str:
+    """A number with the prefix of its size: 20000 is "20 k"."""
+    if value == 0:
+        return "0"
+    size = max((step for step in PREFIXES if step <= abs(value) * (1 + 1e-9)), default=1)
+    return f"{value / size:.3g} {PREFIXES[size]}".strip()
 
 
 @dataclass(frozen=True)
@@ -20,15 +28,14 @@ class Unit:
     factor: float
 
 
+FIXED: dict[Kind, Unit] = {"fraction": Unit("%", 100.0), "difference": Unit("pp", 100.0), "seconds": Unit("s", 1.0)}
+
+
 def unit_for(kind: Kind, values: Sequence[float]) -> Unit:
     """Percent for fractions, percentage points (pp) for differences of them; costs with the prefix that suits the
     median of `values`. Give the values of the whole suite, so that its tables have the same units."""
-    if kind == "fraction":
-        return Unit("%", 100.0)
-    if kind == "difference":
-        return Unit("pp", 100.0)
-    if kind == "seconds":
-        return Unit("s", 1.0)
+    if kind in FIXED:
+        return FIXED[kind]
     numbers = sorted(v for v in values if math.isfinite(v) and v > 0)
     middle = numbers[len(numbers) // 2] if numbers else 1.0
     size = max((step for step in PREFIXES if step <= middle), default=1)
@@ -70,17 +77,3 @@ class Number:
         if self.half_width:
             return f"{self.mean}{blank}±{blank}{self.half_width.rjust(width, digit)}", ""
         return self.mean, (3 * blank + width * digit) * bool(width)
-
-
-def shown(summary: Summary, kind: Kind, unit: Unit, decimals: int) -> Number:
-    """`summary` in `unit`. No half width for one seed, nor for a cost whose interval has no digit to show."""
-    if math.isnan(summary.mean):
-        return Number("NaN", "")
-    mean = f"{summary.mean * unit.factor:.{decimals}f}"
-    if float(mean) == 0:
-        mean = mean.removeprefix("-")
-    if math.isnan(summary.half_width):
-        return Number(mean, "")
-    half_width = f"{summary.half_width * unit.factor:.{decimals}f}"
-    counted = kind not in ("fraction", "difference")
-    return Number(mean, "" if counted and float(half_width) == 0 else half_width)

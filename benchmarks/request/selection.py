@@ -1,7 +1,10 @@
-"""What a request leaves of a suite: the methods, scenarios and seeds it names."""
+"""What a request leaves of a suite: the methods, scenarios and seeds it names; and how a command names them."""
 
 from __future__ import annotations
 
+import glob
+import shlex
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -55,3 +58,16 @@ def select(kind: str, known: dict[str, Any], wanted: list[str], suite: str, prob
             problems.append(f"unknown {kind} {name!r} in suite {suite}{nearest(name, [*known, *others])}")
         chosen |= {k: known[k] for k in matching}
     return chosen or known
+
+
+def selection(name: str) -> str:
+    """`name` for --methods or --scenarios, quoted for a shell; the command line would take it for a pattern."""
+    return shlex.quote(glob.escape(name))
+
+
+def seed_selection(seeds: Iterable[int]) -> str:
+    """`seeds` for --seeds, where one number is a count and a list needs a comma."""
+    seeds = sorted(seeds)
+    if seeds == list(range(len(seeds))) and len(seeds) > 1:
+        return str(len(seeds))
+    return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")

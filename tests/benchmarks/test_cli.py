@@ -16,10 +16,9 @@ from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app, main
 from benchmarks.cli.catalogue import CATALOGUES
 from benchmarks.cli.declared import _read, _tree, declared, of_class, settings
-from benchmarks.records import results
+from benchmarks.records import columns, results
 from benchmarks.records.matching import differences
 from benchmarks.records.store import Store
-from benchmarks.report import measures
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
@@ -231,7 +230,7 @@ def test_the_list_of_scenarios_has_data_sets_and_settings():
 
 
 def test_costs_are_listed_as_the_frame_has_them():
-    assert list(measures.COSTS) == list(results.COSTS)
+    assert list(columns.COSTS) == list(results.COSTS)
 
 
 def test_a_folder_that_is_none_is_one_line(tmp_path, monkeypatch, capsys):

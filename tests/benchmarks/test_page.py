@@ -26,10 +26,10 @@ from benchmarks.records.store import Store
 from benchmarks.report.markdown import markdown
 from benchmarks.report.overview import write_guide, write_index
 from benchmarks.report.page.document import page, write_page
-from benchmarks.report.page.suite import PageSuite, seed_selection, selection
+from benchmarks.report.page.suite import PageSuite
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
-from benchmarks.request.selection import parse_seeds
+from benchmarks.request.selection import parse_seeds, seed_selection, selection
 from tests.benchmarks.test_report_fixtures import planted, planted_cell, recorded, recorded_grid, shifted
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -19,8 +19,9 @@ from benchmarks.cli.app import app
 from benchmarks.records.record import Flops
 from benchmarks.report.plots import growth, write_plots
 from benchmarks.report.plots.canvas import Canvas, plot_settings
-from benchmarks.report.plots.growth import Growth, draw_growth, grows
-from benchmarks.report.plots.scene import make_scenes
+from benchmarks.report.plots.curves import Curve
+from benchmarks.report.plots.growth import draw_growth, grows
+from benchmarks.report.plots.scene import Named, make_scenes
 from benchmarks.report.plots.styles import DASHES, HUES, LOWER, SOLID, UPPER, Style
 from metrics import score
 from tests.benchmarks.test_plots import words
@@ -37,17 +38,18 @@ def example() -> Canvas:
     tasks = np.arange(26)
     none = np.full(26, np.nan)
 
-    def named(name: str, style: Style, flops, end: float) -> Growth:
-        return Growth(name, name, style, np.asarray(flops, dtype=float), (80 - (80 - end) * tasks / 25, none))
-
-    methods = [
-        named("joint", Style(UPPER, "h", SOLID), np.full(26, 1.1e9), 76),
-        named("finetune", Style(LOWER, "d", SOLID), np.full(26, 1.1e9), 4),
-        named("foster", STYLES[0], np.full(26, 1.11e9), 48),
-        named("der_expand", STYLES[1], 1.1e9 * (tasks + 1), 55),
-        named("dne", STYLES[2], 1.2e9 + 4e8 * tasks, 60),
-    ]
-    return draw_growth("cifar100-b50-inc2 (class-incremental): growth", methods, ["One seed."])
+    methods = {
+        "joint": (Style(UPPER, "h", SOLID), np.full(26, 1.1e9), 76),
+        "finetune": (Style(LOWER, "d", SOLID), np.full(26, 1.1e9), 4),
+        "foster": (STYLES[0], np.full(26, 1.11e9), 48),
+        "der_expand": (STYLES[1], 1.1e9 * (tasks + 1), 55),
+        "dne": (STYLES[2], 1.2e9 + 4e8 * tasks, 60),
+    }
+    flops, accuracy = [], []
+    for name, (style, cost, end) in methods.items():
+        flops.append(Curve((Named(name, name, style),), cost, none))
+        accuracy.append(Curve((Named(name, name, style),), 80 - (80 - end) * tasks / 25, none))
+    return draw_growth("cifar100-b50-inc2 (class-incremental): growth", flops, accuracy, ["One seed."])
 
 
 @pytest.fixture(autouse=True)
@@ -117,8 +119,8 @@ def test_a_wider_output_layer_is_no_growth_another_network_is():
 
 
 def test_flops_need_no_training():
-    methods = [Growth("er", "er", STYLES[0], np.array([1.0, 2.0, 3.0]))]
-    (flops,) = panels(draw_growth("before any run", methods))
+    er = Curve((Named("er", "er", STYLES[0]),), np.array([1.0, 2.0, 3.0]), np.full(3, np.nan))
+    (flops,) = panels(draw_growth("before any run", [er], []))
     assert np.array_equal(flops.lines[0].get_ydata(), [1, 2, 3])
     assert flops.get_xlabel() == "tasks learned"
 

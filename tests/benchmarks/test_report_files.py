@@ -13,11 +13,11 @@ from markdown_it import MarkdownIt
 from benchmarks.plain_text import one_line
 from benchmarks.report.csv_ import csv_text
 from benchmarks.report.latex import latex
+from benchmarks.report.legend import note_mark
 from benchmarks.report.markdown import markdown
 from benchmarks.report.page.document import page
 from benchmarks.report.page.suite import PageSuite
 from benchmarks.report.terminal import terminal
-from benchmarks.report.wording import note_mark
 from benchmarks.report.write import write_report
 from benchmarks.request.errors import SettingsError
 from tests.benchmarks.test_report_fixtures import PLAIN, board_of, planted, recorded, shifted

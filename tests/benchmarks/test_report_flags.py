@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.report import flags
+from benchmarks.records import flags
 from tests.benchmarks.test_report_fixtures import (
     PLAIN,
     board_of,

@@ -10,9 +10,9 @@ import pytest
 from benchmarks.records.matching import matched_by_name
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.results import results_of
+from benchmarks.records.significance import family
 from benchmarks.report.comparison import comparison
 from benchmarks.report.leaderboard import make_leaderboard
-from benchmarks.report.significance import family
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
 from tests.benchmarks.test_report_fixtures import planted, recorded, row_of, shifted

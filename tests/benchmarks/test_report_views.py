@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from benchmarks.cli.app import app
 from benchmarks.records.published import PublishedStore
+from benchmarks.records.recorded import tables_folder
 from benchmarks.records.store import Store
 from benchmarks.report import plots
-from benchmarks.report.overview import tables_folder
 from benchmarks.report.plots import figures
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite

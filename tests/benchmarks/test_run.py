@@ -8,7 +8,8 @@ import torch
 from benchmarks.cell.fit import Diverged, Trainer, fit
 from benchmarks.cell.run import run_cell, task_view, train_task
 from benchmarks.contract.trial import make
-from benchmarks.records.results import frame_of, why_absent
+from benchmarks.records.remarks import why_absent
+from benchmarks.records.results import frame_of
 from methods import METHODS, Joint, Method, OptimizerSettings, Recipe
 from scenarios import Split
 from tests.benchmarks.helpers import cells

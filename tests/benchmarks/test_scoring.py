@@ -23,7 +23,8 @@ from benchmarks.gate.rules import make_rules
 from benchmarks.records.matching import counts, matched_by_name, records_of
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Counts, RecordError, RunRecord
-from benchmarks.records.results import NOT_GIVEN, results_of
+from benchmarks.records.remarks import NOT_GIVEN
+from benchmarks.records.results import results_of
 from benchmarks.records.scored import NOT_SCORED, scored_names, with_scored
 from benchmarks.records.store import Scan, Store
 from benchmarks.report.comparison import comparison

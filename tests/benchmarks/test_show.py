@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from benchmarks.cell.run import failed_record, run_cell
 from benchmarks.cli.app import app
+from benchmarks.cli.record_text import BARS, text_of
 from benchmarks.records.find import find
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Counts
 from benchmarks.records.store import Store
-from benchmarks.report.one_record import BARS, text_of
 from benchmarks.request.errors import SettingsError
 from metrics import AccuracyMatrix
 from tests.benchmarks.helpers import cells

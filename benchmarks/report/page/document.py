@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.report.page.sections import contents, escape_html, sections
 from benchmarks.report.page.suite import PageSuite
-from benchmarks.report.table import Column, Table
+from benchmarks.report.table import Column
 
 HERE = Path(__file__).parent
 
@@ -50,14 +50,12 @@ def embedded(document: dict[str, Any]) -> str:
 
 def _suite(suite: PageSuite) -> dict[str, Any]:
     """What the script needs to sort and filter."""
-    return {"title": suite.board.title, "tables": [_table(suite, table) for table in suite.board.tables]}
-
-
-def _table(suite: PageSuite, table: Table) -> dict[str, Any]:
-    facts = suite.methods
-    rows = [{"method": row.method, "role": row.role} | facts[row.method].filters for row in table.rows]
-    columns = list(map(_column, table.columns))
-    return {"scenario": table.scenario, "setting": table.setting, "columns": columns, "rows": rows}
+    facts, tables = suite.methods, []
+    for table in suite.board.tables:
+        rows = [{"method": row.method, "role": row.role} | facts[row.method].filters for row in table.rows]
+        columns = list(map(_column, table.columns))
+        tables.append({"scenario": table.scenario, "setting": table.setting, "columns": columns, "rows": rows})
+    return {"title": suite.board.title, "tables": tables}
 
 
 def _column(column: Column) -> dict[str, Any]:

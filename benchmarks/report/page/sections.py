@@ -12,19 +12,8 @@ from markdown_it import MarkdownIt
 from benchmarks.plain_text import printable
 from benchmarks.records.results import Runs
 from benchmarks.report import legend
-from benchmarks.report.markdown import (
-    DIGIT,
-    NO_BREAK,
-    SYMBOLS,
-    bullets,
-    caption,
-    column_list,
-    escape,
-    note_list,
-    pipes,
-    protocol_list,
-    reading_list,
-)
+from benchmarks.report import markdown as md
+from benchmarks.report.markdown import escape
 from benchmarks.report.page.suite import PageSuite
 from benchmarks.report.table import Row, Table
 
@@ -64,23 +53,23 @@ def _suite(suite: PageSuite, id: str) -> str:
     board = suite.board
     about = html(escape(" ".join(board.about.split())))
     parts = [f'<section class="suite" id="{id}"><h2>{escape_html(board.title)}</h2>{about}']
-    parts.append(_folded("How to read the tables", reading_list(board.tables)))
+    parts.append(_folded("How to read the tables", md.reading_list(board.tables)))
     tables = zip(board.tables, suite.runs, board.protocols, strict=True)
     for k, (table, runs, protocol) in enumerate(tables):
         name = f"{id}t{k}"
         first, *others = [*map(_figure, suite.plots.get(table.scenario, [])), ""]
         parts.append(f'<section class="table" id="{name}"><h3>{escape_html(legend.heading(board, table))}</h3>')
-        parts.append(html(caption(board, table, protocol)))
+        parts.append(html(md.caption(board, table, protocol)))
         parts.append(f'<div class="beside"><div class="scroll" tabindex="0">{_table(table, name)}</div>{first}</div>')
-        parts.append(f'<div class="notes">{html(note_list(table))}</div>')
+        parts.append(f'<div class="notes">{html(md.note_list(table))}</div>')
         if any(others):
             plots = "".join(others)
             parts.append(f'<details><summary>More plots</summary><div class="plots">{plots}</div></details>')
-        records = _records(suite, table, runs, name)
-        parts.append(f"<details><summary>Records behind the numbers, and commands</summary>{records}</details>")
-        parts += [_folded("Protocol of this table alone", protocol_list(protocol)), "</section>"]
-    parts.append(_folded("Columns", f"{column_list(board)}\n\n{SYMBOLS}"))
-    parts.append(_folded("Protocol, as resolved in the records", protocol_list(board.shared)))
+        items = "".join(_item(suite, row, runs, f"{name}r{n}") for n, row in enumerate(table.rows))
+        parts.append(f"<details><summary>Records behind the numbers, and commands</summary><ul>{items}</ul></details>")
+        parts += [_folded("Protocol of this table alone", md.protocol_list(protocol)), "</section>"]
+    parts.append(_folded("Columns", f"{md.column_list(board)}\n\n{md.SYMBOLS}"))
+    parts.append(_folded("Protocol, as resolved in the records", md.protocol_list(board.shared)))
     parts.append(_folded("Methods and their hyperparameters, as resolved", _methods(suite)))
     return "\n".join([*parts, "</section>"])
 
@@ -93,9 +82,9 @@ def _folded(summary: str, text: str) -> str:
 def _table(table: Table, id: str) -> str:
     """A row's name leads to its item among the records."""
     places = {row.method: k for k, row in enumerate(table.rows)}
-    text = pipes(table, lambda row: f"#{id}r{places[row.method]}")
+    text = md.pipes(table, lambda row: f"#{id}r{places[row.method]}")
     # the blanks that hold the place of an interval would be stripped at a cell's end, and digits not stand below digits
-    return html(re.sub(f"(?<=[{NO_BREAK}{DIGIT}]) [|]", f"{WORD_JOINER} |", text))
+    return html(re.sub(f"(?<=[{md.NO_BREAK}{md.DIGIT}]) [|]", f"{WORD_JOINER} |", text))
 
 
 def _figure(plot: tuple[str, str]) -> str:
@@ -104,12 +93,8 @@ def _figure(plot: tuple[str, str]) -> str:
     return f'<figure><a href="{path}"><img src="{path}" loading="lazy" alt="{title}"></a></figure>'
 
 
-def _records(suite: PageSuite, table: Table, runs: Runs, id: str) -> str:
-    """An item a row of the table: its records, by seed, and its command."""
-    return f"<ul>{''.join(_item(suite, row, runs, f'{id}r{k}') for k, row in enumerate(table.rows))}</ul>"
-
-
 def _item(suite: PageSuite, row: Row, runs: Runs, id: str) -> str:
+    """Of a row of the table: its records, by seed, and its command."""
     records = runs.records[row.method]
     places = {seed: suite.records.get(record.identity) for seed, record in records.items()}
     links = [f'<a href="{escape_html(place)}">{seed}</a>' if place else str(seed) for seed, place in places.items()]
@@ -125,4 +110,4 @@ def _methods(suite: PageSuite) -> str:
         values = suite.board.hyperparameters.get(name)
         texts = [facts.about, facts.source, facts.text, f"hyperparameters: {values}" if values else ""]
         lines.append(f"**{escape(name)}**: {escape('; '.join(filter(None, texts)))}")
-    return bullets(lines)
+    return md.bullets(lines)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import glob
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.records.results import Runs, results_of
+from benchmarks.records.scored import scored_text
 from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import Leaderboard, make_leaderboard
-from benchmarks.report.scored import scored_text
 from benchmarks.request import declarations
 from benchmarks.request.grid import Grid
+from benchmarks.request.selection import seed_selection, selection
 
 FIRST = ("mnist", "cifar100-lite", "cifar100-pretrained", "tinyimagenet100-lite")
 """What a reader wants to see: the suite of the README, then images."""
@@ -79,19 +79,6 @@ class Facts:
         needs = "needs the task id at test" if self.filters["task"] == "yes" else "needs no task id"
         buffer = "keeps a buffer" if self.filters["buffer"] == "yes" else "keeps no buffer"
         return f"{self.filters['family']}; {needs}; {buffer}"
-
-
-def selection(name: str) -> str:
-    """`name` for --methods or --scenarios, quoted for a shell; the command line would take it for a pattern."""
-    return shlex.quote(glob.escape(name))
-
-
-def seed_selection(seeds: Iterable[int]) -> str:
-    """`seeds` for --seeds, where one number is a count and a list needs a comma."""
-    seeds = sorted(seeds)
-    if seeds == list(range(len(seeds))) and len(seeds) > 1:
-        return str(len(seeds))
-    return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
 
 
 def _facts(name: str, all_runs: Sequence[Runs]) -> Facts:

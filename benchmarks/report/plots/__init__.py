@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.store import Scan
 from benchmarks.report.leaderboard import name_of
 from benchmarks.report.plots import figures
+from benchmarks.report.plots.scene import Counted, make_scenes
 from benchmarks.request.grid import Grid
-
-if TYPE_CHECKING:
-    from benchmarks.report.plots.canvas import Canvas
-    from benchmarks.report.plots.scene import Counted
-
-__all__ = ["write_plots"]
 
 
 def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = None, png: bool = False) -> list[Path]:
@@ -31,8 +25,6 @@ def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = 
     show is not written: the page says why. `counted`: of methods without records, for the plot of growth. Plots in <suite>.plots/ that this suite no longer has are removed.
     """
     from benchmarks.report.plots.canvas import plot_settings
-    from benchmarks.report.plots.page import page
-    from benchmarks.report.plots.scene import make_scenes
 
     name = name_of(grid.suite)
     images = folder / f"{name}.plots"
@@ -41,7 +33,7 @@ def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = 
     with plot_settings():
         for scene in scenes:
             for kind in figures.FIGURES:
-                canvas: Canvas | None = import_module(f"benchmarks.report.plots.{kind}").draw(scene)
+                canvas = import_module(f"benchmarks.report.plots.{kind}").draw(scene)
                 if canvas is None:
                     continue
                 path = images / figures.file_name(scene.scenario, kind)
@@ -51,4 +43,4 @@ def write_plots(grid: Grid, scan: Scan, folder: Path, counted: Counted | None = 
     for old in images.glob("*.*"):
         if old.suffix in (".svg", ".png") and old not in written:
             old.unlink()
-    return [*written, write_whole(folder / f"{name}.plots.md", page(grid.suite, scenes, folder).encode())]
+    return [*written, write_whole(folder / f"{name}.plots.md", figures.page(grid.suite, scenes, folder).encode())]

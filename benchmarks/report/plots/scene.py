@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -25,14 +26,20 @@ MEASURES = ["acc", "fm.mean", "flops.inference", "flops.training"]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A method that has results. label: its name, with ⚠ where the table warns of it and with its seeds where others
-    have more. ranked: whether it has as many seeds as any."""
+class Named:
+    """A method that is drawn. label: its name, with ⚠ where the table warns of it and with its seeds where others have
+    more."""
 
     method: str
     label: str
-    role: Role
     style: Style
+
+
+@dataclass(frozen=True)
+class Entry(Named):
+    """A method that has results. ranked: whether it has as many seeds as any."""
+
+    role: Role
     ranked: bool
     runs: Runs
     summaries: dict[str, Summary | None]
@@ -40,6 +47,13 @@ class Entry:
     @property
     def records(self) -> tuple[RunRecord, ...]:
         return tuple(self.runs.done(self.method).values())
+
+    def percent(self, id: str) -> tuple[float, float]:
+        """A score in percent and the half width of its interval, 0 where there is none; NaN where there is no score."""
+        summary = self.summaries[id]
+        if summary is None:
+            return math.nan, 0.0
+        return 100 * summary.mean, 100 * (0.0 if math.isnan(summary.half_width) else summary.half_width)
 
     def over_seeds(self, name: str, scale: float = 1) -> tuple[Array, Array]:
         """Means and half widths of the 95% intervals over seeds of one of `Runs.curves`, task by task; NaN where any
@@ -90,34 +104,31 @@ class Scene:
 
 def make_scenes(grid: Grid, scan: Scan, counted: Counted | None = None) -> list[Scene]:
     """One Scene a scenario, in the suite's order, with the same warnings and notes as the leaderboard."""
-    results, counted = results_of(grid, scan), counted or {}
+    results = results_of(grid, scan)
     board = make_leaderboard(results, MEASURES)
     return [
-        _scene(runs, table, board.smoke, {m: flops for (s, m), flops in counted.items() if s == runs.scenario})
-        for runs, table in zip(results.runs, board.tables, strict=True)
+        _scene(runs, table, board.smoke, counted or {}) for runs, table in zip(results.runs, board.tables, strict=True)
     ]
 
 
-def _scene(runs: Runs, table: Table, smoke: bool, counted: Mapping[str, Array]) -> Scene:
+def _scene(runs: Runs, table: Table, smoke: bool, counted: Counted) -> Scene:
     rows = {row.method: row for row in table.rows}
     entries = tuple(_entry(runs, table, rows[method]) for method in runs.roles if rows[method].n)
-    absent = {row.method: row.cells[0].text for row in table.rows if not row.n}
+    absent = {method: rows[method].cells[0].text for method in runs.roles if not rows[method].n}
     notes = list(dict.fromkeys(note for row in table.rows for note in _notes(table, row)))
-    ordered = {method: absent[method] for method in runs.roles if method in absent}
-    not_run = [method for method, why in ordered.items() if why == "not run"]
+    not_run = [method for method, why in absent.items() if why == "not run"]
     if entries and not_run:
         notes.append(f"not run: {', '.join(not_run)}")
-    without = {method: flops for method, flops in counted.items() if method in ordered}
-    return Scene(runs, table, entries, ordered, tuple(notes), smoke, without)
+    without = {method: flops for (name, method), flops in counted.items() if name == runs.scenario and method in absent}
+    return Scene(runs, table, entries, absent, tuple(notes), smoke, without)
 
 
 def _entry(runs: Runs, table: Table, row: Row) -> Entry:
-    cells = {column.measure.id: cell for column, cell in zip(table.columns, row.cells, strict=True)}
-    warned = row.warned or any(cell.warned for cell in cells.values())
-    most = table.n
-    label = ("⚠ " if warned else "") + row.method + ("" if row.n == most else f" ({row.n} of {most} seeds)")
-    summaries = {id: cells[id].summary for id in MEASURES}
-    return Entry(row.method, label, row.role, style_in(runs, row.method), row.n == most, runs, summaries)
+    cells = dict(zip(MEASURES, row.cells))  # those after them are other readings of ACC
+    warned = row.warned or any(cell.warned for cell in row.cells)
+    label = ("⚠ " if warned else "") + row.method + ("" if row.n == table.n else f" ({row.n} of {table.n} seeds)")
+    summaries = {id: cell.summary for id, cell in cells.items()}
+    return Entry(row.method, label, style_in(runs, row.method), row.role, row.n == table.n, runs, summaries)
 
 
 def style_in(runs: Runs, method: str) -> Style:

@@ -42,31 +42,23 @@ def style_of(method: str, name: str | None = None) -> Style:
     A method that METHODS does not have gets a style by its name's hash: always the same one, though perhaps another
     method's.
     """
-    filled = name is None or name == method
-    variant = None if filled else _hash(str(name))
+    bound, filled = _bound(method), name is None or name == method
+    alike = [m for m in METHODS if _bound(m) == bound]
+    number = alike.index(method) if method in alike else _hash(method)
+    variant = number if filled else _hash(str(name))
+    dash = DASHES[variant % len(DASHES)]
+    if bound:
+        marks = BOUND_MARKERS[bound]
+        return Style(bound, marks[number % len(marks)], SOLID if filled else dash, filled)
+    return Style(HUES[number % len(HUES)], MARKERS[number % len(MARKERS)], dash, filled)
+
+
+def _bound(method: str) -> str:
+    """The colour of a bound; empty for other methods."""
     declared = declarations.method(method)
-    if declared is None or not _is_bound(method):
-        others = [m for m in METHODS if not _is_bound(m)]
-        number = _hash(method) if declared is None else others.index(method)
-        return _numbered(number, number if variant is None else variant, filled)
-    colour = UPPER if declared.sees_past_data else LOWER
-    bounds = [m for m in METHODS if _is_baseline(m, declared.sees_past_data)]
-    marker = BOUND_MARKERS[colour][bounds.index(method) % len(BOUND_MARKERS[colour])]
-    return Style(colour, marker, SOLID if variant is None else DASHES[variant % len(DASHES)], filled)
-
-
-def _is_bound(method: str) -> bool:
-    declared = declarations.method(method)
-    return declared is not None and (declared.family == "baseline" or declared.sees_past_data)
-
-
-def _is_baseline(method: str, sees_past_data: bool) -> bool:
-    declared = declarations.method(method)
-    return declared is not None and (declared.family, declared.sees_past_data) == ("baseline", sees_past_data)
-
-
-def _numbered(number: int, dash: int, filled: bool) -> Style:
-    return Style(HUES[number % len(HUES)], MARKERS[number % len(MARKERS)], DASHES[dash % len(DASHES)], filled)
+    if declared is None or not (declared.sees_past_data or declared.family == "baseline"):
+        return ""
+    return UPPER if declared.sees_past_data else LOWER
 
 
 def _hash(name: str) -> int:

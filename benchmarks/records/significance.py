@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+from benchmarks.records.columns import Measure
 from benchmarks.records.results import BySeed, Runs
 from metrics import best_method, p_values_against
 from metrics.statistics import Direction
 
 ALPHA = 0.05
+Mark = Literal["", "best", "tied"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,16 @@ def family(runs: Runs, values: Mapping[str, BySeed]) -> Family:
     seeds = {method: frozenset(usable[method]) for method in runs.competitors() if method in usable}
     fullest = max(seeds.values(), key=len, default=frozenset())
     return Family(usable, tuple(method for method, found in seeds.items() if found == fullest))
+
+
+def marks_of(runs: Runs, measure: Measure) -> dict[str, Mark]:
+    """The best competitor, any with the same mean, and those that a paired test cannot tell from it; nothing from
+    a single seed."""
+    tests = family(runs, runs.values(measure.id))
+    best = tests.best(measure.direction)
+    if best is None or len(tests.ranked) < 2 or len(tests.values[best]) < 2:
+        return {}
+    p_values = tests.p_values(best)
+    marks: dict[str, Mark] = {m: "tied" for m in tests.ranked if p_values.get(m, 0.0) > ALPHA}
+    means = {method: round(runs.summaries(measure.id)[method].mean, 12) for method in tests.ranked}
+    return marks | {method: "best" for method, mean in means.items() if mean == means[best]}

@@ -13,14 +13,12 @@ from typing import Any
 
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import BySeed, Runs
-from benchmarks.report.wording import numbers
+from benchmarks.records.significance import ALPHA
+from benchmarks.wording import numbers
 from metrics import p_values_against, paired_test
 
-ALPHA = 0.05
 FAR_BELOW = 0.05
 """How far under finetune, as a fraction, is more than bad luck with a hyperparameter."""
-
-
 COINCIDENCE = 1e-3
 """A coincidence less likely than this is none."""
 HARD_OR_EASY = 0.1

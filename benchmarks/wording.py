@@ -1,11 +1,8 @@
-"""Small pieces of text that several parts of a report need."""
+"""Small pieces of text that several views need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
-MARKS = "abcdefghjkmnprstuvwxyz"
-"""Letters for notes, without those that look like a digit when raised (i, l, o) and q, which has no raised form."""
 
 
 def ranges(values: Iterable[int]) -> str:
@@ -23,15 +20,6 @@ def numbers(values: Iterable[int], noun: str) -> str:
     """ "seed 3", "seeds 0–2"."""
     values = list(values)
     return f"{noun} {ranges(values)}" if len(values) == 1 else f"{noun}s {ranges(values)}"
-
-
-def note_mark(number: int) -> str:
-    """The mark of a note, numbered from 1: a, b, ... z, aa, ab, ... A digit beside a number would read as part of it."""
-    mark = ""
-    while number:
-        number, k = divmod(number - 1, len(MARKS))
-        mark = MARKS[k] + mark
-    return mark
 
 
 def spread(values: Iterable[int]) -> str:

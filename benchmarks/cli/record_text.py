@@ -1,4 +1,4 @@
-"""One record as plain text: its matrix, curves, scores, costs, settings and origin."""
+"""What `show` says: one record as plain text, with its matrix, curves, scores, costs, settings and origin."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.plain_text import one_line, printable
+from benchmarks.records.columns import measure
 from benchmarks.records.networks import network_of
 from benchmarks.records.record import RunRecord
-from benchmarks.records.results import COSTS, frame_of, why_absent
-from benchmarks.report.measures import HEADLINE, measure
-from benchmarks.report.scored import scored_text
+from benchmarks.records.remarks import why_absent
+from benchmarks.records.results import COSTS, frame_of
+from benchmarks.records.scored import scored_text
+from benchmarks.report.table import HEADLINE
 from benchmarks.report.units import unit_for
 from benchmarks.request.keys import leaves
 
