@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("benchmarks", "methods", "metrics", "models", "scenarios")
 PARTS = ("pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 TINY = ("run", "digits", "--methods", "finetune,er", "--scenarios", "split-digits/class", "--seeds", "1")
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 SHORT = ("--set", "training.epochs=1", "--workers", "1")
 
 
@@ -41,17 +42,27 @@ def installed(tmp_path_factory) -> Path:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in PARTS:
         shutil.copy(ROOT / name, source)
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
     wheel = ("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(wheels), str(source))
-    built = run(*pip, *wheel, cwd=folder)
+    built = run(*PIP, *wheel, cwd=folder)
     assert built.returncode == 0, built.stderr
+    return environment_with(target, *map(str, wheels.glob("*")))
+
+
+@pytest.fixture(scope="module")
+def editable(installed) -> Path:
+    """The same of an environment where `pip install -e retain` was run, as of a submodule."""
+    folder = installed.parents[1]
+    return environment_with(folder / "editable", "--no-build-isolation", "--editable", str(folder / "source"))
+
+
+def environment_with(target: Path, *what: str) -> Path:
     venv.create(target, symlinks=True)
     paths = {"base": str(target), "platbase": str(target)}
     site = Path(sysconfig.get_path("purelib", "venv", paths))
     (site / "rest.pth").write_text(sysconfig.get_path("purelib") + "\n")
     commands = Path(sysconfig.get_path("scripts", "venv", paths))
-    install = ("--python", str(commands / "python"), "install", "--no-deps", "--no-index", *map(str, wheels.glob("*")))
-    done = run(*pip, *install, cwd=folder)
+    python = ("--python", str(commands / "python"))
+    done = run(*PIP, *python, "install", "--no-deps", "--no-index", *what, cwd=target)
     assert done.returncode == 0, done.stderr
     return commands
 
@@ -130,6 +141,20 @@ def test_folders_of_the_same_names_do_no_harm(installed, repository, command):
     (record,) = (repository / "results" / "runs").rglob("*.json")
     # the repository that the user stands in is not what ran
     assert json.loads(record.read_text())["environment"]["commit"] is None
+
+
+@pytest.mark.parametrize("how", ["installed", "editable"])
+def test_plug_ins_beside_folders_of_the_same_names(how, repository, request):
+    shutil.copytree(repository / "models", repository / "benchmarks")
+    starter = ROOT / "benchmarks" / "starter"
+    (repository / "helper.py").write_text("")
+    (repository / "my_replay.py").write_text("import helper\n" + (starter / "my_replay.py").read_text())
+    suite = (starter / "suite.yaml").read_text().replace("[task, class]", "[class]")
+    (repository / "suite.yaml").write_text(suite)
+    only = ("--methods", "weighted-replay", "--seeds", "1")
+    done = run(request.getfixturevalue(how) / "retain", "run", "suite.yaml", *only, *SHORT, cwd=repository)
+    assert done.returncode == 0, done.stderr
+    assert list((repository / "results" / "runs").rglob("*.weighted-replay.*.json"))
 
 
 def test_a_package_that_stands_before_ours_is_named(installed, repository):
