@@ -13,8 +13,10 @@ import venv
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import benchmarks
+from benchmarks.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("benchmarks", "methods", "metrics", "models", "scenarios")
@@ -177,6 +179,16 @@ def test_one_version_everywhere(installed, tmp_path):
     assert sorted(required) == sorted(line for line in lines if line and not line.startswith("#"))
 
 
+def test_the_requirement_of_a_repository_of_one_s_own_is_an_address(tmp_path, monkeypatch):
+    address = {"url": "https://example.org/retain", "vcs_info": {"vcs": "git", "commit_id": "0" * 40}}
+    monkeypatch.setattr("benchmarks.request.repository._noted", lambda: address)
+    made = CliRunner().invoke(app, ["init", str(tmp_path / "mine")])
+    assert made.exit_code == 0
+    written = (tmp_path / "mine" / "requirements.txt").read_text()
+    assert written == f"retain @ git+https://example.org/retain@{'0' * 40}\n"
+    assert "git address" not in made.output
+
+
 EDITS = {
     "worse": ("        stored = self.batch", "        return new\n        stored = self.batch"),
     "broken": ("        new = super", "        raise RuntimeError('not finished')\n        new = super"),
@@ -191,7 +203,9 @@ def test_a_repository_of_one_s_own_from_init_to_the_gate(installed, tmp_path, ho
     assert made.returncode == 0, made.stderr
     mine = tmp_path / "mine"
     assert len((mine / "README.md").read_text().splitlines()) <= 10
-    assert (mine / "requirements.txt").read_text().startswith(f"retain=={benchmarks.__version__}")
+    # installed from no git address: never a name that the package index has of somebody else
+    assert (mine / "requirements.txt").read_text().startswith("retain @ git+https://retain.invalid/")
+    assert "put Retain's git address there" in made.stdout
     assert run(retain, "init", "mine", cwd=tmp_path).returncode == 2
     (mine / "metrics").mkdir()  # folders of the names of ours
     (mine / "models").mkdir()
