@@ -13,13 +13,16 @@ import venv
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import benchmarks
+from benchmarks.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("benchmarks", "methods", "metrics", "models", "scenarios")
 PARTS = ("pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 TINY = ("run", "digits", "--methods", "finetune,er", "--scenarios", "split-digits/class", "--seeds", "1")
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 SHORT = ("--set", "training.epochs=1", "--workers", "1")
 
 
@@ -41,17 +44,27 @@ def installed(tmp_path_factory) -> Path:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in PARTS:
         shutil.copy(ROOT / name, source)
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
     wheel = ("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(wheels), str(source))
-    built = run(*pip, *wheel, cwd=folder)
+    built = run(*PIP, *wheel, cwd=folder)
     assert built.returncode == 0, built.stderr
+    return environment_with(target, *map(str, wheels.glob("*")))
+
+
+@pytest.fixture(scope="module")
+def editable(installed) -> Path:
+    """The same of an environment where `pip install -e retain` was run, as of a submodule."""
+    folder = installed.parents[1]
+    return environment_with(folder / "editable", "--no-build-isolation", "--editable", str(folder / "source"))
+
+
+def environment_with(target: Path, *what: str) -> Path:
     venv.create(target, symlinks=True)
     paths = {"base": str(target), "platbase": str(target)}
     site = Path(sysconfig.get_path("purelib", "venv", paths))
     (site / "rest.pth").write_text(sysconfig.get_path("purelib") + "\n")
     commands = Path(sysconfig.get_path("scripts", "venv", paths))
-    install = ("--python", str(commands / "python"), "install", "--no-deps", "--no-index", *map(str, wheels.glob("*")))
-    done = run(*pip, *install, cwd=folder)
+    python = ("--python", str(commands / "python"))
+    done = run(*PIP, *python, "install", "--no-deps", "--no-index", *what, cwd=target)
     assert done.returncode == 0, done.stderr
     return commands
 
@@ -132,6 +145,20 @@ def test_folders_of_the_same_names_do_no_harm(installed, repository, command):
     assert json.loads(record.read_text())["environment"]["commit"] is None
 
 
+@pytest.mark.parametrize("how", ["installed", "editable"])
+def test_plug_ins_beside_folders_of_the_same_names(how, repository, request):
+    shutil.copytree(repository / "models", repository / "benchmarks")
+    starter = ROOT / "benchmarks" / "starter"
+    (repository / "helper.py").write_text("")
+    (repository / "my_replay.py").write_text("import helper\n" + (starter / "my_replay.py").read_text())
+    suite = (starter / "suite.yaml").read_text().replace("[task, class]", "[class]")
+    (repository / "suite.yaml").write_text(suite)
+    only = ("--methods", "weighted-replay", "--seeds", "1")
+    done = run(request.getfixturevalue(how) / "retain", "run", "suite.yaml", *only, *SHORT, cwd=repository)
+    assert done.returncode == 0, done.stderr
+    assert list((repository / "results" / "runs").rglob("*.weighted-replay.*.json"))
+
+
 def test_a_package_that_stands_before_ours_is_named(installed, repository):
     done = run(installed / "retain", "list", cwd=repository, PYTHONPATH=str(repository))
     assert done.returncode == 2
@@ -152,6 +179,16 @@ def test_one_version_everywhere(installed, tmp_path):
     assert sorted(required) == sorted(line for line in lines if line and not line.startswith("#"))
 
 
+def test_the_requirement_of_a_repository_of_one_s_own_is_an_address(tmp_path, monkeypatch):
+    address = {"url": "https://example.org/retain", "vcs_info": {"vcs": "git", "commit_id": "0" * 40}}
+    monkeypatch.setattr("benchmarks.request.repository._noted", lambda: address)
+    made = CliRunner().invoke(app, ["init", str(tmp_path / "mine")])
+    assert made.exit_code == 0
+    written = (tmp_path / "mine" / "requirements.txt").read_text()
+    assert written == f"retain @ git+https://example.org/retain@{'0' * 40}\n"
+    assert "git address" not in made.output
+
+
 EDITS = {
     "worse": ("        stored = self.batch", "        return new\n        stored = self.batch"),
     "broken": ("        new = super", "        raise RuntimeError('not finished')\n        new = super"),
@@ -166,7 +203,9 @@ def test_a_repository_of_one_s_own_from_init_to_the_gate(installed, tmp_path, ho
     assert made.returncode == 0, made.stderr
     mine = tmp_path / "mine"
     assert len((mine / "README.md").read_text().splitlines()) <= 10
-    assert (mine / "requirements.txt").read_text().startswith(f"retain=={benchmarks.__version__}")
+    # installed from no git address: never a name that the package index has of somebody else
+    assert (mine / "requirements.txt").read_text().startswith("retain @ git+https://retain.invalid/")
+    assert "put Retain's git address there" in made.stdout
     assert run(retain, "init", "mine", cwd=tmp_path).returncode == 2
     (mine / "metrics").mkdir()  # folders of the names of ours
     (mine / "models").mkdir()

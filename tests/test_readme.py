@@ -53,6 +53,7 @@ TO_BE_WRITTEN = (
     "results/tracked/",
     "results/tuning/",
     "results/data/",
+    "results/features",
     "results/manifests/",
     "results/suites/",
 )

@@ -155,7 +155,9 @@ def _decode_all(name: str, *parts: ImageFiles) -> Iterator[tuple[bool, str]]:
     yield from ((False, f"  {problem}") for problem in problems)
     yield (
         not problems,
-        f"{name}: {len(problems) or 'none'} of {len(paths)} files cannot be decoded",
+        f"{name}: {len(problems)} of {len(paths)} files cannot be decoded"
+        if problems
+        else f"{name}: all {len(paths)} files can be decoded",
     )
 
 

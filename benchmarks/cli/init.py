@@ -21,6 +21,11 @@ PLACES = {
     "gitignore.txt": ".gitignore",
 }
 """Files of benchmarks/starter, and where they go."""
+NO_ADDRESS = (
+    "retain @ git+https://retain.invalid/retain  # put Retain's git address here; "
+    "the package index has another project of this name"
+)
+"""The requirement where Retain's own address is not known. Nothing ever stands under `.invalid` (RFC 2606)."""
 
 
 def init(
@@ -30,7 +35,7 @@ def init(
 ) -> None:
     """Write a small repository of your own: a method, a suite, a Makefile and the gate in CI."""
     texts = {place: files("benchmarks.starter").joinpath(name).read_text("utf-8") for name, place in PLACES.items()}
-    texts["requirements.txt"] = requirement() + "\n"
+    texts["requirements.txt"] = (requirement() or NO_ADDRESS) + "\n"
     there = [str(folder / place) for place in texts if (folder / place).exists()]
     if there:
         raise SettingsError([f"{path} is there already; name another folder" for path in there])
@@ -38,4 +43,6 @@ def init(
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_text(text, "utf-8")
         say(str(folder / place))
+    if requirement() is None:
+        say(f"{folder / 'requirements.txt'}: put Retain's git address there, or a submodule's folder: -e ./retain")
     say(f"next: {'' if folder == Path() else f'cd {folder} && '}make bench")

@@ -18,9 +18,10 @@ import inspect
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from functools import cache
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -36,6 +37,29 @@ KINDS = {"method": "method", "stream": "stream", "data": "data set", "backbone":
 _included: dict[str, list[str]] = {}
 """Every plug-in of this process, "FILE", "FILE:Name", "MODULE" or "MODULE:Name", with the names that it registered."""
 _modules: list[ModuleType] = []
+
+
+class _Beside:
+    """Finds what a plug-in's file imports from its own folder, where nothing else finds it.
+
+    The end of `sys.path` would not do: it stands before the finder of an editable install, so that a folder `models` of
+    the user's would stand before Retain's own, in the processes started from here too, which are given the path.
+    """
+
+    def __init__(self) -> None:
+        self.folders: list[str] = []
+
+    def look_in(self, folder: Path) -> None:
+        if str(folder) not in self.folders:
+            self.folders.append(str(folder))
+        if self not in sys.meta_path:
+            sys.meta_path.append(self)
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> Any:
+        return PathFinder.find_spec(name, self.folders) if path is None else None
+
+
+_beside = _Beside()
 
 
 def included() -> list[str]:
@@ -166,12 +190,11 @@ def load_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pickle and typing look classes up by their module's name
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
     _import_ours()
+    _beside.look_in(path.parent)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself is not one that worked
         del sys.modules[name]
         raise SettingsError([_told(path, error)]) from error
     return module
@@ -181,7 +204,7 @@ def _import(name: str) -> ModuleType:
     _import_ours()
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         absent = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
         raise SettingsError([f"no module {name}" if absent else _told(name, error)]) from error
 
@@ -192,7 +215,7 @@ def _import_ours() -> None:
         importlib.import_module(package)
 
 
-def _told(what: object, error: Exception) -> str:
+def _told(what: object, error: BaseException) -> str:
     """Why it does not import: its own part of the traceback, and a hint where a name of ours stands in the way."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = (__file__, importlib.__file__)
@@ -296,10 +319,13 @@ def _register(table: str, names: list[str], thing: Any) -> str:
     known = _tables()[table]
     for name in names:
         if name in known and known[name] is not thing:
-            raise SettingsError(
-                [
-                    f"{table} {name!r} of {getattr(thing, '__module__', 'a plug-in')}: there is one of this name; call yours otherwise"
-                ]
-            )
+            where = _place_of(thing)
+            raise SettingsError([f"{table} {name!r} of {where}: there is one of this name; call yours otherwise"])
         known[name] = thing
     return names[0]
+
+
+def _place_of(thing: Any) -> str:
+    """The file that `thing` is defined in, else its module."""
+    module = getattr(thing, "__module__", None) or "a plug-in"
+    return getattr(sys.modules.get(module), "__file__", None) or module

@@ -34,14 +34,11 @@ def installed_from() -> str | None:
     return _noted().get("vcs_info", {}).get("commit_id")
 
 
-def requirement() -> str:
-    """This Retain as a line of requirements.txt: the git address and commit that it was installed from, else its version."""
+def requirement() -> str | None:
+    """This Retain as a line of requirements.txt: the git address and commit that it was installed from; None where it was
+    installed in another way. A name and version would not do: `retain` of the public package index is another project."""
     noted = _noted()
-    if "vcs_info" in noted:
-        return f"retain @ git+{noted['url']}@{noted['vcs_info']['commit_id']}"
-    from benchmarks import __version__
-
-    return f"retain=={__version__}  # or its git address: retain @ git+https://..."
+    return f"retain @ git+{noted['url']}@{noted['vcs_info']['commit_id']}" if "vcs_info" in noted else None
 
 
 def _noted() -> dict[str, Any]:

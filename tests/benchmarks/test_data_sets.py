@@ -79,6 +79,8 @@ def test_a_tree_with_train_and_test_is_told_what_to_do(tmp_path):
 
 def test_broken_files_are_named(tmp_path):
     tree = photo_tree(tmp_path / "tree")
+    code, text = told(tmp_path, "folder:tree", "--data-root", str(tmp_path), "--decode")
+    assert (code, "all 36 files can be decoded" in text) == (0, True)
     broken = tree / "val/n04/2.JPEG"
     broken.write_bytes(broken.read_bytes()[:300])
     code, text = told(tmp_path, "folder:tree", "--data-root", str(tmp_path), "--decode")

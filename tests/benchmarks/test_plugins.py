@@ -80,7 +80,7 @@ def _nothing_stays(monkeypatch):
     before = [list(table) for table in TABLES]
     monkeypatch.setattr(plugins, "_included", {})
     monkeypatch.setattr(plugins, "_modules", [])
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(plugins._beside, "folders", [])
     modules = set(sys.modules)
     yield
     for table, names in zip(TABLES, before, strict=True):
@@ -193,12 +193,13 @@ def test_every_command_takes_one(suite, tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("from methods import ER\n\nclass er(ER):\n    about = 'x'\n", "there is one of this name"),
+        ("from methods import ER\n\nclass er(ER):\n    about = 'x'\n", "wrong.py: there is one of this name"),
         ("x = 1\n", "defines no method, stream, network or score"),
         ("import models.mine\n", "'models' is one of Retain's own packages"),
         ("def f():\n    1 / 0\n\nf()\n", "    1 / 0\n"),
+        ("import sys\n\nsys.exit('usage: wrong.py FILE')\n", "SystemExit: usage: wrong.py FILE"),
     ],
-    ids=["shadows", "empty", "name of ours", "raises"],
+    ids=["shadows", "empty", "name of ours", "raises", "exits"],
 )
 def test_what_is_wrong_with_one_is_said_once(tmp_path, text, said):
     (tmp_path / "wrong.py").write_text(text)
