@@ -12,6 +12,12 @@ from methods import METHODS, Method, OptimizerSettings, Recipe
 from models import MLPSettings, ModelSettings, model_settings
 from scenarios import Permuted, Scenario, Split
 
+
+@pytest.fixture(autouse=True)
+def _features_where_they_belong(monkeypatch):
+    monkeypatch.setenv("RETAIN_FEATURES", "")  # as if not set; what a command sets ends with the test
+
+
 torch.set_num_threads(1)
 
 SMALL_MODEL = MLPSettings(hidden=(16,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +82,18 @@ CellTimeout = Annotated[
 MaxRetries = Annotated[
     int, typer.Option("--max-retries", min=0, help="how often a cell is tried again whose process died")
 ]
-ResultsDir = Annotated[Path, typer.Option("--results-dir", help="where records and tables go")]
+
+
+def _with_features(results: Path) -> Path:
+    """Features of frozen networks lie with the results; by the environment, which every worker has."""
+    if not os.environ.get("RETAIN_FEATURES"):
+        os.environ["RETAIN_FEATURES"] = str(results / "features")
+    return results
+
+
+ResultsDir = Annotated[
+    Path, typer.Option("--results-dir", help="where records, tables and features go", callback=_with_features)
+]
 Track = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,10 +7,12 @@ import warnings
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from benchmarks.cell import features
 from benchmarks.cell.features import Features, extract, prepared
 from benchmarks.cell.run import run_cell, train_task
+from benchmarks.cli.app import app
 from benchmarks.cost.count import cost_of
 from benchmarks.gate.comparable import settings_differences
 from methods import METHODS, Recipe
@@ -216,3 +218,11 @@ def test_without_content_nothing_is_computed_or_kept(weights, tmp_path):
     assert not (tmp_path / "features").exists()
     assert scenario.image_shape == (extractor.width, 1, 1)
     assert model.backbone == "identity"
+
+
+def test_features_lie_with_the_results_unless_a_place_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("RETAIN_FEATURES", "")
+    assert CliRunner().invoke(app, ["status", "digits", "--results-dir", str(tmp_path / "mine")]).exit_code == 0
+    assert features.features_root() == tmp_path / "mine/features"
+    assert CliRunner().invoke(app, ["status", "digits", "--results-dir", str(tmp_path / "other")]).exit_code == 0
+    assert features.features_root() == tmp_path / "mine/features"
