@@ -102,7 +102,7 @@ def cost_of(cell: CellSettings, data_root: str | None = None) -> CellCost:
     scenario = empty_scenario(cell.scenario, cell.seed, data_root, META)
     tasks: list[TaskCost] = []
     try:
-        with valueless() as counted, herding_at_once():
+        with valueless() as counted, herding_at_once(counted):
             for task in _walk(cell, scenario, counted):
                 tasks.append(task)
     except Exception as error:
