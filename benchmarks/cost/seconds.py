@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
@@ -80,7 +81,7 @@ class StepTimer:
         key = json.dumps([cell.scenario.data, *network], sort_keys=True)
         if key not in self._flops_per_second:
             with _as_a_worker(self.device):
-                measured = self._measure(cell, cost, tasks=1)
+                measured = self._measure(cell, cost, tasks=1, phases=1)
             seconds = sum(sum(m.seconds) for m in measured)
             self._flops_per_second[key] = sum(sum(m.flops) for m in measured) / seconds if seconds else 0.0
         return self._flops_per_second[key] or None
@@ -94,7 +95,8 @@ class StepTimer:
                 self._known[key] = self._measure(cell, cost, tasks=2)
         return self._known[key]
 
-    def _measure(self, cell: CellSettings, cost: CellCost, tasks: int) -> list[Measured]:
+    def _measure(self, cell: CellSettings, cost: CellCost, tasks: int, phases: int | None = None) -> list[Measured]:
+        """Of so many tasks that have steps, so many phases; what comes after them is not done."""
         largest = max((p.batch_size for t in cost.tasks for p in t.phases), default=1)
         classes = min((task.outputs.stop - task.outputs.start for task in self._tasks(cell, 1)), default=1)
         scenario = empty_scenario(cell.scenario, cell.seed, self.data_root, torch.device("cpu"), -(-largest // classes))
@@ -107,7 +109,7 @@ class StepTimer:
             view = task_view(scenario, task, method.sees_past_data)
             method.enter(view)
             seconds, flops = [], []
-            for index, phase in enumerate(method.phases(view)):
+            for index, phase in enumerate(islice(method.phases(view), phases)):
                 counted = known.phases[min(index, len(known.phases) - 1)]
                 seconds.append(self._step(method, phase, counted, task.id, index))
                 flops.append(counted.step_flops)

@@ -52,6 +52,14 @@ def make_leaderboard(results: Results, metrics: list[str] | None = None) -> Lead
     """
     if metrics is not None:
         check_metrics(metrics)
+        return _leaderboard(results, metrics)
+    kept = vars(results)  # as cached_property does: a suite's tables and its part of the page are the same
+    if "board" not in kept:
+        kept["board"] = _leaderboard(results, None)
+    return kept["board"]  # type: ignore[no-any-return]
+
+
+def _leaderboard(results: Results, metrics: list[str] | None) -> Leaderboard:
     grid, scan, all_runs = results.grid, results.scan, results.runs
     protocols = [protocol(runs) for runs in all_runs]
     shared = shared_part(protocols)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -56,7 +57,7 @@ def write_index(
     say: called with a line for every record that is not believed. read: scans at hand, by the folder of their records.
     """
     home = _home(results, published)
-    suites = [*recorded_suites(results, published, say, read), *(more or [])]
+    suites = chain(recorded_suites(results, published, say, read), more or [])  # read one at a time
     pages = [_page_suite(suite, home, published) for suite in suites]
     return write_page(home, pages, "Published results" if published else "Leaderboards")
 
