@@ -56,7 +56,7 @@ def make_leaderboard(results: Results, metrics: list[str] | None = None) -> Lead
     kept = vars(results)  # as cached_property does: a suite's tables and its part of the page are the same
     if "board" not in kept:
         kept["board"] = _leaderboard(results, None)
-    return kept["board"]  # type: ignore[no-any-return]
+    return kept["board"]
 
 
 def _leaderboard(results: Results, metrics: list[str] | None) -> Leaderboard:
