@@ -5,6 +5,8 @@ What can be refused by name is refused before torch is imported, which takes lon
 
 from __future__ import annotations
 
+import atexit
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +69,8 @@ def named(scan: Scan) -> Scan:
     """`scan`, when the records in it that are not believed have been named."""
     for problem in scan.problems:
         warn(problem)
+    gc.freeze()  # records stay until the command ends: none is garbage to be looked for
+    atexit.register(gc.unfreeze)  # then all is, or bindings such as triton's say that it leaks
     return scan
 
 

@@ -240,7 +240,8 @@ def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> No
         say(f"logs:        {logs}")
     say(f"leaderboard: {report.markdown}")
     more = own_file(asked.results_dir, asked.suite, grid, scan, asked.changes)
-    say(f"all suites:  {write_index(asked.results_dir, more=more, say=unless_named(scan))}")
+    read = {asked.results_dir / "runs" / grid.suite.name: scan}
+    say(f"all suites:  {write_index(asked.results_dir, more=more, say=unless_named(scan), read=read)}")
 
 
 def _succeeded(suite: str, grid: Grid, scan: Scan, failed: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -43,6 +45,7 @@ def _drops_all(cell: CellSettings, scenario: Scenario) -> bool:
     return False
 
 
+@lru_cache
 def _normalises_one_value(model: ModelSettings, image_shape: tuple[int, int, int]) -> bool:
     """Whether the network cannot be trained on one image, whose last maps are a pixel each."""
     if getattr(model, "frozen", False):

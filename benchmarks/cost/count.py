@@ -17,10 +17,11 @@ import torch
 from benchmarks.cell.features import Extractor, prepared
 from benchmarks.cell.run import inference_flops, task_view, with_backbone
 from benchmarks.cost.empty import empty_scenario
-from benchmarks.cost.valueless import META, valueless
+from benchmarks.cost.herding import herding_at_once
+from benchmarks.cost.valueless import META, Counted, valueless
 from benchmarks.request.suite import CellSettings
 from methods import Method, Phase, TaskView, method_class
-from metrics.flops import FlopMeter, Flops, count_flops
+from metrics.flops import Flops
 from scenarios import Examples, Scenario, Task
 
 MOST_TRANSIENT = 8
@@ -101,8 +102,8 @@ def cost_of(cell: CellSettings, data_root: str | None = None) -> CellCost:
     scenario = empty_scenario(cell.scenario, cell.seed, data_root, META)
     tasks: list[TaskCost] = []
     try:
-        with valueless():
-            for task in _walk(cell, scenario):
+        with valueless() as counted, herding_at_once(counted):
+            for task in _walk(cell, scenario, counted):
                 tasks.append(task)
     except Exception as error:
         return CellCost(cell, tasks, f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}")
@@ -133,7 +134,7 @@ def _started(cell: CellSettings, scenario: Scenario) -> tuple[Method, Scenario, 
 
 
 def _grown(method: Method, scenario: Scenario, task: Task, extractor: Extractor | None) -> Size:
-    view = task_view(scenario, task, method.sees_past_data)
+    view = task_view(scenario, task, method.sees_past_data, META)
     method.enter(view)
     for _ in method.phases(view):
         pass  # what comes between phases is done
@@ -143,16 +144,14 @@ def _grown(method: Method, scenario: Scenario, task: Task, extractor: Extractor 
     )
 
 
-def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
+def _walk(cell: CellSettings, scenario: Scenario, counted: Counted) -> Iterator[TaskCost]:
     method, scenario, extractor = _started(cell, scenario)
     for task in scenario.tasks:
-        view = task_view(scenario, task, method.sees_past_data)
+        view = task_view(scenario, task, method.sees_past_data, META)
         method.enter(view)
         method.network.train()
-        meter = FlopMeter()
-        phases = list(_phase_costs(method, view, meter))
-        meter = FlopMeter()
-        meter.measure("end_task", lambda view=view: method.end_task(view))  # type: ignore[misc]
+        phases = list(_phase_costs(method, view, counted))
+        end_task = counted.of(lambda view=view: method.end_task(view))  # type: ignore[misc]
         inference = inference_flops(method, scenario, task, extractor)
         if extractor:  # of each image once
             phases.insert(0, PhaseCost("features", 0, extractor.flops.total * len(task.train), 0, 1))
@@ -161,22 +160,27 @@ def _walk(cell: CellSettings, scenario: Scenario) -> Iterator[TaskCost]:
             inference,
             task.id,
             phases,
-            meter.total,
+            end_task,
             inference.total * _tested(method, scenario, task.id),
             method.footprint(),
         )
 
 
-def _phase_costs(method: Method, view: TaskView, meter: FlopMeter) -> Iterator[PhaseCost]:
+def _phase_costs(method: Method, view: TaskView, counted: Counted) -> Iterator[PhaseCost]:
     """Of the method's phases, and last of what it does between them: choosing exemplars, or a loop of its own."""
-    phases = iter(method.phases(view))
-    while phase := meter.measure(object(), lambda: next(phases, None)):
-        yield phase_cost(method, phase)
-    if meter.total:
-        yield PhaseCost("between phases", 0, meter.total, 0, 1)
+    phases, between = iter(method.phases(view)), 0
+    while True:
+        before = counted.total
+        phase = next(phases, None)
+        between += counted.total - before
+        if phase is None:
+            break
+        yield phase_cost(method, phase, counted)
+    if between:
+        yield PhaseCost("between phases", 0, between, 0, 1)
 
 
-def phase_cost(method: Method, phase: Phase) -> PhaseCost:
+def phase_cost(method: Method, phase: Phase, counted: Counted) -> PhaseCost:
     """The cost of `phase`, whose parameters and memories are then as after its first epoch."""
     optimizer, n, total = phase.recipe.optimizer.build(phase.parameters), len(phase.data), phase.total_steps
     per_pass = phase.sampling.length(n)
@@ -192,7 +196,7 @@ def phase_cost(method: Method, phase: Phase) -> PhaseCost:
         batch = _batch(method, phase.data, rows, epoch)
         key = method.step_shape(batch)
         if key not in seen:
-            seen[key] = count_flops(lambda: method.observe(batch, optimizer, phase)).total
+            seen[key] = counted.of(lambda: method.observe(batch, optimizer, phase))
         return seen[key]
 
     flops, taken = 0, 0

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 
 import numpy as np
 import torch
 
 from benchmarks.cost.count import CellCost, cost_of, growth_of
 from benchmarks.cost.empty import shape_in
+from benchmarks.cost.many import costs_of
 from benchmarks.cost.seconds import StepTimer
 from benchmarks.cost.sizes import SIZES, size_of_stream
 from benchmarks.records.matching import records_of
@@ -47,12 +49,13 @@ def price(cells: Sequence[CellSettings], timer: StepTimer, say: Say) -> list[Pri
     pairs: dict[tuple[str, str], list[CellSettings]] = {}
     for cell in cells:
         pairs.setdefault((cell.scenario_name, cell.method_name), []).append(cell)
-    found = []
-    for n, ((scenario, method), own) in enumerate(pairs.items(), 1):
-        say(f"[{n}/{len(pairs)}] {scenario} {method}")
-        cost = cost_of(own[0], timer.data_root)
-        found.append(Priced(cost, timer.seconds(cost), len(own)))
-    return found
+    number = count(1)
+    costs = costs_of(
+        [own[0] for own in pairs.values()],
+        timer.data_root,
+        lambda cell: say(f"[{next(number)}/{len(pairs)}] {cell.scenario_name} {cell.method_name}"),
+    )
+    return [Priced(cost, timer.seconds(cost), len(own)) for cost, own in zip(costs, pairs.values(), strict=True)]
 
 
 def count_growth(grid: Grid, scan: Scan, data_root: str | None, say: Say) -> dict[tuple[str, str], np.ndarray]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 
 from benchmarks.cell.features import prepared
 from benchmarks.cost.batches import batch_problem
 from benchmarks.cost.empty import empty_scenario
+from benchmarks.cost.valueless import META, valueless
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import CellSettings
 from methods import METHODS
 from models import TimmSettings
 from scenarios import DataNotFound, Scenario
 from scenarios.own_names import with_hint
+
+CPU = torch.device("cpu")
 
 
 def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool = True) -> None:
@@ -33,7 +38,7 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
                 scenarios[cell.scenario_name] = (
                     cell.scenario.build(cell.seed, data_root, cell.scenario_name)
                     if with_data
-                    else empty_scenario(cell.scenario, cell.seed, data_root, torch.device("cpu"))
+                    else empty_scenario(cell.scenario, cell.seed, data_root, META)
                 )
             except DataNotFound as error:
                 problems.append(with_hint(error, cell.scenario.data, data_root))
@@ -51,8 +56,10 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
         tried.add(pair)
         try:
             method = METHODS[cell.method.name].from_settings(cell.method.settings)
-            own, model, _ = prepared(cell, scenario, method, torch.device("cpu"), empty=True)
-            method.start(own, model, cell.training, cell.seed)
+            device = CPU if with_data else META  # without values, which take longer to draw than all else here
+            with nullcontext() if with_data else valueless():
+                own, model, _ = prepared(cell, scenario, method, device, empty=True)
+                method.start(own, model, cell.training, cell.seed, device)
             problem = batch_problem(cell, scenario, data_root)
         except ValueError as error:
             problem = str(error)

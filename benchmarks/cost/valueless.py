@@ -2,12 +2,18 @@
 
 torch's meta device does that for a network. A method, though, also selects examples by label, asks a tensor for a
 number or takes features to the processor to choose among them; `valueless` answers for those.
+
+What an operation on tensors of some shapes makes, and its FLOPs, are worked out once and remembered: torch derives them
+in Python, which takes ten times as long as to look them up, and a method repeats the same operations in every task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,60 +21,126 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from metrics.flops import count_flops
+
 aten = torch.ops.aten
 META = torch.device("meta")
 
 
 @contextmanager
-def valueless() -> Iterator[None]:
-    """Inside, tensors on the meta device mix with real ones, and can be asked for values.
+def valueless() -> Iterator[Counted]:
+    """Inside, tensors on the meta device mix with real ones, and can be asked for values. Gives the count of FLOPs.
 
     Integers and booleans (labels, task ids, rows) stay real, also when moved to the meta device, so that what is
     selected by them has its true size. Numbers taken from the meta device are 1, integers 0, conditions False; where
-    elements are selected by a condition without values, all are.
+    elements are selected by a condition without values, all are. Steps run as they do where `count_flops` counts.
     """
     asked = torch.is_autocast_enabled
     torch.is_autocast_enabled = lambda device=None: (
         device != "meta" and (asked(device) if device else asked())
     )  # raises
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
     try:
-        with _Valueless():
-            yield
+        with eager, _Valueless() as mode:
+            yield mode.counted
     finally:
         torch.is_autocast_enabled = asked
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+class Counted:
+    """total: FLOPs of all that has run, as `count_flops` counts them."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def of(self, fn: Callable[[], Any]) -> int:
+        """Those of one call of `fn`."""
+        before = self.total
+        fn()
+        return self.total - before
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What becomes of an operation on tensors of known shapes: it costs `flops` and, where tensors are real, is `run`;
+    else it gives its first argument (`in_place`) or new tensors like `made` (_Shape, a tuple of such, or None)."""
+
+    flops: int
+    run: bool = False
+    in_place: bool = False
+    made: Any = None
+
+
+@dataclass(frozen=True)
+class _Shape:
+    size: torch.Size
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+
+
+_known: dict[Hashable, _Known] = {}
+MOST_KNOWN = 100_000
+"""Operations that are remembered, of all cells that a process counts."""
 
 
 class _Valueless(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
-        self._shapes: dict[tuple, Any] = {}
+        self.counted = Counted()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if _is_view(func) and len(args) and isinstance(args[0], Tensor):
+            return func(*args, **kwargs)
+        try:
+            key = (func, _key(args), _key(kwargs.items()) if kwargs else None)
+            known = _known.get(key)
+        except (TypeError, RuntimeError):  # an argument that cannot be looked up; sparse tensors, which have no strides
+            key, known = None, None
+        if known is None:
+            return self._first(key, func, args, kwargs)
+        self.counted.total += known.flops
+        if known.run:
+            return func(*args, **kwargs)
+        return args[0] if known.in_place else _new(known.made)
+
+    def _first(self, key: Hashable, func: Any, args: Any, kwargs: Any) -> Any:
+        """An operation that is not known; then it is, unless what it gives depends on values."""
         operation = func.overloadpacket
-        if operation in _SLOW and not kwargs and _empty(args[0]):
-            return self._remembered(func, args)
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if operation is aten._to_copy and kwargs.get("device") is not None:
             return self._moved(func, args, kwargs)
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if not any(_empty(t) for t in tensors):
-            return func(*args, **kwargs)
+        if not any(t.is_meta for t in tensors):
+            out, flops = _counted(func, args, kwargs)
+            return self._remembered(key, _Known(flops, run=True), out)
         if operation is aten._local_scalar_dense:
             return _stand_in(args[0]).item()
         if operation in _BY_VALUE:
             return func(*tree_map(lambda t: _chosen(t) if isinstance(t, Tensor) else t, args), **kwargs)
         if operation in _INDEXED:
+            key = None if any(_is_mask(index) for index in args[1]) else key
             args = (args[0], [rows for index in args[1] for rows in _rows(index)], *args[2:])
-        out = func(*tree_map(_emptied, args), **tree_map(_emptied, kwargs))
-        # what was to be written into a real tensor is not: it keeps what it has
-        return args[0] if func._schema.is_mutable and isinstance(args[0], Tensor) and isinstance(out, Tensor) else out
+        before = [_shape(t) for t in tensors]
+        out, flops = _counted(func, tree_map(_emptied, args), tree_map(_emptied, kwargs))
+        if not func._schema.is_mutable:
+            made = tree_map(lambda t: _shape(t) if isinstance(t, Tensor) else t, out)
+            alike = all(isinstance(leaf, _Shape) or leaf is None for leaf in tree_leaves(made))
+            return self._remembered(key if alike else None, _Known(flops, made=made), out)
+        if isinstance(args[0], Tensor) and isinstance(out, Tensor):  # a real tensor keeps what it has
+            kept = before == [_shape(t) for t in tensors]
+            return self._remembered(key if kept else None, _Known(flops, in_place=True), args[0])
+        return self._remembered(None, _Known(flops), out)
 
-    def _remembered(self, func: Any, args: Any) -> Any:
-        """What the operation gave for arguments of these shapes before."""
-        key = (func, *(_key(a) for a in args))
-        if key not in self._shapes:
-            self._shapes[key] = func(*tree_map(_emptied, args))
-        return tree_map(lambda t: torch.empty_like(t) if isinstance(t, Tensor) else t, self._shapes[key])
+    def _remembered(self, key: Hashable, known: _Known, out: Any) -> Any:
+        self.counted.total += known.flops
+        if key is not None:
+            if len(_known) >= MOST_KNOWN:
+                _known.clear()
+            _known[key] = known
+        return out
 
     @staticmethod
     def _moved(func: Any, args: Any, kwargs: Any) -> Any:
@@ -80,34 +152,46 @@ class _Valueless(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-_SLOW = {
-    aten.convolution,
-    aten.convolution_backward,
-    aten.native_batch_norm,
-    aten.native_batch_norm_backward,
-    aten.cudnn_batch_norm,
-    aten._native_batch_norm_legit,
-    aten.native_layer_norm,
-    aten.native_layer_norm_backward,
-    aten.threshold_backward,
-    aten.relu,
-    aten.gelu,
-    aten.gelu_backward,
-}
-"""Those of networks whose shapes torch works out in Python."""
 _BY_VALUE = {aten.nonzero, aten._unique2, aten.unique_dim, aten.masked_select, aten.equal, aten.bincount}
 """Whose results have sizes, or are answers, that depend on values."""
 _INDEXED = {aten.index, aten.index_put, aten.index_put_, aten._unsafe_index, aten._index_put_impl_}
 
 
-def _key(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.shape, value.dtype, value.stride()
-    return tuple(value) if isinstance(value, list) else value
+@cache
+def _is_view(func: Any) -> bool:
+    """Whether all that the operation gives is its first argument's memory: torch is quick at it, and it costs nothing."""
+    given = func._schema.returns
+    return not func._schema.is_mutable and bool(given) and all(r.alias_info is not None for r in given)
 
 
-def _empty(tensor: Tensor) -> bool:
-    return tensor.device == META
+def _key(values: Any) -> tuple:
+    """All of the arguments that shapes and FLOPs depend on."""
+    key: list[Any] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            key.append((value.shape, value.stride(), value.dtype, value.is_meta))
+        elif isinstance(value, (list, tuple)):
+            key.append(_key(value))
+        else:  # 1, 1.0 and True are equal, and make tensors of different types
+            key.append((value.__class__, value))
+    return tuple(key)
+
+
+def _counted(func: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+    """What the operation gives, and its FLOPs."""
+    given: list[Any] = []
+    flops = count_flops(lambda: given.append(func(*args, **kwargs)))
+    return given[0], flops.total
+
+
+def _shape(tensor: Tensor) -> _Shape:
+    return _Shape(tensor.shape, tensor.stride(), tensor.dtype)
+
+
+def _new(made: Any) -> Any:
+    if isinstance(made, _Shape):
+        return torch.empty_strided(made.size, made.stride, dtype=made.dtype, device=META)
+    return made if made is None else type(made)(_new(part) for part in made)
 
 
 def _stand_in(tensor: Tensor) -> Tensor:
@@ -122,11 +206,13 @@ def _chosen(tensor: Tensor) -> Tensor:
     return torch.ones(tensor.shape, dtype=torch.bool) if tensor.dtype == torch.bool else _stand_in(tensor)
 
 
+def _is_mask(index: Any) -> bool:
+    return isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8)
+
+
 def _rows(index: Any) -> tuple[Any, ...]:
     """A mask among indices as the places that it selects, a tensor for each of its dimensions."""
-    if not isinstance(index, Tensor) or index.dtype not in (torch.bool, torch.uint8):
-        return (index,)
-    return _chosen(index).nonzero().unbind(1)
+    return _chosen(index).nonzero().unbind(1) if _is_mask(index) else (index,)
 
 
 def _emptied(value: Any) -> Any:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.records.columns import BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS, TUNING
 from benchmarks.records.matching import records_of
-from benchmarks.records.networks import Settings, same_network
+from benchmarks.records.networks import Settings, network_of
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.remarks import why_absent
 from benchmarks.records.store import Scan
@@ -82,7 +82,8 @@ def frame_of(records: Sequence[RunRecord], joints: Sequence[RunRecord | None] | 
     for rows, stack in _stacks(dict(enumerate(record.matrix for record in records))):
         for id in SCORES.keys() - against_joint:
             columns[id][rows] = SCORES[id].function(stack)
-    for rows, stack in _stacks({k: r.matrix for k, r in enumerate(records) if _comparable(r, joints[k])}):
+    networks = _networks([*records, *filter(None, joints)])
+    for rows, stack in _stacks({k: r.matrix for k, r in enumerate(records) if _comparable(r, joints[k], networks)}):
         joint = MatrixStack([joints[k].matrix.arrays for k in rows])  # type: ignore[union-attr]
         for id in against_joint:
             columns[id][rows] = SCORES[id].function(stack, joint)
@@ -99,12 +100,17 @@ def frame_of(records: Sequence[RunRecord], joints: Sequence[RunRecord | None] | 
     return pd.DataFrame(columns)
 
 
-def _comparable(record: RunRecord, joint: RunRecord | None) -> bool:
+def _networks(records: Iterable[RunRecord]) -> dict[int, tuple[str, Settings]]:
+    """What is equal of records of the same network, by each record's id."""
+    return {key: network_of(record.settings).compared for key, record in {id(r): r for r in records}.items()}
+
+
+def _comparable(record: RunRecord, joint: RunRecord | None, networks: Mapping[int, tuple[str, Settings]]) -> bool:
     return (
         joint is not None
         and joint.identity != record.identity
         and len(joint.matrix.correct) == len(record.matrix.correct)
-        and same_network(joint.settings, record.settings)
+        and networks[id(joint)] == networks[id(record)]
     )
 
 
@@ -275,7 +281,7 @@ class Runs:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """A suite's records. frame: as `frame_of`, scenario by scenario. runs: a view of it for each scenario, in the suite's
     order. `scan` says what else is known of the records."""
@@ -291,8 +297,23 @@ class Results:
         return pd.concat([runs.curves for runs in self.runs])
 
 
+_kept: list[tuple[tuple[RunRecord, ...], Results]] = []
+
+
 def results_of(grid: Grid, scan: Scan) -> Results:
-    """The results of `grid`: of its cells, those that `scan` has a record of, under the names that the suite gives them."""
+    """The results of `grid`: of its cells, those that `scan` has a record of, under the names that the suite gives them.
+
+    The last ones are kept: a suite's tables and its part of the page are of the same.
+    """
+    records = tuple(scan.records.values())
+    for read, last in _kept:
+        if last.grid is grid and last.scan is scan and read == records:
+            return last
+    _kept[:] = [(records, _results_of(grid, scan))]
+    return _kept[0][1]
+
+
+def _results_of(grid: Grid, scan: Scan) -> Results:
     suite = grid.suite
     roles = {name: _role(settings.get("method", name)) for name, settings in suite.methods.items()}
     roles |= dict.fromkeys(grid.scored_names, "method")
@@ -335,10 +356,11 @@ def _joints(records: Sequence[RunRecord], roles: Mapping[str, Role]) -> list[Run
     for record in records:
         if roles[record.method] == "upper bound" and record.status == "done":
             bounds.setdefault((record.scenario, record.seed), []).append(record)
+    networks = _networks(records)
     found = []
     for record in records:
         own = bounds.get((record.scenario, record.seed), [])
-        same = [joint for joint in own if same_network(joint.settings, record.settings)]
+        same = [joint for joint in own if networks[id(joint)] == networks[id(record)]]
         found.append(next(iter([*same, *own]), None))
     return found
 

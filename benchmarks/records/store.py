@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import glob
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +41,19 @@ class Scan:
         if known is None or known.status != "done":
             self.records[record.identity] = record
             self.places[record.identity] = place
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Inside, Python does not look for garbage: while records are read all that is made is kept, and looking through it
+    again and again takes a quarter of the time."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def previous_checkpoint(path: Path) -> Path:
@@ -103,13 +118,14 @@ class Store:
         A file that is broken, foreign or tampered with is named and left out.
         """
         scan = Scan()
-        for path in sorted(self.folder.glob(pattern)):
-            try:
-                record = RunRecord.from_document(read_json(path))
-            except (OSError, RecordError) as error:
-                scan.problems.append(f"skipped {path}: {error}")
-                continue
-            scan.add(record, path.name)
+        with uncollected():
+            for path in sorted(self.folder.glob(pattern)):
+                try:
+                    record = RunRecord.from_document(read_json(path))
+                except (OSError, RecordError) as error:
+                    scan.problems.append(f"skipped {path}: {error}")
+                    continue
+                scan.add(record, path.name)
         return scan
 
     def check_writable(self, cells: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from benchmarks.records.columns import Measure, check_metrics
 from benchmarks.records.matching import records_of
@@ -52,13 +53,18 @@ def make_leaderboard(results: Results, metrics: list[str] | None = None) -> Lead
     """
     if metrics is not None:
         check_metrics(metrics)
+    return _leaderboard(results, None if metrics is None else tuple(metrics))
+
+
+@lru_cache(maxsize=1)  # a suite's tables and its part of the page are the same
+def _leaderboard(results: Results, metrics: tuple[str, ...] | None) -> Leaderboard:
     suite, scan, all_runs = results.grid.suite, results.scan, results.runs
     protocols = [protocol(runs) for runs in all_runs]
     shared = shared_part(protocols)
     if (by := made(results.grid, scan)).total:
         shared[SUBJECT] = source_text(by, records_of(results.grid, scan), scan.verified)
     remaining = tuple({k: v for k, v in p.items() if k not in shared} for p in protocols)
-    tables, smoke = tuple(make_tables(all_runs, metrics)), suite.kind == "smoke"
+    tables, smoke = tuple(make_tables(all_runs, list(metrics) if metrics else None)), suite.kind == "smoke"
     return Leaderboard(
         name_of(suite), title_of(suite), suite.about, smoke, tables, shared, remaining, hyperparameters(all_runs)
     )

@@ -52,8 +52,8 @@ def write_index(
     say: called with a line for every record that is not believed. read: scans at hand, by the folder of their records.
     """
     home = pages_folder(results, published)
-    suites = [*recorded_suites(results, published, say, read), *(more or [])]
-    pages = [_page_suite(suite, home, published) for suite in suites]
+    several = recorded_suites(results, published, say, read), more or []  # read one at a time
+    pages = [_page_suite(suite, home, published) for suites in several for suite in suites]
     return write_page(home, pages, "Published results" if published else "Leaderboards")
 
 

@@ -49,6 +49,16 @@ guide([Evidence("generated", ".", ".", results_of(grid, scan).runs, scan.places)
 """
 """The command `guide` is of suites that come with Retain; this is the same of a file of one's own."""
 
+MEASURED = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=sys.stderr)
+_, status, used = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(status)
+print(process.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
+"""Runs a command and says what it took. A process of its own, and a small one: Linux counts as a program's peak what the
+process held that started it."""
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -135,13 +145,13 @@ def measure(arguments: Sequence[str], notes: Path) -> Taken:
     """Runs Python with `arguments`, which keeps its notes in the folder `notes`. Raises RuntimeError, with what it said, where it could not do what was asked."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(notes)}
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=said, stderr=said, env=environment)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in (0, 1, 3):  # a gate that fails or needs more seeds has done its work
+        command = [sys.executable, "-c", MEASURED, sys.executable, *arguments]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, env=environment, text=True)
+        code, seconds, kilobytes = done.stdout.split()
+        if int(code) not in (0, 1, 3):  # a gate that fails or needs more seeds has done its work
             said.seek(0)
-            raise RuntimeError(f"{' '.join(arguments[:3])}: exit code {process.returncode}: {said.read()[-2000:]}")
-    return Taken(used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)
+            raise RuntimeError(f"{' '.join(arguments[:3])}: exit code {code}: {said.read()[-2000:]}")
+    return Taken(float(seconds), int(kilobytes) / 1000)
 
 
 def main(cells: Annotated[int, typer.Argument(metavar="N", min=1, help="about how many cells")] = 3000) -> None:

@@ -1,0 +1,73 @@
+"""The costs of many cells: read off notes where they were counted before, else counted on all processors."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmarks.cost.count import CellCost, PhaseCost, TaskCost, cost_of
+from benchmarks.cost.sizes import size_of_stream
+from benchmarks.request.notes import keeps_notes, read_note, write_note
+from benchmarks.request.plugins import has_plugins
+from benchmarks.request.suite import CellSettings
+from metrics.flops import Flops
+from scenarios.own_names import is_own
+
+ALONE_SECONDS = 5.0
+"""What is counted in less is counted in this process: to import torch in others takes seconds."""
+MOST_PROCESSES = 16
+
+Say = Callable[[CellSettings], object]
+
+
+def costs_of(cells: Sequence[CellSettings], data_root: str | None, say: Say) -> list[CellCost]:
+    """The cost of each of `cells`, as `cost_of` has it; `say` hears of each before the next. Raises as `cost_of`."""
+    keys = {k: _key(cell, data_root) for k, cell in enumerate(cells)} if keeps_notes() and not has_plugins() else {}
+    found = {k: cost for k, key in keys.items() if key and (cost := _noted(cells[k], key))}
+    counted = _counted([cell for k, cell in enumerate(cells) if k not in found], data_root)
+    for k, cell in enumerate(cells):
+        if k not in found:
+            found[k] = next(counted)
+            if found[k].error is None and keys.get(k):
+                write_note("cost", keys[k], [asdict(task) for task in found[k].tasks])
+        say(cell)
+    return [found[k] for k in range(len(cells))]
+
+
+def _counted(cells: Sequence[CellSettings], data_root: str | None) -> Iterator[CellCost]:
+    """In this process, and in one on each processor once that has taken ALONE_SECONDS."""
+    start, alone = time.perf_counter(), 0
+    while alone < len(cells) and time.perf_counter() - start < ALONE_SECONDS:
+        yield cost_of(cells[alone], data_root)
+        alone += 1
+    rest = cells[alone:]
+    processes = min(len(os.sched_getaffinity(0)), len(rest), MOST_PROCESSES)
+    if processes < 2 or has_plugins() or not keeps_notes():  # in a notebook, or with what others would lack
+        yield from (cost_of(cell, data_root) for cell in rest)
+        return
+    with multiprocessing.get_context("spawn").Pool(processes, torch.set_num_threads, (1,)) as pool:
+        yield from pool.imap(partial(cost_of, data_root=data_root), rest)
+
+
+def _key(cell: CellSettings, data_root: str | None) -> Any:
+    """All that the cell's cost depends on beside the source; None where that cannot be told."""
+    if is_own(cell.scenario.data):
+        return None
+    return [cell.resolved.document, cell.seed, asdict(size_of_stream(cell.scenario, data_root))]
+
+
+def _noted(cell: CellSettings, key: Any) -> CellCost | None:
+    tasks = read_note("cost", key)
+    return CellCost(cell, [_task(task) for task in tasks]) if tasks is not None else None
+
+
+def _task(noted: dict[str, Any]) -> TaskCost:
+    parts = {"inference": Flops(**noted["inference"]), "phases": [PhaseCost(**phase) for phase in noted["phases"]]}
+    return TaskCost(**(noted | parts))
