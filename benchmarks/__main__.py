@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("methods", "metrics", "models", "scenarios")
+from benchmarks.own_packages import ROOT, in_the_way
 
 
 def main() -> None:
@@ -21,26 +19,19 @@ def main() -> None:
         if sys.path[:1] in ([""], [os.getcwd()]):
             del sys.path[0]
         os.environ["PYTHONSAFEPATH"] = "1"  # of processes started from here: a fork server, ranks
-    for name in PACKAGES:
-        if (found := _place(name)) != ROOT / name:
-            print(
-                f"error: {found} stands before Retain's own package {name!r} on Python's path: take its folder out of "
-                "PYTHONPATH, or install Retain into an environment of its own",
-                file=sys.stderr,
-            )
-            raise SystemExit(2)
+    if standing := in_the_way():
+        found, name = standing
+        print(
+            f"error: {found} stands before Retain's own package {name!r} on Python's path: take its folder out of "
+            "PYTHONPATH, or install Retain into an environment of its own",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
     from benchmarks.cli.app import main as command_line
     from benchmarks.request.notes import keep_notes
 
     keep_notes()  # here and nowhere below: in a process of its own alone are the classes those of the source
     command_line()
-
-
-def _place(package: str) -> Path | None:
-    """The folder that a package would be imported from."""
-    spec = find_spec(package)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(places[0]).resolve() if places else Path(spec.origin).resolve() if spec and spec.origin else None
 
 
 if __name__ == "__main__":

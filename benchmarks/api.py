@@ -18,6 +18,14 @@ from typing import Any
 
 import yaml
 
+from benchmarks.own_packages import in_the_way
+
+if standing := in_the_way():  # before the imports below, of which the first would say something else
+    raise ImportError(
+        f"{standing[0]} stands in the way of Retain's own package {standing[1]!r}: put the script into another folder, "
+        "rename that one, or name the file of a method to `retain run --include`"
+    )
+
 from benchmarks.cell.run import run_cell
 from benchmarks.cost.rehearse import rehearse
 from benchmarks.executors.devices import devices_for

@@ -168,6 +168,18 @@ def test_a_package_that_stands_before_ours_is_named(installed, repository):
     ]
 
 
+@pytest.mark.parametrize("how", ["installed", "editable", "checkout"])
+def test_a_script_beside_a_folder_of_the_same_name_is_told_which(how, repository, request):
+    (repository / "mine.py").write_text("from benchmarks.api import bench\n")
+    python = sys.executable if how == "checkout" else request.getfixturevalue(how) / "python"
+    done = run(python, "mine.py", cwd=repository, **({"PYTHONPATH": str(ROOT)} if how == "checkout" else {}))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"ImportError: {repository / 'metrics'} stands in the way of Retain's own package 'metrics': put the script into "
+        "another folder, rename that one, or name the file of a method to `retain run --include`"
+    )
+
+
 def test_one_version_everywhere(installed, tmp_path):
     cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert cited is not None

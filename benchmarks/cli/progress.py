@@ -17,6 +17,7 @@ from benchmarks.plain_text import one_line
 from benchmarks.records.cell_progress import clock
 from benchmarks.records.claims import Claim, live_claims
 from benchmarks.request.suite import CellSettings
+from benchmarks.request.validation import has_validation
 
 LOOK = 1.0
 """Seconds between two looks at how far cells have come."""
@@ -92,7 +93,8 @@ def _line(n: int, total: int, outcome: Outcome, left: str) -> str:
     if outcome.where:
         head += f" ({outcome.where})"
     if outcome.status == "done":
-        return f"{head}  ACC {outcome.accuracy:.4f}  {outcome.seconds:.1f} s  (left {left})"
+        of = " on validation images" if has_validation(outcome.cell.resolved.document["scenario"]) else ""
+        return f"{head}  ACC {outcome.accuracy:.4f}{of}  {outcome.seconds:.1f} s  (left {left})"
     return f"{head}  {outcome.error}"
 
 

@@ -175,7 +175,7 @@ def _source(record: RunRecord) -> str:
         backbone = str(settings["model"]["backbone"])
         now = source_of(settings["method"]["name"], settings["scenario"]["stream"], backbone)
     except (KeyError, ValueError, SystemError):
-        return f"{len(record.source)} files; its method, stream or network is not one of today's"
+        return f"{len(record.source)} files; its method, stream or network is none of today's; one of a plug-in is named with --include FILE_OR_MODULE"
     changed = sorted({file for file, *_ in changes_of(record.source, now)})
     if not changed:
         return f"{len(record.source)} files, as they are today"

@@ -46,9 +46,22 @@ def _table(board: Leaderboard, table: Table) -> str:
     if left_out and not usual:
         text.append(f"not shown, too wide: {', '.join(left_out)}")
     text += [f"  ! {one_line(note.removeprefix('⚠ '))}" for note in table.notes if note.startswith(WARNING)]
-    numbered = dict.fromkeys(k for row in table.rows for k in row.notes)
-    text += [f"  - {one_line(table.notes[k - 1])}" for k in numbered if not table.notes[k - 1].startswith(WARNING)]
+    text += [f"  - {one_line(note)}" for note in _row_notes(table)]
     return "\n".join(text)
+
+
+def _row_notes(table: Table) -> list[str]:
+    """The notes of whole rows, warnings excepted, each with whose it is: no mark in a row refers to it here."""
+    owners: dict[int, list[str]] = {}
+    for row in table.rows:
+        for k in row.notes:
+            owners.setdefault(k, []).append(row.method)
+    notes = {table.notes[k - 1]: methods for k, methods in owners.items()}
+    return [
+        note if note.startswith(f"{methods[0]}: ") else f"{', '.join(methods)}: {note}"
+        for note, methods in notes.items()
+        if not note.startswith(WARNING)
+    ]
 
 
 def _name(row: Row) -> str:

@@ -99,7 +99,7 @@ def include(what: str, beside: Path | None = None, kind: str | None = None) -> l
         place = str(((beside or Path.cwd()) / Path(place).expanduser()).resolve())
     key = f"{place}:{name}" if name else place
     if key not in _included:
-        module = load_file(Path(place)) if place.endswith(".py") else _import(place)
+        module = load_file(Path(place)) if place.endswith(".py") else _import(place, beside or Path.cwd())
         _modules.append(module)
         _included[key] = [_register(*found) for found in _found(module, name, place, kind)]
     return _included[key]
@@ -200,13 +200,18 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
-def _import(name: str) -> ModuleType:
+def _import(name: str, folder: Path) -> ModuleType:
+    """The module `name`; where there is none, the error names the file in `folder` that may have been meant."""
     _import_ours()
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         absent = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
-        raise SettingsError([f"no module {name}" if absent else _told(name, error)]) from error
+        if not absent:
+            raise SettingsError([_told(name, error)]) from error
+        file = name.replace(".", "/") + ".py"
+        hint = f"; did you mean '{file}'?" if (folder / file).is_file() else ""
+        raise SettingsError([f"no module {name}{hint}"]) from error
 
 
 def _import_ours() -> None:

@@ -202,6 +202,12 @@ def test_plots_beside_the_page_are_shown(open_page, tmp_path):
     table, plot = tab.locator(f"{DOMAIN} table").bounding_box(), shown.bounding_box()
     assert plot["x"] > table["x"] + table["width"]
     assert plot["y"] < table["y"] + table["height"]
+    hint = "figure => getComputedStyle(figure, '::before').content"
+    figure = tab.locator(f"{DOMAIN} figure:visible")
+    assert figure.evaluate(hint) == "none"
+    tab.set_viewport_size({"width": 390, "height": 800})
+    assert figure.evaluate("figure => figure.scrollWidth > figure.clientWidth")
+    assert "swipe" in figure.evaluate(hint)
 
 
 def test_fits_a_phone_with_filters_folded_away(open_page):
@@ -225,10 +231,33 @@ def test_few_columns_until_all_are_asked_for(open_page):
     assert heads.count() == 11
 
 
+def test_notes_are_those_of_what_is_shown(open_page):
+    tab = open_page()
+    notes = tab.locator(f"{DOMAIN} .notes li:visible")
+    training, memory, absent = "adds up the trainings", "leaves out the training data", "n/a: PNN needs the task id"
+
+    def shown() -> list[bool]:
+        texts = "\n".join(notes.all_inner_texts())
+        return [text in texts for text in (training, memory, absent)]
+
+    assert shown() == [True, False, True]
+    choose(tab, "Cost", "memory")
+    assert shown() == [False, True, True]
+    tab.get_by_label("all columns").check()
+    assert shown() == [True, True, True]
+    unfold(tab)
+    choose(tab, "Method family", "projection")
+    assert shown() == [False, False, False]
+    tab.locator("#reset").click()
+    tab.get_by_label("all columns").uncheck()
+    assert shown() == [True, False, True]
+
+
 def test_tables_stand_without_javascript(open_page):
     tab = open_page(java_script_enabled=False)
     assert tab.locator("table:visible").count() == 3
     assert tab.locator("#controls").is_hidden()
+    assert tab.locator("#s0t0 .notes li:visible").count() == tab.locator("#s0t0 .notes li").count() > 2
     assert tab.locator("#s0t0 tbody td:first-child").all_inner_texts()[1] == "gem"
 
 

@@ -214,7 +214,7 @@ def test_what_is_wrong_with_one_is_said_once(tmp_path, text, said):
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("mine.pi:Net", "no module mine.pi"),
+        ("mine.pi:Net", "no module mine.pi$"),
         ("min.py", "did you mean 'mine.py'"),
         ("mine.py:Nett", "did you mean 'Net'"),
     ],
@@ -222,6 +222,16 @@ def test_what_is_wrong_with_one_is_said_once(tmp_path, text, said):
 def test_what_is_not_there_is_named_with_the_nearest(suite, what, said):
     with pytest.raises(SettingsError, match=said):
         include(what, suite.parent / "code")
+
+
+@pytest.mark.parametrize(("what", "file"), [("my_replay", "my_replay.py"), ("code.my_replay:X", "code/my_replay.py")])
+def test_a_file_named_as_a_module_is_pointed_to(tmp_path, monkeypatch, what, file):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError) as caught:
+        include(what)
+    assert caught.value.problems == [f"no module {what.split(':')[0]}; did you mean '{file}'?"]
 
 
 def test_a_suite_s_plug_ins_lie_beside_the_file_that_names_them(suite, tmp_path):

@@ -208,6 +208,19 @@ def test_terminal_tables_fit_a_terminal_and_end_in_time(uneven):
     assert "12346" in text
 
 
+def test_terminal_says_of_which_rows_a_note_is():
+    bad = planted("ewc", 0, [[None] * 3] * 4, status="failed", error="KeyError: 3")
+    records = [*runs({"gem": 1}), *runs({"er": 2, "lwf": 0}, seeds=SEEDS[:2]), bad]
+    lines = terminal(board_of(records, methods=["gem", "er", "lwf", "ewc"])).splitlines()
+    notes = [line.strip() for line in lines if line.startswith("  - ")]
+    assert notes == [
+        "- er, lwf: seed 2 not run",
+        "- er, lwf: not ranked: others have more seeds, and means over other seeds do not compare",
+        "- ewc: seed 0 failed: KeyError: 3",
+        "- ewc: seeds 1, 2 not run",
+    ]
+
+
 def test_terminal_names_the_columns_that_do_not_fit():
     ids = ["acc", "bwt", "fwt", "fm.mean", "fm.max", "la", "aa", "bwt.diaz"]
     text = terminal(board_of(runs(SPLIT), ids))

@@ -168,6 +168,14 @@ def test_a_record_that_is_not_believed_is_refused(tmp_path, records):
         find(["er"], tmp_path).read()
 
 
+def test_a_record_of_a_plug_in_that_is_not_there_says_how_to_name_one(records):
+    record = records[CLASS, "er", 1]
+    method = record.settings["method"] | {"name": "MyReplay"}
+    changed = record.model_construct(**dict(record) | {"settings": record.settings | {"method": method}})
+    said = " ".join(text_of(changed, "x", 80).split())
+    assert "is none of today's; one of a plug-in is named with --include FILE_OR_MODULE" in said
+
+
 def test_a_record_without_an_evaluated_row_shows_dashes(records):
     record = records[TASK, "er", 1]
     counts = record.matrix

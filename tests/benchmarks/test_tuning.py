@@ -131,6 +131,15 @@ def dry_run(suite: Path, space: Path, results: Path) -> str:
     return done.output
 
 
+def test_accuracies_of_trials_are_said_to_be_of_validation_images(suite, tmp_path, monkeypatch):
+    forked_workers(monkeypatch)
+    space = space_file(tmp_path, trials=1, text=SPACE.split("  ewc")[0])
+    arguments = ["tune", str(suite), "--space", str(space), "--results-dir", str(tmp_path), "--workers", "1"]
+    done = cli.invoke(app, arguments, catch_exceptions=False)
+    lines = [line for line in done.output.splitlines() if re.search(r"\bacc\b", line, re.I)]
+    assert [bool(re.search(r"(ACC|best acc) 0\.\d+ on validation images", line)) for line in lines] == [True, True]
+
+
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**31), n=st.integers(0, 500), part=st.sampled_from([0.05, 0.1, 0.5]))
 def test_what_a_cell_sees_does_not_depend_on_the_test_images(monkeypatch, seed, n, part):

@@ -79,6 +79,7 @@ function render() {
     count += visible;
     sortRows(table);
     markColumns(table);
+    showNotes(table);
   }
   const nothing = count ? "" : " Nothing fits: reset, or ask for less.";
   $("count").textContent = `${count} of ${rows().length} rows shown.${nothing}`;
@@ -127,6 +128,15 @@ function markColumns(table) {
     else head.removeAttribute("aria-sort");
     for (const tr of [head.parentElement, ...table.body.rows]) tr.cells[k].classList.toggle("extra", extra);
   });
+}
+
+/** Only the notes whose mark stands in a cell that can be seen. */
+function showNotes(table) {
+  const rows = table.rows.filter((row) => !row.tr.hidden).map((row) => [...row.tr.cells]);
+  const cells = rows.flat().filter((cell) => $("columns").checked || !cell.classList.contains("extra"));
+  const marks = new Set(cells.flatMap((cell) => cell.textContent.split(/[\s\u2060⚠†]+/)));
+  const notes = table.section.querySelectorAll(".notes li");
+  for (const note of notes) note.hidden = !marks.has(note.textContent.split(" ")[0]);
 }
 
 for (const table of tables) {
