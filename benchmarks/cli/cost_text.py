@@ -12,7 +12,7 @@ from tabulate import tabulate
 from benchmarks.cost.price import Priced, total_hours
 from benchmarks.plain_text import spreadsheet_text
 from benchmarks.records.store import RECORD_BYTES
-from benchmarks.report.units import PREFIXES
+from benchmarks.records.units import PREFIXES
 from benchmarks.request.grid import Grid
 from scenarios.datasets import OUTLINES
 

@@ -19,8 +19,8 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.remarks import why_absent
 from benchmarks.records.results import COSTS, frame_of
 from benchmarks.records.scored import scored_text
+from benchmarks.records.units import unit_for
 from benchmarks.report.table import HEADLINE
-from benchmarks.report.units import unit_for
 from benchmarks.request.keys import leaves
 
 BARS = "▁▂▃▄▅▆▇█"

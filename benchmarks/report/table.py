@@ -13,7 +13,7 @@ from benchmarks.records.remarks import COSTS_OF_PAST_DATA, is_remarked, memory_r
 from benchmarks.records.results import BySeed, Role, Runs
 from benchmarks.records.scored import scored_text
 from benchmarks.records.significance import Mark, marks_of
-from benchmarks.report.units import Number, Unit, decimals_for, unit_for
+from benchmarks.records.units import Number, Unit, decimals_for, unit_for
 from benchmarks.wording import last_line, numbers
 from metrics import Summary
 

@@ -12,13 +12,13 @@ from markdown_it import MarkdownIt
 from matplotlib.collections import QuadMesh
 
 from benchmarks.records.record import Flops
+from benchmarks.records.units import si
 from benchmarks.report.plots import buffer, cost, curves, forgetting, matrices, tasks, write_plots
 from benchmarks.report.plots.canvas import plot_settings
 from benchmarks.report.plots.labels import spread
 from benchmarks.report.plots.scales import log_ticks, percent_limits
 from benchmarks.report.plots.scene import make_scenes
 from benchmarks.report.plots.styles import HUES, style_of
-from benchmarks.report.units import si
 from methods import METHODS
 from metrics import summarise
 from tests.benchmarks.test_report_fixtures import SCENARIO, planted, recorded, shifted

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from benchmarks.report.units import si
+from benchmarks.records.units import si
 
 Limits = tuple[float, float]
 

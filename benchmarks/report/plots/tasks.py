@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.records.units import si
 from benchmarks.report.plots.canvas import Canvas
 from benchmarks.report.plots.curves import Curve, Panel, accuracy_limits, curves_of, draw_panels, same_together
 from benchmarks.report.plots.scales import cut_text
 from benchmarks.report.plots.scene import Scene
-from benchmarks.report.units import si
 
 TALL_PANEL, SMALL_PANEL = 250.0, 80.0
 FLAT = 1.1
