@@ -15,11 +15,14 @@ from scenarios import DataNotFound, Scenario
 from scenarios.own_names import with_hint
 
 
-def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool = True) -> None:
+def rehearse(
+    cells: list[CellSettings], data_root: str | None, with_data: bool = True, with_weights: bool = True
+) -> None:
     """Finds the data and starts each method once, so that what cannot work is said before anything is trained.
 
-    Without data, images without content stand for it, of data sets whose sizes are known. Raises DataNotFound, or
-    SettingsError with every scenario and method that cannot be built.
+    Without data, images without content stand for it, of data sets whose sizes are known; without weights, published
+    ones need not be on this machine. Raises DataNotFound, or SettingsError with every scenario and method that cannot be
+    built.
     """
     problems: list[str] = []
     absent: set[str] = set()  # data sets, each looked for and said once
@@ -42,7 +45,7 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
             except ValueError as error:
                 problems.append(f"scenario {cell.scenario_name}: {error}")
                 scenarios[cell.scenario_name] = None
-        if with_data and isinstance(cell.model, TimmSettings) and (weights := cell.model.found()):
+        if with_weights and isinstance(cell.model, TimmSettings) and (weights := cell.model.found()):
             weights.at_hand(cell.model.backbone)
         scenario = scenarios[cell.scenario_name]
         pair = (cell.scenario_name, cell.method_name)

@@ -85,6 +85,18 @@ def test_what_cannot_be_built_is_said_before_it_is_priced(command):
     assert len(error.value.problems) == 3  # in each of its settings; permuted and rotated digits have any number
 
 
+def test_weights_that_are_not_there_stop_a_dry_run_as_they_stop_a_run(tmp_path):
+    suite = suite_file(tmp_path, "{ncm: {}}", "mine: {stream: split, data: cifar100, setting: class, tasks: 5}")
+    model = ("--set", "model.backbone=timm:test_efficientnet", "--set", "model.weights=pretrained")
+    command = [sys.executable, "-m", "benchmarks", "run", str(suite), *model, "--dry-run"]
+    done = subprocess.run(command, env=os.environ | {"HF_HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 2, done.stdout
+    assert done.stderr == (
+        "error: the weights of timm:test_efficientnet are not on this machine; fetch them: "
+        "python -m models.pretrained timm:test_efficientnet\n"
+    )
+
+
 def test_what_is_wrong_with_options_and_suite_is_said_together():
     with pytest.raises(SettingsError) as error:
         cli.invoke(app, ["run", "digits", "--gpus", "x", "--methods", "err"], catch_exceptions=False)
