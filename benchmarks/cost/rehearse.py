@@ -45,14 +45,13 @@ def rehearse(
             except ValueError as error:
                 problems.append(f"scenario {cell.scenario_name}: {error}")
                 scenarios[cell.scenario_name] = None
-        if with_weights and isinstance(cell.model, TimmSettings) and (weights := cell.model.found()):
-            weights.at_hand(cell.model.backbone)
         scenario = scenarios[cell.scenario_name]
         pair = (cell.scenario_name, cell.method_name)
         if scenario is None or pair in tried:
             continue
         tried.add(pair)
         try:
+            _check_weights(cell, scenario, with_weights)
             method = METHODS[cell.method.name].from_settings(cell.method.settings)
             own, model, _ = prepared(cell, scenario, method, torch.device("cpu"), empty=True)
             method.start(own, model, cell.training, cell.seed)
@@ -65,3 +64,19 @@ def rehearse(
         raise DataNotFound("\n".join(problems))
     if problems:
         raise SettingsError(problems)
+
+
+def _check_weights(cell: CellSettings, scenario: Scenario, at_hand: bool) -> None:
+    """Raises ValueError where the weights of the cell's network want images of other channels than the scenario's,
+    WeightsNotFound where they have to be `at_hand` and are not."""
+    weights = cell.model.found() if isinstance(cell.model, TimmSettings) else None
+    if weights is None:
+        return
+    channels, wanted = scenario.image_shape[0], len(weights.mean)
+    if channels != wanted:
+        raise ValueError(
+            f"the weights of {cell.model.backbone} want images of {wanted} channels, and those of {cell.scenario.data} "
+            f"have {channels}; take other data, or weights: none"
+        )
+    if at_hand:
+        weights.at_hand(cell.model.backbone)
