@@ -67,6 +67,11 @@ class How:
     keep: bool = False
     choice: Choice = USUAL
 
+    @property
+    def data_is_here(self) -> bool:
+        """Whether this machine has the data and weights of the cells; with Ray its nodes have them."""
+        return self.choice.executor != "ray"
+
 
 def run(
     suite: SuiteName,
@@ -169,7 +174,7 @@ def _foretell(grid: Grid, scan: Scan, missing: list[CellSettings], devices: list
     for cell, state in statuses(grid, scan) if how.verbose else ():
         say(f"  {state:<8} {cell.label}")
     if missing:
-        rehearse(missing, how.data_root, with_data=False)
+        rehearse(missing, how.data_root, with_data=False, with_weights=how.data_is_here)
         priced = price(missing, StepTimer(devices[0], data_root=how.data_root), say_on_terminal)
         say(dry_run_text(priced, devices, counts(grid, scan), how.logs))
 
@@ -215,7 +220,7 @@ def prepare(
         check_affordable(cells * times, devices, how.data_root, say_on_terminal, reduced)
     store.check_writable(len(cells) * times)
     remember(suite, store.folder)
-    rehearse(cells, how.data_root, with_data=how.choice.executor != "ray")  # whose nodes have it
+    rehearse(cells, how.data_root, how.data_is_here, how.data_is_here)
 
 
 def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], how: How) -> list[CellSettings]:
@@ -280,7 +285,7 @@ def cost(
     from benchmarks.cost.rehearse import rehearse
     from benchmarks.cost.seconds import StepTimer
 
-    rehearse(grid.cells, data_root, with_data=False)
+    rehearse(grid.cells, data_root, with_data=False, with_weights=False)
     priced = price(grid.cells, StepTimer(devices[0], steps, data_root), say_on_terminal)
     print(as_csv(priced) if format_ == "csv" else table(priced, grid), end="" if format_ == "csv" else "\n")
 

@@ -197,7 +197,7 @@ def _foretell(tuning: Tuning, how: How) -> None:
     from benchmarks.tuning.rounds import cells_of
 
     some = cells_of(trial for study in tuning.studies for trial in study.next_trials()[:1])
-    rehearse(some, how.data_root, with_data=False)
+    rehearse(some, how.data_root, with_data=False, with_weights=how.data_is_here)
     hours = total_hours(price(some, StepTimer(tuning.devices[0], data_root=how.data_root), say_on_terminal), 1)
     n = tuning.studies[0].space.trials
     text = hours_text(hours * n / len(tuning.devices))

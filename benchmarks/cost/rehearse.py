@@ -20,11 +20,14 @@ from scenarios.own_names import with_hint
 CPU = torch.device("cpu")
 
 
-def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool = True) -> None:
+def rehearse(
+    cells: list[CellSettings], data_root: str | None, with_data: bool = True, with_weights: bool = True
+) -> None:
     """Finds the data and starts each method once, so that what cannot work is said before anything is trained.
 
-    Without data, images without content stand for it, of data sets whose sizes are known. Raises DataNotFound, or
-    SettingsError with every scenario and method that cannot be built.
+    Without data, images without content stand for it, of data sets whose sizes are known; without weights, published
+    ones need not be on this machine. Raises DataNotFound, or SettingsError with every scenario and method that cannot be
+    built.
     """
     problems: list[str] = []
     absent: set[str] = set()  # data sets, each looked for and said once
@@ -47,14 +50,13 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
             except ValueError as error:
                 problems.append(f"scenario {cell.scenario_name}: {error}")
                 scenarios[cell.scenario_name] = None
-        if with_data and isinstance(cell.model, TimmSettings) and (weights := cell.model.found()):
-            weights.at_hand(cell.model.backbone)
         scenario = scenarios[cell.scenario_name]
         pair = (cell.scenario_name, cell.method_name)
         if scenario is None or pair in tried:
             continue
         tried.add(pair)
         try:
+            _check_weights(cell, scenario, with_weights)
             method = METHODS[cell.method.name].from_settings(cell.method.settings)
             device = CPU if with_data else META  # without values, which take longer to draw than all else here
             with nullcontext() if with_data else valueless():
@@ -69,3 +71,19 @@ def rehearse(cells: list[CellSettings], data_root: str | None, with_data: bool =
         raise DataNotFound("\n".join(problems))
     if problems:
         raise SettingsError(problems)
+
+
+def _check_weights(cell: CellSettings, scenario: Scenario, at_hand: bool) -> None:
+    """Raises ValueError where the weights of the cell's network want images of other channels than the scenario's,
+    WeightsNotFound where they have to be `at_hand` and are not."""
+    weights = cell.model.found() if isinstance(cell.model, TimmSettings) else None
+    if weights is None:
+        return
+    channels, wanted = scenario.image_shape[0], len(weights.mean)
+    if channels != wanted:
+        raise ValueError(
+            f"the weights of {cell.model.backbone} want images of {wanted} channels, and those of {cell.scenario.data} "
+            f"have {channels}; take other data, or weights: none"
+        )
+    if at_hand:
+        weights.at_hand(cell.model.backbone)

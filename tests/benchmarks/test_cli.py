@@ -27,6 +27,7 @@ from methods import METHODS, WHERE, Recipe
 from scenarios import DATASETS, SCENARIOS, SETTINGS, ImageTransform
 from scenarios import WHERE as STREAMS
 from tests.benchmarks.helpers import cells, suite_file
+from tests.coloured_digits import weights_file
 
 cli = CliRunner()
 
@@ -83,6 +84,31 @@ def test_what_cannot_be_built_is_said_before_it_is_priced(command):
             app, [verb, "digits", *options, "--set", "scenario.tasks=3", "--methods", "er"], catch_exceptions=False
         )
     assert len(error.value.problems) == 3  # in each of its settings; permuted and rotated digits have any number
+
+
+def test_weights_that_are_not_there_stop_a_dry_run_as_they_stop_a_run(tmp_path):
+    suite = suite_file(tmp_path, "{ncm: {}}", "mine: {stream: split, data: cifar100, setting: class, tasks: 5}")
+    model = ("--set", "model.backbone=timm:test_efficientnet", "--set", "model.weights=pretrained")
+    command = [sys.executable, "-m", "benchmarks", "run", str(suite), *model, "--dry-run"]
+    done = subprocess.run(command, env=os.environ | {"HF_HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 2, done.stdout
+    assert done.stderr == (
+        "error: the weights of timm:test_efficientnet are not on this machine; fetch them: "
+        "python -m models.pretrained timm:test_efficientnet\n"
+    )
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--dry-run"], ["cost"]])
+def test_grey_images_for_weights_of_colours_stop_all_before_anything_is_run(command, tmp_path):
+    suite, weights = suite_file(tmp_path, "{finetune: {}, ncm: {}}"), weights_file(tmp_path)
+    verb, *options = command
+    model = ("--set", "model.backbone=timm:test_efficientnet", "--set", f"model.weights={weights}")
+    where = () if verb == "cost" else ("--results-dir", str(tmp_path / "results"))
+    with pytest.raises(SettingsError) as error:
+        cli.invoke(app, [verb, str(suite), *model, *options, *where], catch_exceptions=False)
+    said = "the weights of timm:test_efficientnet want images of 3 channels, and those of digits have 1"
+    assert [said in problem for problem in error.value.problems] == [True, True]  # of each method
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_what_is_wrong_with_options_and_suite_is_said_together():
