@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import torch
@@ -31,17 +32,17 @@ def costs_of(cells: Sequence[CellSettings], data_root: str | None, say: Say) -> 
     """The cost of each of `cells`, as `cost_of` has it; `say` hears of each before the next. Raises as `cost_of`."""
     keys = {k: _key(cell, data_root) for k, cell in enumerate(cells)} if keeps_notes() and not has_plugins() else {}
     found = {k: cost for k, key in keys.items() if key and (cost := _noted(cells[k], key))}
-    counted = _counted([cell for k, cell in enumerate(cells) if k not in found], data_root)
-    for k, cell in enumerate(cells):
-        if k not in found:
-            found[k] = next(counted)
-            if found[k].error is None and keys.get(k):
-                write_note("cost", keys[k], [asdict(task) for task in found[k].tasks])
-        say(cell)
+    with closing(_counted([cell for k, cell in enumerate(cells) if k not in found], data_root)) as counted:
+        for k, cell in enumerate(cells):
+            if k not in found:
+                found[k] = next(counted)
+                if found[k].error is None and keys.get(k):
+                    write_note("cost", keys[k], [asdict(task) for task in found[k].tasks])
+            say(cell)
     return [found[k] for k in range(len(cells))]
 
 
-def _counted(cells: Sequence[CellSettings], data_root: str | None) -> Iterator[CellCost]:
+def _counted(cells: Sequence[CellSettings], data_root: str | None) -> Generator[CellCost, None, None]:
     """In this process, and in one on each processor once that has taken ALONE_SECONDS."""
     start, alone = time.perf_counter(), 0
     while alone < len(cells) and time.perf_counter() - start < ALONE_SECONDS:
@@ -52,8 +53,16 @@ def _counted(cells: Sequence[CellSettings], data_root: str | None) -> Iterator[C
     if processes < 2 or has_plugins() or not keeps_notes():  # in a notebook, or with what others would lack
         yield from (cost_of(cell, data_root) for cell in rest)
         return
-    with multiprocessing.get_context("spawn").Pool(processes, torch.set_num_threads, (1,)) as pool:
-        yield from pool.imap(partial(cost_of, data_root=data_root), rest)
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
+    try:
+        for future in [pool.submit(cost_of, cell, data_root) for cell in rest]:
+            yield future.result()
+    finally:  # also of a command that is stopped, which does not wait for cells half counted
+        pool.shutdown(wait=False)
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
 
 
 def _key(cell: CellSettings, data_root: str | None) -> Any:
