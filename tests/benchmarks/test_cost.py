@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
+import multiprocessing
+import os
 
 import pytest
+import torch
+from torch import Tensor
 from typer.testing import CliRunner
 
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app
+from benchmarks.cost import many
 from benchmarks.cost.count import cost_of, growth_of
+from benchmarks.cost.herding import herding_at_once
+from benchmarks.cost.many import costs_of
 from benchmarks.cost.price import check_affordable, too_long
+from benchmarks.cost.valueless import valueless
+from benchmarks.request import notes
 from benchmarks.request.catalogue import suite_names
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
+from methods.core.batching import IMAGES_AT_ONCE
+from methods.parts.exemplars import ExemplarMemory
+from metrics.flops import count_flops
+from scenarios import Examples
 from tests.benchmarks.helpers import cells, suite_file
 
 cli = CliRunner()
@@ -142,7 +155,7 @@ def test_a_network_grows_alike_with_and_without_its_steps(settings, tmp_path):
     assert [(s.parameters, s.inference) for s in growth_of(cell)] == [(t.parameters, t.inference) for t in walked.tasks]
 
 
-@pytest.mark.parametrize("method", ["finetune", "joint", "ewc", "er", "a-gem"])
+@pytest.mark.parametrize("method", ["finetune", "joint", "ewc", "er", "a-gem", "icarl"])
 def test_what_it_tells_is_what_a_run_records(method):
     (cell,) = cells(method, changes=("training.epochs=3", "training.batch_size=16"))
     told, record = cost_of(cell), run_cell(cell)
@@ -153,6 +166,54 @@ def test_what_it_tells_is_what_a_run_records(method):
     assert [t.inference.total for t in told.tasks] == record.flops.inference
     assert [t.inference.modules for t in told.tasks] == record.flops.inference_modules
     assert told.training == pytest.approx(record.flops.training, rel=0.01)
+
+
+def test_herding_without_its_loops_costs_as_much():
+    weight = torch.ones(8, 12)
+    images = torch.zeros(1400, 1, 3, 4, dtype=torch.uint8)
+    examples = Examples(images, torch.arange(1400) % 2, 0)
+
+    def chosen(device: str) -> ExemplarMemory:
+        def features(examples: Examples) -> Tensor:
+            batches = examples.images.split(IMAGES_AT_ONCE)
+            return torch.cat([batch.flatten(1).float() @ weight.to(device).t() for batch in batches])
+
+        memory = ExemplarMemory(30, "total", "herding", torch.Generator())
+        memory.update(Examples(examples.images.to(device), examples.labels, 0), features)
+        return memory
+
+    with valueless() as counted, herding_at_once(counted):
+        told = counted.of(lambda: chosen("meta"))
+        assert len(chosen("meta")) == 30
+    assert told == count_flops(lambda: chosen("cpu")).total > 0
+
+
+def test_what_was_counted_is_read_off_a_note(monkeypatch, tmp_path):
+    monkeypatch.setattr(notes, "_keeping", True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    notes._folder.cache_clear()
+    try:
+        own = cells("finetune", "er")
+        first = costs_of(own, None, lambda cell: None)
+        monkeypatch.setattr(many, "cost_of", lambda *_: pytest.fail("counted again"))
+        assert costs_of(own, None, lambda cell: None) == first
+        assert first == [cost_of(cell) for cell in own]
+    finally:
+        notes._folder.cache_clear()
+
+
+def test_cells_are_counted_in_other_processes_alike(monkeypatch, tmp_path):
+    monkeypatch.setattr(notes, "_keeping", True)
+    monkeypatch.setattr(notes, "write_note", lambda *_: None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(many, "ALONE_SECONDS", 0.0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    own = cells("finetune", "er")
+    before = multiprocessing.active_children()
+    assert costs_of(own, None, lambda cell: None) == [cost_of(cell) for cell in own]
+    for process in set(multiprocessing.active_children()) - set(before):
+        process.join(20)
+        assert not process.is_alive()
 
 
 def test_the_table_has_a_row_a_pair_of_those_asked_for(tmp_path):

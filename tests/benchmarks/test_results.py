@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from benchmarks.records import record
+from benchmarks.records import record, results
 from benchmarks.records.results import results_of
 from benchmarks.records.store import Store
 from benchmarks.report.leaderboard import make_leaderboard
@@ -31,11 +31,26 @@ def test_a_matrix_is_made_once_and_never_of_other_counts():
 def test_a_leaderboard_reads_no_counts_of_a_record_twice():
     grid, scan = recorded([planted(m, s) for m in ("er", "ewc", "finetune", "joint") for s in (0, 1, 2)])
     expected = make_leaderboard(results_of(grid, scan))
+    results._kept.clear()
     with (
         mock.patch.object(record, "arrays_of", side_effect=AssertionError("read again")),
         mock.patch.object(AccuracyMatrix, "from_counts", side_effect=AssertionError("made again")),
     ):
         assert make_leaderboard(results_of(grid, scan)).tables == expected.tables
+
+
+def test_results_are_kept_as_long_as_the_records_are_the_same():
+    grid, scan = recorded([planted(m, s) for m in ("er", "finetune") for s in (0, 1)])
+    first = results_of(grid, scan)
+    assert results_of(grid, scan) is first
+    assert make_leaderboard(first) is make_leaderboard(first)
+    identity = next(iter(scan.records))
+    scan.records[identity] = scan.records[identity].model_copy(update={"seconds": {"training": 1e6}})
+    again = results_of(grid, scan)
+    assert again is not first
+    assert len(again.frame) == len(first.frame)
+    del scan.records[identity]
+    assert len(results_of(grid, scan).frame) == len(first.frame) - 1
 
 
 def test_the_frame_has_every_score_and_cost_of_every_record():
