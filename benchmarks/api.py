@@ -43,6 +43,7 @@ from benchmarks.request.grid import Grid, make_grid
 from benchmarks.request.load import load_suite
 from benchmarks.request.names import check_name
 from benchmarks.request.plugins import register
+from benchmarks.wording import last_line
 from methods import METHODS, Method
 from scenarios import OwnData, own_data
 from scenarios.arrays import save
@@ -141,7 +142,7 @@ def _run(missing: list, store: Store, device: str, say: Callable[[str], object])
         store.save(record)
         if record.status != "failed":  # run again, it goes on from its last finished task
             store.remove_checkpoints(cell)
-        why = f": {record.error.strip().splitlines()[-1]}" if record.error else ""
+        why = f": {last_line(record.error)}" if record.error else ""
         say(f"[{n}/{len(missing)}] {record.status:<8} {cell.label}, {record.seconds['total']:.1f} s{why}")
 
 

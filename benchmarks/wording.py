@@ -40,6 +40,10 @@ def grouped(texts: Mapping[str, str]) -> str:
 
 
 def last_line(error: str | None) -> str:
-    """What a traceback comes down to, in at most 160 characters."""
-    lines = (error or "").strip().splitlines() or ["no reason recorded"]
-    return lines[-1].strip() if len(lines[-1].strip()) <= 160 else lines[-1].strip()[:159] + "…"
+    """What a traceback comes down to."""
+    return ((error or "").strip().splitlines() or ["no reason recorded"])[-1].strip()
+
+
+def cut(text: str, most: int) -> str:
+    """`text` in at most so many characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from benchmarks.records.record import RunRecord
 from benchmarks.request.suite import CellSettings
+from benchmarks.wording import last_line
 
 
 class StorageFailed(RuntimeError):
@@ -55,5 +56,5 @@ USUAL = Limits()
 
 def outcome_of(cell: CellSettings, record: RunRecord, where: str = "", warnings: Iterable[str] = ()) -> Outcome:
     accuracy = record.score("acc") if record.status == "done" else float("nan")
-    error = record.error.strip().splitlines()[-1] if record.error else None
+    error = last_line(record.error) if record.error else None
     return Outcome(cell, record.status, error, record.seconds["total"], accuracy, where, tuple(warnings))

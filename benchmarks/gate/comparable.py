@@ -19,6 +19,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.identity import identity_of
 from benchmarks.request.validation import has_validation
+from benchmarks.wording import last_line
 
 SHARED = ("scenario", "model", "training")
 """Parts of a record's settings that must be the same on both sides; method and seed are the others."""
@@ -33,8 +34,8 @@ def check_entrant(entrant: Entrant, role: str) -> list[str]:
     for scenario, by_seed in entrant.records.items():
         for record in by_seed.values():
             if record.status != "done":
-                last = ((record.error or "").strip().splitlines() or ["no reason recorded"])[-1]
-                problems.append(f"{who} has a {record.status} cell: {scenario} seed {record.seed}: {last}")
+                why = last_line(record.error)
+                problems.append(f"{who} has a {record.status} cell: {scenario} seed {record.seed}: {why}")
             if has_validation(record.settings["scenario"]):
                 problems.append(
                     f"{who} was evaluated on validation images in {scenario}, as trials of tuning are: run the suite itself"

@@ -25,6 +25,7 @@ from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import CellSettings, MethodSettings, Resolved
+from benchmarks.wording import last_line
 from methods import method_class
 from scenarios import SCENARIOS, DataNotFound
 from scenarios.nearest import nearest
@@ -112,8 +113,7 @@ def cell_of(record: RunRecord) -> CellSettings:
 def compare(record: RunRecord, again: RunRecord) -> tuple[str, str]:
     """What is wrong with `record` by the run `again` of the same cell (empty: nothing), and how the two agree."""
     if again.status != "done":
-        last = ((again.error or "").strip().splitlines() or ["no reason recorded"])[-1]
-        return f"it is {again.status} here: {last}", ""
+        return f"it is {again.status} here: {last_line(again.error)}", ""
     commits = [str(r.environment.get("commit")) for r in (record, again)]
     code = f" (its commit is {commits[0]}, here {commits[1]})" if commits[0] != commits[1] else ""
     one, other = _outcome(record), _outcome(again)

@@ -18,6 +18,7 @@ from benchmarks.request.grid import Grid
 from benchmarks.request.repository import commit
 from benchmarks.request.source import commits_of_cell, names_of, source_at, source_of_cell
 from benchmarks.request.suite import CellSettings
+from benchmarks.wording import last_line
 
 RunCells = Callable[[list[CellSettings], Path], object]
 """Runs cells and leaves their records in a folder."""
@@ -107,8 +108,7 @@ def _compared(cell: CellSettings, then: RunRecord, now: RunRecord) -> VerifiedCe
     pairs = [(then.matrix, now.matrix)]
     if then.matrix_other and now.matrix_other:
         pairs.append((then.matrix_other, now.matrix_other))
-    last = ((now.error or "").strip().splitlines() or ["no reason recorded"])[-1]
-    error = None if now.status == "done" else f"{now.status}: {last}"
+    error = None if now.status == "done" else f"{now.status}: {last_line(now.error)}"
     if error is None and any(a.total != b.total for a, b in pairs):
         error = "other numbers of test images"
     return VerifiedCell(

@@ -14,7 +14,7 @@ from benchmarks.records.results import BySeed, Role, Runs
 from benchmarks.records.scored import scored_text
 from benchmarks.records.significance import Mark, marks_of
 from benchmarks.records.units import Number, Unit, decimals_for, unit_for
-from benchmarks.wording import last_line, numbers
+from benchmarks.wording import cut, last_line, numbers
 from metrics import Summary
 
 WARNING = "⚠ warning: "
@@ -121,7 +121,7 @@ class Table:
         return max((row.n for row in self.rows), default=0)
 
 
-def make_tables(all_runs: Sequence[Runs], metrics: list[str] | None) -> list[Table]:
+def make_tables(all_runs: Sequence[Runs], metrics: Sequence[str] | None) -> list[Table]:
     """The tables of a suite, in its order; units are the same in all of them."""
     bodies = [_Body(runs, measures_for(metrics, runs)) for runs in all_runs]
     means: dict[str, list[float]] = {}
@@ -131,7 +131,7 @@ def make_tables(all_runs: Sequence[Runs], metrics: list[str] | None) -> list[Tab
     return [body.table(means) for body in bodies]
 
 
-def measures_for(metrics: list[str] | None, runs: Runs) -> list[Measure]:
+def measures_for(metrics: Sequence[str] | None, runs: Runs) -> list[Measure]:
     """The measures to show of `runs`, in order: those named (checked before), or the usual ones.
 
     Where ACC is shown and the records hold the same logits under another reading ("masked" or "unmasked"), ACC under
@@ -224,7 +224,7 @@ class _Body:
         failures: dict[str, list[int]] = {}
         for seed, record in records.items():
             if record.status != "done":
-                failures.setdefault(f"{record.status}: {last_line(record.error)}", []).append(seed)
+                failures.setdefault(f"{record.status}: {cut(last_line(record.error), 160)}", []).append(seed)
         remarks = [f"{method}: {numbers(seeds, 'seed')} {reason}" for reason, seeds in failures.items()]
         if method in runs.scored:
             remarks.append(f"{method}: {scored_text(runs.scored[method])}")

@@ -13,6 +13,7 @@ from benchmarks.cell.run import run_cell
 from benchmarks.contract.trial import SMALL_VIT
 from benchmarks.records.record import RunRecord
 from benchmarks.request.suite import CellSettings, MethodSettings, Resolved
+from benchmarks.wording import last_line
 from methods import METHODS, OptimizerSettings, Recipe
 from methods.core.compiled import Compile
 from models import model_settings
@@ -98,7 +99,7 @@ def run_anew(
 def done(record: RunRecord) -> RunRecord:
     """`record`; RuntimeError with the last line of its error where it is of no finished run."""
     if record.status != "done":
-        raise RuntimeError(f"{record.status}: {(record.error or '').strip().splitlines()[-1]}")
+        raise RuntimeError(f"{record.status}: {last_line(record.error)}")
     return record
 
 
