@@ -12,7 +12,7 @@ from tabulate import tabulate
 from benchmarks.cost.price import Priced, total_hours
 from benchmarks.plain_text import spreadsheet_text
 from benchmarks.records.store import RECORD_BYTES
-from benchmarks.records.units import PREFIXES
+from benchmarks.records.units import si
 from benchmarks.request.grid import Grid
 from scenarios.datasets import OUTLINES
 
@@ -33,7 +33,7 @@ def dry_run_text(
     """The sum of what is to run: cells by state, time, FLOPs and room on the disk. counts: cells in each state."""
     where = f"{len(devices)} worker{'s' if len(devices) > 1 else ''} on {'GPU' if 'cuda' in devices[0] else 'CPU'}"
     flops = sum(p.cost.training * p.cells for p in priced)
-    text = f"about {hours_text(total_hours(priced, len(devices)))} with {where}, {si(flops)}FLOP of training"
+    text = f"about {hours_text(total_hours(priced, len(devices)))} with {where}, {_si(flops, 'FLOP')} of training"
     unknown = [f"{p.cost.cell.scenario_name} {p.cost.cell.method_name}" for p in priced if p.cost.error]
     text += f"; without {', '.join(unknown)}, whose cost is not known" if unknown else ""
     cells = ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
@@ -43,13 +43,13 @@ def dry_run_text(
 def _disk_text(priced: Sequence[Priced], workers: int, logs: bool) -> str:
     """Room for what the run writes: a record a cell, a checkpoint a worker while it runs, all methods where logged."""
     cells = sum(p.cells for p in priced)
-    text = f"up to {si(cells * RECORD_BYTES)}B of records"
+    text = f"up to {_si(cells * RECORD_BYTES, 'B')} of records"
     held = [p.cost.tasks[-1].held_bytes for p in priced if p.cost.tasks]
     if held:
-        text += f", about {si(max(held) * min(workers, cells))}B of checkpoints while it runs"
+        text += f", about {_si(max(held) * min(workers, cells), 'B')} of checkpoints while it runs"
     if logs:
         kept = sum(p.cells * sum(task.held_bytes for task in p.cost.tasks) for p in priced)
-        text += f", about {si(kept)}B of logs"
+        text += f", about {_si(kept, 'B')} of logs"
     return text
 
 
@@ -68,8 +68,8 @@ def table(priced: Sequence[Priced], grid: Grid) -> str:
                 _growth([t.parameters["total"] for t in tasks]),
                 _growth([t.inference.total for t in tasks]),
                 _growth([t.inference.modules for t in tasks]),
-                si(p.cost.training),
-                si(sum(tasks[-1].stored.values())),
+                _si(p.cost.training),
+                _si(sum(tasks[-1].stored.values())),
                 hours_text(p.seconds / 3600),
             ]
         )
@@ -142,12 +142,11 @@ def as_csv(priced: Sequence[Priced]) -> str:
     return text.getvalue()
 
 
-def si(value: float) -> str:
+def _si(value: float, unit: str = "") -> str:
     """Four digits and a prefix: 11.22 M."""
-    size = max((step for step in PREFIXES if step <= value), default=1)
-    return f"{value / size:.4g} {PREFIXES[size]}"
+    return si(value, unit, digits=4)
 
 
 def _growth(values: Sequence[int]) -> str:
-    first, last = si(values[0]).strip(), si(values[-1]).strip()
+    first, last = _si(values[0]), _si(values[-1])
     return first if first == last else f"{first} → {last}"

@@ -12,12 +12,10 @@ from metrics import Summary
 PREFIXES = {1: "", 1e3: "k", 1e6: "M", 1e9: "G", 1e12: "T", 1e15: "P"}
 
 
-def si(value: float) -> str:
-    """A number with the prefix of its size: 20000 is "20 k"."""
-    if value == 0:
-        return "0"
+def si(value: float, unit: str = "", digits: int = 3) -> str:
+    """A number with the prefix of its size: 20000 is "20 k", of a unit "20 kB"."""
     size = max((step for step in PREFIXES if step <= abs(value) * (1 + 1e-9)), default=1)
-    return f"{value / size:.3g} {PREFIXES[size]}".strip()
+    return f"{value / size:.{digits}g} {PREFIXES[size]}{unit}".strip()
 
 
 @dataclass(frozen=True)
