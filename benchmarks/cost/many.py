@@ -30,7 +30,7 @@ Say = Callable[[CellSettings], object]
 
 def costs_of(cells: Sequence[CellSettings], data_root: str | None, say: Say) -> list[CellCost]:
     """The cost of each of `cells`, as `cost_of` has it; `say` hears of each before the next. Raises as `cost_of`."""
-    keys = {k: _key(cell, data_root) for k, cell in enumerate(cells)} if keeps_notes() and not has_plugins() else {}
+    keys = {k: _key(cell, data_root) for k, cell in enumerate(cells)} if _ours_alone() else {}
     found = {k: cost for k, key in keys.items() if key and (cost := _noted(cells[k], key))}
     with closing(_counted([cell for k, cell in enumerate(cells) if k not in found], data_root)) as counted:
         for k, cell in enumerate(cells):
@@ -50,7 +50,7 @@ def _counted(cells: Sequence[CellSettings], data_root: str | None) -> Generator[
         alone += 1
     rest = cells[alone:]
     processes = min(len(os.sched_getaffinity(0)), len(rest), MOST_PROCESSES)
-    if processes < 2 or has_plugins() or not keeps_notes():  # in a notebook, or with what others would lack
+    if processes < 2 or not _ours_alone():
         yield from (cost_of(cell, data_root) for cell in rest)
         return
     others = multiprocessing.active_children()
@@ -63,6 +63,11 @@ def _counted(cells: Sequence[CellSettings], data_root: str | None) -> Generator[
         for process in multiprocessing.active_children():
             if process not in others:
                 process.terminate()
+
+
+def _ours_alone() -> bool:
+    """Whether the command line counts what comes with Retain: a notebook starts no processes, which lack its plug-ins."""
+    return keeps_notes() and not has_plugins()
 
 
 def _key(cell: CellSettings, data_root: str | None) -> Any:

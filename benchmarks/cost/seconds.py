@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import torch
 from benchmarks.cell.features import prepared
 from benchmarks.cell.matmul_backend import fast_products
 from benchmarks.cell.run import task_view
-from benchmarks.cell.timing import now
+from benchmarks.cell.timing import own_time
 from benchmarks.cost.count import CellCost, PhaseCost
 from benchmarks.cost.empty import empty_scenario
 from benchmarks.request.suite import CellSettings
@@ -138,18 +137,14 @@ class StepTimer:
             method.augmenter.start(task, index)
         try:
             while len(times) < 2 or (len(times) <= self.steps and sum(times) < ENOUGH_SECONDS):
-                start = self._now()
+                start = own_time(self.device)
                 batch = self._batch(method, data, rows)
                 method.observe(batch, optimizer, phase)
-                times.append(self._now() - start)
+                times.append(own_time(self.device) - start)
         finally:
             method.augmenter.stop()
         times = times[1:]  # the first one warms up
         return sorted(times)[len(times) // 2] * size / part
-
-    def _now(self) -> float:
-        """On a processor its own time: what else the machine does just now does not count."""
-        return time.process_time() if self.device.type == "cpu" else now(self.device)
 
     @staticmethod
     def _batch(method: Method, data, rows) -> Batch:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.cell.features import extract
-from benchmarks.cell.timing import now
+from benchmarks.cell.timing import own_time
 from models import model_settings
 from scenarios.scenario import Normalise
 
@@ -53,10 +52,9 @@ def extraction_shares(backbone: nn.Module, images: Tensor, device: str, pairs: i
 
 
 def _seconds(run: Callable[[], object], device: str) -> float:
-    clock = time.process_time if device == "cpu" else time.perf_counter
-    start = now(device, clock)
+    start = own_time(device)
     run()
-    return now(device, clock) - start
+    return own_time(device) - start
 
 
 def report_features(device: str, backbone: str, side: int, images: int, pairs: int = 5) -> None:
