@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.records.atomic_write import write_whole
 from benchmarks.records.record import LARGEST_FILE, RecordError, RunRecord
-from benchmarks.records.store import Scan, Store
+from benchmarks.records.store import Scan, Store, uncollected
 
 FILE = "records.jsonl"
 """In the folder of a published suite. Plain text, so that a diff shows which records have changed."""
@@ -25,6 +25,7 @@ class PublishedStore:
         ordered = sorted(records, key=lambda r: (r.scenario, r.method, r.seed, r.identity))
         return write_whole(self.file, "".join(map(_line, ordered)), to_disk=True)
 
+    @uncollected()
     def scan(self) -> Scan:
         """Every record in the file; none where there is no file.
 

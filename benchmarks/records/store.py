@@ -112,20 +112,20 @@ class Store:
         """The folder of what a run of `cell` leaves beside its record, where that is asked for."""
         return self.folder / "logs" / self.path(cell).stem
 
+    @uncollected()
     def scan(self, pattern: str = "*.json") -> Scan:
         """Every record in the folder whose file name matches `pattern`.
 
         A file that is broken, foreign or tampered with is named and left out.
         """
         scan = Scan()
-        with uncollected():
-            for path in sorted(self.folder.glob(pattern)):
-                try:
-                    record = RunRecord.from_document(read_json(path))
-                except (OSError, RecordError) as error:
-                    scan.problems.append(f"skipped {path}: {error}")
-                    continue
-                scan.add(record, path.name)
+        for path in sorted(self.folder.glob(pattern)):
+            try:
+                record = RunRecord.from_document(read_json(path))
+            except (OSError, RecordError) as error:
+                scan.problems.append(f"skipped {path}: {error}")
+                continue
+            scan.add(record, path.name)
         return scan
 
     def check_writable(self, cells: int) -> None:
