@@ -35,7 +35,8 @@ def init(
 ) -> None:
     """Write a small repository of your own: a method, a suite, a Makefile and the gate in CI."""
     texts = {place: files("benchmarks.starter").joinpath(name).read_text("utf-8") for name, place in PLACES.items()}
-    texts["requirements.txt"] = (requirement() or NO_ADDRESS) + "\n"
+    retain = requirement()
+    texts["requirements.txt"] = (retain or NO_ADDRESS) + "\n"
     there = [str(folder / place) for place in texts if (folder / place).exists()]
     if there:
         raise SettingsError([f"{path} is there already; name another folder" for path in there])
@@ -43,6 +44,6 @@ def init(
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_text(text, "utf-8")
         say(str(folder / place))
-    if requirement() is None:
+    if retain is None:
         say(f"{folder / 'requirements.txt'}: put Retain's git address there, or a submodule's folder: -e ./retain")
     say(f"next: {'' if folder == Path() else f'cd {folder} && '}make bench")

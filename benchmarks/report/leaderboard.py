@@ -64,7 +64,7 @@ def _leaderboard(results: Results, metrics: tuple[str, ...] | None) -> Leaderboa
     if (by := made(results.grid, scan)).total:
         shared[SUBJECT] = source_text(by, records_of(results.grid, scan), scan.verified)
     remaining = tuple({k: v for k, v in p.items() if k not in shared} for p in protocols)
-    tables, smoke = tuple(make_tables(all_runs, list(metrics) if metrics else None)), suite.kind == "smoke"
+    tables, smoke = tuple(make_tables(all_runs, metrics)), suite.kind == "smoke"
     return Leaderboard(
         name_of(suite), title_of(suite), suite.about, smoke, tables, shared, remaining, hyperparameters(all_runs)
     )
