@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from benchmarks.wording import cut
 from scenarios import ImageFiles
 from scenarios.dataset import Dataset
 from scenarios.image_transform import read_image
@@ -37,7 +38,7 @@ def contact_sheet(data: Dataset, names: list[str], path: Path) -> Path:
     draw = ImageDraw.Draw(sheet)
     for label, name in enumerate(names):
         x, y = label // ROWS * width, label % ROWS * (side + GAP)
-        draw.text((x + 4, y + side // 2 - 6), name if len(name) <= 16 else f"{name[:15]}…", fill="black")
+        draw.text((x + 4, y + side // 2 - 6), cut(name, 16), fill="black")
     for (label, place), tile in zip(places, tiles, strict=True):
         sheet.paste(tile, (label // ROWS * width + NAME + place * (side + GAP), label % ROWS * (side + GAP)))
     path.parent.mkdir(parents=True, exist_ok=True)
