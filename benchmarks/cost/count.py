@@ -18,6 +18,7 @@ from benchmarks.cell.features import Extractor, prepared
 from benchmarks.cell.run import inference_flops, task_view, with_backbone
 from benchmarks.cost.empty import empty_scenario
 from benchmarks.cost.herding import herding_at_once
+from benchmarks.cost.repeated import frozen_parts_at_once
 from benchmarks.cost.valueless import META, Counted, valueless
 from benchmarks.request.suite import CellSettings
 from methods import Method, Phase, TaskView, method_class
@@ -102,7 +103,7 @@ def cost_of(cell: CellSettings, data_root: str | None = None) -> CellCost:
     scenario = empty_scenario(cell.scenario, cell.seed, data_root, META)
     tasks: list[TaskCost] = []
     try:
-        with valueless() as counted, herding_at_once(counted):
+        with valueless() as counted, herding_at_once(counted), frozen_parts_at_once(counted):
             for task in _walk(cell, scenario, counted):
                 tasks.append(task)
     except Exception as error:
@@ -148,10 +149,12 @@ def _walk(cell: CellSettings, scenario: Scenario, counted: Counted) -> Iterator[
     method, scenario, extractor = _started(cell, scenario)
     for task in scenario.tasks:
         view = task_view(scenario, task, method.sees_past_data, META)
+        counted.stage += 1
         method.enter(view)
         method.network.train()
         phases = list(_phase_costs(method, view, counted))
         end_task = counted.of(lambda view=view: method.end_task(view))  # type: ignore[misc]
+        counted.stage += 1
         inference = inference_flops(method, scenario, task, extractor)
         if extractor:  # of each image once
             phases.insert(0, PhaseCost("features", 0, extractor.flops.total * len(task.train), 0, 1))
@@ -171,8 +174,10 @@ def _phase_costs(method: Method, view: TaskView, counted: Counted) -> Iterator[P
     phases, between = iter(method.phases(view)), 0
     while True:
         before = counted.total
+        counted.stage += 1
         phase = next(phases, None)
         between += counted.total - before
+        counted.stage += 1
         if phase is None:
             break
         yield phase_cost(method, phase, counted)

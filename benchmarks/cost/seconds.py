@@ -58,7 +58,7 @@ class StepTimer:
             return math.nan
         if speed := self._speed(cost):
             return sum(task.training + task.evaluation for task in cost.tasks) / speed
-        measured = self._measured(cost)
+        measured = self._measured(cost) if cost.steps else []
         if not measured:  # a loop of the method's own has no step that could be measured
             return math.nan if any(task.phases for task in cost.tasks) else 0.0
         training, counted, first = 0.0, 0, True
@@ -105,6 +105,9 @@ class StepTimer:
         scenario, model, _ = prepared(cell, scenario, method, self.device, empty=True)
         method.start(scenario, model, training, cell.seed, self.device)
         found: list[Measured] = []
+        tasks = min(
+            tasks, sum(task.steps > 0 for task in cost.tasks)
+        )  # the end of a task may take longer than its steps
         for task, known in zip(scenario.tasks, cost.tasks, strict=True):
             view = task_view(scenario, task, method.sees_past_data)
             method.enter(view)

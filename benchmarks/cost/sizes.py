@@ -1,6 +1,6 @@
 """Sizes of data sets that suites name as trees of class folders: what `cost` counts with where the tree is not at hand.
 
-The splits are those that LAMDA-PILOT hands out, whose classes it counts as even.
+The splits are those that LAMDA-PILOT hands out, whose classes it counts as even; Tiny-ImageNet's are even.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from scenarios.datasets import OUTLINES, Outline, load_dataset, outline
 from scenarios.validation import Validation, held_out_counts
 
 
-def _even(classes: int, train: int, test: int) -> Outline:
-    """`train` and `test` images over `classes`, as many in one as in another (to one)."""
+def _even(classes: int, train: int, test: int, side: int = 224) -> Outline:
+    """`train` and `test` images of `side` pixels over `classes`, as many in one as in another (to one)."""
     counts = [tuple(n // classes + (k < n % classes) for k in range(classes)) for n in (train, test)]
-    return Outline((3, 224, 224), counts[0], counts[1], f"{train:,} and {test:,} images, taken as even over classes")
+    return Outline((3, side, side), counts[0], counts[1], f"{train:,} and {test:,} images, taken as even over classes")
 
 
 SIZES = OUTLINES | {
@@ -27,6 +27,7 @@ SIZES = OUTLINES | {
     "folder:imagenet-a": _even(200, 5_981, 1_519),
     "folder:cub200": _even(200, 9_430, 2_358),
     "folder:omnibenchmark": _even(300, 89_697, 5_985),
+    "folder:tinyimagenet100": _even(100, 50_000, 5_000, 64),
 }
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from metrics.flops import count_flops
+from metrics.flops import _FORMULAS, _hides_products, count_flops
 
 aten = torch.ops.aten
 META = torch.device("meta")
@@ -51,10 +51,11 @@ def valueless() -> Iterator[Counted]:
 
 
 class Counted:
-    """total: FLOPs of all that has run, as `count_flops` counts them."""
+    """total: FLOPs of all that has run, as `count_flops` counts them. stage: within one, no network changes its parts."""
 
     def __init__(self) -> None:
         self.total = 0
+        self.stage = 0
 
     def of(self, fn: Callable[[], Any]) -> int:
         """Those of one call of `fn`."""
@@ -91,6 +92,10 @@ class _Valueless(TorchDispatchMode):
         super().__init__()
         self.counted = Counted()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here; to keep the compiler out takes longer than an operation that is known
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if _is_view(func) and len(args) and isinstance(args[0], Tensor):
@@ -105,7 +110,7 @@ class _Valueless(TorchDispatchMode):
         self.counted.total += known.flops
         if known.run:
             return func(*args, **kwargs)
-        return args[0] if known.in_place else _new(known.made)
+        return args[0] if known.in_place else of_shapes(known.made)
 
     def _first(self, key: Hashable, func: Any, args: Any, kwargs: Any) -> Any:
         """An operation that is not known; then it is, unless what it gives depends on values."""
@@ -126,7 +131,7 @@ class _Valueless(TorchDispatchMode):
         before = [_shape(t) for t in tensors]
         out, flops = _counted(func, tree_map(_emptied, args), tree_map(_emptied, kwargs))
         if not func._schema.is_mutable:
-            made = tree_map(lambda t: _shape(t) if isinstance(t, Tensor) else t, out)
+            made = shapes_of(out)
             alike = all(isinstance(leaf, _Shape) or leaf is None for leaf in tree_leaves(made))
             return self._remembered(key if alike else None, _Known(flops, made=made), out)
         if isinstance(args[0], Tensor) and isinstance(out, Tensor):  # a real tensor keeps what it has
@@ -164,6 +169,13 @@ def _is_view(func: Any) -> bool:
     return not func._schema.is_mutable and bool(given) and all(r.alias_info is not None for r in given)
 
 
+@cache
+def _costs_nothing(func: Any) -> bool:
+    """Whether `count_flops` would find nothing: the operation is no product and hides none."""
+    operation = func.overloadpacket
+    return operation not in _FORMULAS and not func._can_decompose() and not _hides_products(operation)
+
+
 def _key(values: Any) -> tuple:
     """All of the arguments that shapes and FLOPs depend on."""
     key: list[Any] = []
@@ -179,6 +191,8 @@ def _key(values: Any) -> tuple:
 
 def _counted(func: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
     """What the operation gives, and its FLOPs."""
+    if _costs_nothing(func):
+        return func(*args, **kwargs), 0
     given: list[Any] = []
     flops = count_flops(lambda: given.append(func(*args, **kwargs)))
     return given[0], flops.total
@@ -188,10 +202,20 @@ def _shape(tensor: Tensor) -> _Shape:
     return _Shape(tensor.shape, tensor.stride(), tensor.dtype)
 
 
-def _new(made: Any) -> Any:
+def shapes_of(out: Any) -> Any:
+    """`out` with a shape in place of each tensor."""
+    return (
+        _shape(out) if isinstance(out, Tensor) else tree_map(lambda t: _shape(t) if isinstance(t, Tensor) else t, out)
+    )
+
+
+def of_shapes(made: Any) -> Any:
+    """New tensors without values for what `shapes_of` gave."""
     if isinstance(made, _Shape):
         return torch.empty_strided(made.size, made.stride, dtype=made.dtype, device=META)
-    return made if made is None else type(made)(_new(part) for part in made)
+    if made.__class__ in (list, tuple):
+        return made.__class__([of_shapes(part) for part in made])
+    return made if made is None else tree_map(lambda part: of_shapes(part) if isinstance(part, _Shape) else part, made)
 
 
 def _stand_in(tensor: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import csv
 import io
 import multiprocessing
 import os
+import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,18 +15,22 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from benchmarks.cell.run import run_cell
+from benchmarks.cell.timing import own_time
 from benchmarks.cli.app import app
 from benchmarks.cost import many
-from benchmarks.cost.count import cost_of, growth_of
+from benchmarks.cost.count import CellCost, cost_of, growth_of
 from benchmarks.cost.herding import herding_at_once
 from benchmarks.cost.many import costs_of
 from benchmarks.cost.price import check_affordable, too_long
+from benchmarks.cost.seconds import StepTimer
+from benchmarks.cost.sizes import size_of_stream
 from benchmarks.cost.valueless import valueless
 from benchmarks.request import notes
 from benchmarks.request.catalogue import suite_names
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
+from methods import Method
 from methods.core.batching import IMAGES_AT_ONCE
 from methods.parts.exemplars import ExemplarMemory
 from metrics.flops import count_flops
@@ -216,6 +222,47 @@ def test_cells_are_counted_in_other_processes_alike(monkeypatch, tmp_path):
         assert not process.is_alive()
 
 
+def test_a_count_that_is_stopped_leaves_no_process(monkeypatch):
+    monkeypatch.setattr(notes, "_keeping", True)
+    monkeypatch.setattr(many, "ALONE_SECONDS", 0.0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    before = multiprocessing.active_children()
+    counted = many._counted(cells("finetune", "er", "ewc"), None)
+    next(counted)
+    started = [process for process in multiprocessing.active_children() if process not in before]
+    assert started
+    counted.close()
+    for process in started:
+        process.join(20)
+        assert not process.is_alive()
+
+
+def test_a_step_on_a_processor_takes_its_own_time_alone():
+    start, clock = own_time("cpu"), time.perf_counter()
+    time.sleep(0.2)  # as when another program has the processor
+    assert own_time("cpu") - start < 0.1 < time.perf_counter() - clock
+
+
+def test_a_method_without_steps_is_not_timed(tmp_path, monkeypatch):
+    """Its tasks may take minutes to end, and there is no step to measure."""
+    monkeypatch.setattr(StepTimer, "_measure", lambda *_, **__: pytest.fail("timed"))
+    (cell,) = make_grid(load_suite(str(suite_file(tmp_path, "{ncm: {}}")))).cells
+    cost = cost_of(cell)
+    assert (cost.error, cost.steps) == (None, 0)
+    assert StepTimer().seconds(cost) == 0.0
+
+
+def test_timing_ends_with_the_last_task_that_has_steps(monkeypatch):
+    (cell,) = cells("finetune")
+    ended, end = [], Method.end_task
+    monkeypatch.setattr(Method, "end_task", lambda self, task: ended.append(task.id) or end(self, task))
+    cost = cost_of(cell)
+    alone = CellCost(cell, [replace(task, phases=[] if task.task else task.phases) for task in cost.tasks])
+    ended.clear()
+    assert StepTimer(steps=1).seconds(alone) > 0.0
+    assert ended == []
+
+
 def test_the_table_has_a_row_a_pair_of_those_asked_for(tmp_path):
     path = suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 10}}")
     done = cli.invoke(app, ["cost", str(path), "--steps", "1", "--methods", "er"])
@@ -247,6 +294,14 @@ def test_days_of_cpu_want_a_yes(monkeypatch):
     assert too_long(20, 3, 2, gpus=0, reduced="cifar100-lite").endswith(
         "Suite cifar100-lite is made for processors: `cost cifar100-lite` tells what it takes"
     )
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_the_sizes_of_a_suite_are_known_without_its_data(name, tmp_path, monkeypatch):
+    monkeypatch.delenv("DATA_ROOT", raising=False)
+    for cell in {cell.scenario_name: cell for cell in make_grid(load_suite(name)).cells}.values():
+        facts = size_of_stream(cell.scenario, str(tmp_path))
+        assert min(facts.train) > 0
 
 
 def test_a_reduced_suite_is_one_that_there_is():

@@ -1,5 +1,6 @@
 """Records on disk: whole or absent, checked when read."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -7,7 +8,7 @@ import os
 import pytest
 
 from benchmarks.cell.run import run_cell
-from benchmarks.records.store import Store
+from benchmarks.records.store import Store, uncollected
 from benchmarks.request.errors import SettingsError
 from tests.benchmarks.helpers import cells
 
@@ -115,3 +116,18 @@ def test_a_test_of_writing_leaves_nothing_even_where_it_is_killed(tmp_path, monk
     assert len(list(tmp_path.iterdir())) == 1
     Store(tmp_path).sweep()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_garbage_is_looked_for_again_after_records_are_read(tmp_path, record):
+    store = Store(tmp_path)
+    store.save(record)
+    looking = []
+    with uncollected():
+        looking.append(gc.isenabled())
+        with uncollected():  # one scan within another
+            pass
+        looking.append(gc.isenabled())
+    with pytest.raises(ValueError, match="broken"), uncollected():
+        raise ValueError("broken")
+    assert [*looking, gc.isenabled()] == [False, False, True]
+    assert (len(store.scan().records), gc.isenabled()) == (1, True)
