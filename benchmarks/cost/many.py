@@ -56,8 +56,10 @@ def _counted(cells: Sequence[CellSettings], data_root: str | None) -> Generator[
     others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
     try:
-        for future in [pool.submit(cost_of, cell, data_root) for cell in rest]:
-            yield future.result()
+        longest_first = sorted(range(len(rest)), key=lambda k: -rest[k].scenario.tasks)
+        futures = {k: pool.submit(cost_of, rest[k], data_root) for k in longest_first}
+        for k in range(len(rest)):
+            yield futures[k].result()
     finally:  # also of a command that is stopped, which does not wait for cells half counted
         pool.shutdown(wait=False)
         for process in multiprocessing.active_children():
