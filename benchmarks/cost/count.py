@@ -1,32 +1,30 @@
 """What a cell costs, without training it: parameters, FLOPs and stored bytes after each task.
 
 The method is taken through its tasks as a run takes it, with the true number of examples of every class and the true
-batch sizes, but without values (benchmarks/cost/valueless.py): no data is read and no product computed. Of each phase are
-run, and counted, the steps whose `step_shape` is new; then the rest of the first epoch as one step, so that memories
-fill as they will; then one step of each size, which stands for all the others. What depends on values is not in it: the
-sizes of what a method selects by its answers, and solvers (`extra_flops`).
+batch sizes, but without values (benchmarks/cost/valueless.py): no data is read and no product computed. Of many tasks the
+steps of the first and of the last are run, and what they cost in between follows from those (benchmarks/cost/trend.py).
+What depends on values is not in it: the sizes of what a method selects by its answers, and solvers (`extra_flops`).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import torch
 
 from benchmarks.cell.features import Extractor, prepared
 from benchmarks.cell.run import inference_flops, task_view, with_backbone
 from benchmarks.cost.empty import empty_scenario
 from benchmarks.cost.herding import herding_at_once
+from benchmarks.cost.phase import PhaseCost, phase_cost, told_cost
 from benchmarks.cost.repeated import frozen_parts_at_once
+from benchmarks.cost.trend import Trends
 from benchmarks.cost.valueless import META, Counted, valueless
 from benchmarks.request.suite import CellSettings
-from methods import Method, Phase, TaskView, method_class
+from methods import Method, TaskView, method_class
 from metrics.flops import Flops
-from scenarios import Examples, Scenario, Task
+from scenarios import Scenario, Task
 
-MOST_TRANSIENT = 8
-"""Steps of a phase that are looked at one by one until their shape repeats."""
 A_FEW = 20
 """Images of a class where their number does not matter."""
 
@@ -37,18 +35,6 @@ class Size:
 
     parameters: dict[str, int]
     inference: Flops
-
-
-@dataclass(frozen=True)
-class PhaseCost:
-    """name; steps: of all its epochs; flops: of all of them; step_flops: of one whole batch when memories are full;
-    batch_size: of that batch."""
-
-    name: str
-    steps: int
-    flops: int
-    step_flops: int
-    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -101,10 +87,19 @@ def cost_of(cell: CellSettings, data_root: str | None = None) -> CellCost:
     A method that cannot be run without values gives what was counted until then, and the error.
     """
     scenario = empty_scenario(cell.scenario, cell.seed, data_root, META)
+    trends = Trends(telling=True)
+    cost = _counted(cell, scenario, trends)
+    if cost.error and trends.used:  # perhaps because of that
+        cost = _counted(cell, scenario, Trends(telling=False))
+    return cost
+
+
+def _counted(cell: CellSettings, scenario: Scenario, trends: Trends) -> CellCost:
+    """The cost of the cell; what `trends` can tell is not run."""
     tasks: list[TaskCost] = []
     try:
         with valueless() as counted, herding_at_once(counted), frozen_parts_at_once(counted):
-            for task in _walk(cell, scenario, counted):
+            for task in _walk(cell, scenario, counted, trends):
                 tasks.append(task)
     except Exception as error:
         return CellCost(cell, tasks, f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}")
@@ -145,17 +140,20 @@ def _grown(method: Method, scenario: Scenario, task: Task, extractor: Extractor 
     )
 
 
-def _walk(cell: CellSettings, scenario: Scenario, counted: Counted) -> Iterator[TaskCost]:
+def _walk(cell: CellSettings, scenario: Scenario, counted: Counted, trends: Trends) -> Iterator[TaskCost]:
     method, scenario, extractor = _started(cell, scenario)
     for task in scenario.tasks:
         view = task_view(scenario, task, method.sees_past_data, META)
+        trends.last = task is scenario.tasks[-1]
         counted.stage += 1
         method.enter(view)
         method.network.train()
-        phases = list(_phase_costs(method, view, counted))
+        phases = list(_phase_costs(method, view, counted, trends))
         end_task = counted.of(lambda view=view: method.end_task(view))  # type: ignore[misc]
         counted.stage += 1
-        inference = inference_flops(method, scenario, task, extractor)
+        told = trends.told("inference")
+        inference = Flops(*map(int, told)) if told else inference_flops(method, scenario, task, extractor)
+        trends.add("inference", (inference.total, inference.modules))
         if extractor:  # of each image once
             phases.insert(0, PhaseCost("features", 0, extractor.flops.total * len(task.train), 0, 1))
         yield TaskCost(
@@ -169,10 +167,10 @@ def _walk(cell: CellSettings, scenario: Scenario, counted: Counted) -> Iterator[
         )
 
 
-def _phase_costs(method: Method, view: TaskView, counted: Counted) -> Iterator[PhaseCost]:
+def _phase_costs(method: Method, view: TaskView, counted: Counted, trends: Trends) -> Iterator[PhaseCost]:
     """Of the method's phases, and last of what it does between them: choosing exemplars, or a loop of its own."""
     phases, between = iter(method.phases(view)), 0
-    while True:
+    for k in itertools.count():
         before = counted.total
         counted.stage += 1
         phase = next(phases, None)
@@ -180,48 +178,12 @@ def _phase_costs(method: Method, view: TaskView, counted: Counted) -> Iterator[P
         counted.stage += 1
         if phase is None:
             break
-        yield phase_cost(method, phase, counted)
+        told = trends.told((k, phase.name))
+        cost, line = (told_cost(phase, told), told) if told else phase_cost(method, phase, counted)
+        trends.add((k, phase.name), line)
+        yield cost
     if between:
         yield PhaseCost("between phases", 0, between, 0, 1)
-
-
-def phase_cost(method: Method, phase: Phase, counted: Counted) -> PhaseCost:
-    """The cost of `phase`, whose parameters and memories are then as after its first epoch."""
-    optimizer, n, total = phase.recipe.optimizer.build(phase.parameters), len(phase.data), phase.total_steps
-    per_pass = phase.sampling.length(n)
-    size, per_epoch = min(phase.recipe.batch_size, per_pass), phase.steps_per_epoch
-    short = 0 if phase.recipe.drop_last else per_pass % size
-    n_short = total // per_epoch if short else 0
-    n_whole = total - n_short
-    order = phase.sampling.rows(n, torch.Generator().manual_seed(0))[: min(total, per_epoch) * size]
-    seen: dict[tuple, int] = {}
-
-    def step(rows: torch.Tensor, epoch: int = 0) -> int:
-        """FLOPs of a step; one of a shape seen before is not run again."""
-        batch = _batch(method, phase.data, rows, epoch)
-        key = method.step_shape(batch)
-        if key not in seen:
-            seen[key] = counted.of(lambda: method.observe(batch, optimizer, phase))
-        return seen[key]
-
-    flops, taken = 0, 0
-    while len(seen) == taken < min(n_whole, per_epoch, MOST_TRANSIENT):
-        flops += step(order[taken * size : (taken + 1) * size])
-        taken += 1
-    rest = order[len(seen) * size :]  # all that no step has been run on
-    if len(rest):
-        method.observe(_batch(method, phase.data, rest, 0), optimizer, phase)
-    whole = step(order[:size], 1) if n_whole > taken else next(iter(seen.values()), 0)
-    flops += whole * (n_whole - taken)
-    if n_short:
-        flops += n_short * step(order[:short], 1)
-    return PhaseCost(phase.name, total, flops, whole, size)
-
-
-def _batch(method: Method, data: Examples, rows: torch.Tensor, epoch: int):
-    """As the loop makes it, but for augmentation, which costs no product."""
-    examples = data[rows]
-    return method.batch(examples, epoch, examples.images)
 
 
 def _tested(method: Method, scenario: Scenario, task: int) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.cost.count import CellCost, PhaseCost, TaskCost, cost_of
+from benchmarks.cost.count import CellCost, TaskCost, cost_of
+from benchmarks.cost.phase import PhaseCost
 from benchmarks.cost.sizes import size_of_stream
 from benchmarks.request.notes import keeps_notes, read_note, write_note
 from benchmarks.request.plugins import has_plugins

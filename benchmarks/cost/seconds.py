@@ -22,8 +22,9 @@ from benchmarks.cell.features import prepared
 from benchmarks.cell.matmul_backend import fast_products
 from benchmarks.cell.run import task_view
 from benchmarks.cell.timing import own_time
-from benchmarks.cost.count import CellCost, PhaseCost
+from benchmarks.cost.count import CellCost
 from benchmarks.cost.empty import empty_scenario
+from benchmarks.cost.phase import PhaseCost
 from benchmarks.request.suite import CellSettings
 from methods import Batch, Method, Phase, method_class
 

@@ -174,6 +174,14 @@ def test_what_it_tells_is_what_a_run_records(method):
     assert told.training == pytest.approx(record.flops.training, rel=0.01)
 
 
+def test_a_short_batch_at_the_end_of_an_epoch_is_no_whole_one(tmp_path):
+    stream = "split: {stream: split, data: digits, setting: class, tasks: 2, samples_per_task: 30}"
+    path = suite_file(tmp_path, "{finetune: {}}", stream)
+    (cell,) = make_grid(load_suite(str(path), changes=["training.epochs=3", "training.batch_size=20"])).cells
+    assert cost_of(cell).steps == 2 * 3 * 2
+    assert cost_of(cell).training == run_cell(cell).flops.training
+
+
 def test_herding_without_its_loops_costs_as_much():
     weight = torch.ones(8, 12)
     images = torch.zeros(1400, 1, 3, 4, dtype=torch.uint8)

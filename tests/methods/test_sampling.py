@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.cell.fit import fit
-from benchmarks.cost.count import phase_cost
+from benchmarks.cost.phase import phase_cost
 from benchmarks.cost.valueless import valueless
 from methods import METHODS, Recipe
 from methods.core.augmentation import Flip
@@ -76,8 +76,8 @@ def test_the_cost_of_a_phase_counts_the_pass_and_not_the_data():
     method = enter(METHODS["finetune"]().start(scenario, SMALL_MODEL, Recipe(epochs=2, batch_size=10)), scenario, 0)
     train = method.task.train
     with valueless() as counted:
-        plain = phase_cost(method, method.phase(train), counted)
-        longer = phase_cost(method, method.phase(train, sampling=Sampling(views=2, all_views=True)), counted)
+        plain, _ = phase_cost(method, method.phase(train), counted)
+        longer, _ = phase_cost(method, method.phase(train, sampling=Sampling(views=2, all_views=True)), counted)
     assert longer.steps == 2 * plain.steps
     assert longer.flops == 2 * plain.flops
 
