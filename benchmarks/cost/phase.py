@@ -46,7 +46,7 @@ class _Sizes:
 def told_cost(phase: Phase, line: Numbers) -> PhaseCost:
     """The cost of `phase`, of whose steps none is run."""
     sizes = _Sizes(phase)
-    whole = at(line, sizes.size) if sizes.n_whole else at(line, sizes.short)
+    whole = at(line, sizes.size)
     flops = whole * sizes.n_whole + at(line, sizes.short) * sizes.n_short
     return PhaseCost(phase.name, phase.total_steps, flops, whole, sizes.size)
 
