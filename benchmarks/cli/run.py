@@ -229,7 +229,7 @@ def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], 
 
     if how.choice.here and (len(missing) <= len(devices) or len(devices) == 1):
         return missing  # the order saves no time, and whole seeds come first
-    return longest_first(missing, scan.records.values(), quick_seconds(missing, how.data_root))
+    return longest_first(missing, scan.records.values(), quick_seconds(missing, how.data_root), len(devices))
 
 
 def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> None:

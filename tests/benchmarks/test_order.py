@@ -34,7 +34,7 @@ def test_longest_first_comes_close_to_the_ideal_on_the_published_suites(suite):
     best = ideal(list(seconds.values()), 8)
 
     def after(known):
-        return makespan([seconds[cell.identity] for cell in longest_first(own, known)], 8) / best
+        return makespan([seconds[cell.identity] for cell in longest_first(own, known, workers=8)], 8) / best
 
     suite_order = makespan([seconds[cell.identity] for cell in own], 8) / best
     all_known, one_seed = after(records.values()), after(records[c.identity] for c in own if c.seed == first)
@@ -53,6 +53,19 @@ def test_cells_without_a_like_record_are_estimated_once_a_kind():
 
     assert [c.method_name for c in longest_first(wanted, [], estimate)] == ["er"] * 3 + ["si"] * 3 + ["finetune"] * 3
     assert sorted(asked) == ["er", "finetune", "si"]
+
+
+def test_few_cells_are_dealt_out_so_that_all_workers_end_together():
+    """Two workers: 3 + 3 and 2 + 2 + 2 end after 6, the longest first, 3 + 2 + 2 and 3 + 2, after 7."""
+    seconds = {"er": 3.0, "finetune": 2.0}
+    five = [*cells("finetune", seeds=3), *cells("er", seeds=2)]
+
+    def dealt(**workers):
+        order = longest_first(five, [], lambda cell: seconds[cell.method_name], **workers)
+        return [seconds[cell.method_name] for cell in order]
+
+    assert makespan(dealt(workers=2), 2) == 6
+    assert makespan(dealt(), 2) == 7
 
 
 def test_a_makespan_is_that_of_workers_that_take_the_next_cell():
