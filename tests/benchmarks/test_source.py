@@ -183,6 +183,7 @@ def own(tmp_path):
     (tmp_path / "methods" / "package" / "part.py").write_text("from package import more\n\nother = 1\n")
     (tmp_path / "methods" / "package" / "more.py").write_text("")
     (tmp_path / "methods" / "unused.py").write_text("")
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")  # which Python writes beside what it imports
     git(tmp_path, "init")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-m", "mine")
