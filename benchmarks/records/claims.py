@@ -116,12 +116,15 @@ class Claims:
                 self._write(identity, path, claim)
 
     def release(self, cell: CellSettings) -> None:
-        """Gives `cell` up, with the dead claims that this one followed: lowest number first, see `take`."""
+        """Gives `cell` up, with the dead claims that this one followed: lowest number first, see `take`.
+
+        Also with later ones of the same run: a process of a lost node may have taken the cell and died since.
+        """
         if cell.identity not in self._own:
             return
         own, _ = self._own.pop(cell.identity)
         for number, path in sorted(_claims_of(self.folder, cell.identity)):
-            if number < _number(own) or (path == own and self._is_mine(path)):
+            if number < _number(own) or self._is_of_this_run(path):
                 path.unlink(missing_ok=True)
 
     def holds(self, cell: CellSettings) -> bool:
@@ -140,11 +143,12 @@ class Claims:
             pass  # a folder out of reach; it may come back
 
     def _is_mine(self, path: Path) -> bool:
-        try:
-            claim = Claim.of(path.read_bytes())
-        except OSError:
-            return False
+        claim = _read(path)
         return claim is not None and (claim.run, claim.machine, claim.pid) == (self.run, machine(), os.getpid())
+
+    def _is_of_this_run(self, path: Path) -> bool:
+        claim = _read(path)
+        return claim is not None and claim.run == self.run
 
     def _is_dead(self, path: Path) -> bool:
         try:
@@ -170,10 +174,7 @@ def live_claims(folder: Path) -> dict[str, Claim]:
     """The claims on cells of the records in `folder`, by identity, without those that are known to be dead."""
     found = {}
     for path in sorted((folder / "unfinished").glob("*.claim*"), key=_number):
-        try:
-            claim = Claim.of(path.read_bytes())
-        except OSError:
-            continue
+        claim = _read(path)
         if claim is not None and not claim.has_died_here():
             found[path.stem] = claim
     return found
@@ -190,6 +191,14 @@ def sweep_claims(folder: Path, finished: Iterable[CellSettings]) -> None:
             continue
         if path.stem in identities and (old or (claim is not None and claim.has_died_here())):
             path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Claim | None:
+    """None also for a file that is gone or out of reach."""
+    try:
+        return Claim.of(path.read_bytes())
+    except OSError:
+        return None
 
 
 def _claims_of(folder: Path, identity: str) -> Iterator[tuple[int, Path]]:

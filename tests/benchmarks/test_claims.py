@@ -55,6 +55,16 @@ def test_a_cell_is_taken_once_and_again_when_it_is_given_up(tmp_path):
     assert list((tmp_path / "unfinished").iterdir()) == []
 
 
+def test_a_later_claim_of_the_same_run_goes_with_the_first(tmp_path):
+    """As where a node was lost, and a process of it took the cell and died after the runner had its record."""
+    runner = Claims(tmp_path)
+    runner.take(CELL)
+    Claims(tmp_path, runner.run).take(CELL)
+    assert len(list((tmp_path / "unfinished").iterdir())) == 2
+    runner.release(CELL)
+    assert list((tmp_path / "unfinished").iterdir()) == []
+
+
 def test_of_many_that_start_together_one_takes_it(tmp_path):
     context = multiprocessing.get_context("fork")
     gate, results = context.Barrier(8), context.Queue()

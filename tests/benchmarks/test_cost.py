@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import multiprocessing
+import multiprocessing.connection
 import os
 import time
 from dataclasses import replace
@@ -216,6 +217,11 @@ def test_what_was_counted_is_read_off_a_note(monkeypatch, tmp_path):
         notes._folder.cache_clear()
 
 
+def assert_end(processes):
+    for process in processes:  # not by `join`: the pool's own thread may have asked for its exit code first
+        assert multiprocessing.connection.wait([process.sentinel], 60)
+
+
 def test_cells_are_counted_in_other_processes_alike(monkeypatch, tmp_path):
     monkeypatch.setattr(notes, "_keeping", True)
     monkeypatch.setattr(notes, "write_note", lambda *_: None)
@@ -225,9 +231,7 @@ def test_cells_are_counted_in_other_processes_alike(monkeypatch, tmp_path):
     own = cells("finetune", "er")
     before = multiprocessing.active_children()
     assert costs_of(own, None, lambda cell: None) == [cost_of(cell) for cell in own]
-    for process in set(multiprocessing.active_children()) - set(before):
-        process.join(20)
-        assert not process.is_alive()
+    assert_end(process for process in multiprocessing.active_children() if process not in before)
 
 
 def test_a_count_that_is_stopped_leaves_no_process(monkeypatch):
@@ -240,9 +244,7 @@ def test_a_count_that_is_stopped_leaves_no_process(monkeypatch):
     started = [process for process in multiprocessing.active_children() if process not in before]
     assert started
     counted.close()
-    for process in started:
-        process.join(20)
-        assert not process.is_alive()
+    assert_end(started)
 
 
 def test_a_step_on_a_processor_takes_its_own_time_alone():
