@@ -212,15 +212,19 @@ def prepare(
     suite: str, cells: list[CellSettings], store: Store, devices: list[str], how: How, reduced: str = "", times: int = 1
 ) -> None:
     """What is to be known before the first of `cells` is run, and of `times` as many of the like. Raises SettingsError."""
-    from benchmarks.cost.price import check_affordable
+    from benchmarks.cost.price import check_affordable, is_hopeless
     from benchmarks.cost.rehearse import rehearse
     from benchmarks.records.suite_files import remember
 
-    if not how.yes and how.choice.here:
-        check_affordable(cells * times, devices, how.data_root, say_on_terminal, reduced)
+    asked = cells * times if how.choice.here and not how.yes else []
+    hopeless = is_hopeless(asked, devices, how.data_root)
+    if hopeless:  # to be said before data are asked for
+        check_affordable(asked, devices, how.data_root, say_on_terminal, reduced)
     store.check_writable(len(cells) * times)
-    remember(suite, store.folder)
     rehearse(cells, how.data_root, how.data_is_here, how.data_is_here)
+    if not hopeless:  # counts every method, which takes a minute where they are many
+        check_affordable(asked, devices, how.data_root, say_on_terminal, reduced)
+    remember(suite, store.folder)
 
 
 def _longest_first(missing: list[CellSettings], scan: Scan, devices: list[str], how: How) -> list[CellSettings]:

@@ -84,6 +84,18 @@ def total_hours(priced: Sequence[Priced], workers: int) -> float:
     return max([every / workers, *(p.seconds for p in known)], default=0.0) / 3600
 
 
+def is_hopeless(cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None) -> bool:
+    """Whether `check_affordable` knows without much counting that these processors are not up to `cells`."""
+    return _least_hours(cells, devices, data_root) > ASK_ABOVE_HOURS
+
+
+def _least_hours(cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None) -> float:
+    """By the rough count; 0 where there is a GPU, which is not doubted."""
+    if not cells or any("cuda" in device for device in devices):
+        return 0.0
+    return rough_hours(cells, min(len(devices), len(cells)), data_root)
+
+
 def check_affordable(
     cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None, say: Say, reduced: str = ""
 ) -> None:
@@ -91,14 +103,12 @@ def check_affordable(
 
     reduced: a suite of the like that is made for processors, to be named then.
     """
-    if not cells or any("cuda" in device for device in devices):
-        return
     workers = min(len(devices), len(cells))
-    rough = rough_hours(cells, workers, data_root)
+    rough = _least_hours(cells, devices, data_root)
     if rough < WORTH_A_LOOK:
         return
     say("a long run: estimating")
-    if rough > ASK_ABOVE_HOURS:  # too long in any case: one cell says how far the rough count is off
+    if rough > ASK_ABOVE_HOURS:  # one cell says how far the rough count is off
         one = cells[:1]
         measured = total_hours(price(one, StepTimer("cpu", data_root=data_root), say), 1)
         hours = rough * max(1.0, measured / rough_hours(one, 1, data_root))

@@ -306,6 +306,20 @@ def test_days_of_cpu_want_a_yes(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("suite", "problem"), [("cifar100-lite", "CIFAR100 not found"), ("cifar100-b50", "hours on CPU")]
+)
+def test_a_run_says_first_what_is_found_soonest(suite, problem, tmp_path, monkeypatch):
+    """That data are absent, before the methods of hours are counted; but days of work, before data are asked for."""
+    from benchmarks.cost import price as pricing
+
+    few = pytest.fail if suite == "cifar100-lite" else lambda *_: [pricing.Priced(None, 100 * 3600.0, 1)]
+    monkeypatch.setattr(pricing, "price", few)
+    where = ["--data-root", str(tmp_path / "nowhere"), "--results-dir", str(tmp_path / "results")]
+    done = cli.invoke(app, ["run", suite, *where])
+    assert problem in str(done.exception)
+
+
 @pytest.mark.parametrize("name", suite_names())
 def test_the_sizes_of_a_suite_are_known_without_its_data(name, tmp_path, monkeypatch):
     monkeypatch.delenv("DATA_ROOT", raising=False)
