@@ -142,7 +142,8 @@ def curves_of(frame: pd.DataFrame) -> pd.DataFrame:
 @dataclass(frozen=True)
 class Runs:
     """One scenario. seeds: all that the suite asks for. frame: its rows of the suite's frame, whatever their status, as
-    the suite lists the methods and by seed. settings: of each method that can run, as resolved in its records or, before
+    the suite lists the methods and by seed. roles: of the methods that the suite does not leave out here; left_out: why it
+    leaves out the others. settings: of each method that can run, as resolved in its records or, before
     there are any, in its cells; not of other programs, whose predictions were scored. impossible: why the others cannot
     run. chosen: how the hyperparameters of each that can run were chosen; tuned: of those that were tuned, what was chosen
     at what cost."""
@@ -156,6 +157,7 @@ class Runs:
     impossible: dict[str, str]
     chosen: dict[str, str] = field(default_factory=dict)
     tuned: dict[str, Choice] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def records(self) -> dict[str, dict[int, RunRecord]]:
@@ -338,7 +340,11 @@ def _results_of(grid: Grid, scan: Scan) -> Results:
         tuning = {method: float(choice.flops) for method, choice in tuned.items()}
         rows = rows.assign(**{TUNING: rows["method"].map(tuning).fillna(0.0).astype(float)})
         seeds = tuple(suite.seeds_of(scenario))
-        runs.append(Runs(scenario, settings["setting"], seeds, dict(roles), rows, own, impossible, chosen, tuned))
+        left_out = {method: why for method in roles if (why := suite.left_out(scenario, method))}
+        here = {method: role for method, role in roles.items() if method not in left_out}
+        if not here:  # nothing else was asked for
+            here, left_out = dict(roles), {}
+        runs.append(Runs(scenario, settings["setting"], seeds, here, rows, own, impossible, chosen, tuned, left_out))
     return Results(grid, scan, frame, tuple(runs))
 
 

@@ -20,7 +20,11 @@ def heading(board: Leaderboard, table: Table) -> str:
 
 
 def caption(table: Table, seeds: str) -> str:
-    """How many seeds stand behind each number."""
+    """How many seeds stand behind each number, and which methods the suite leaves out."""
+    return " ".join([_seeds_behind(table, seeds), *table.left_out])
+
+
+def _seeds_behind(table: Table, seeds: str) -> str:
     asked = table.rows[0].seeds
     if table.n == 0:
         return f"No run has succeeded yet ({asked} seeds asked for)."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.records.columns import COSTS, MODULES, OTHER_VIEWS, TUNING, Measure, measure
@@ -81,13 +81,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One scenario. Rows: upper bounds, methods by falling ACC, lower bounds. Note k is notes[k - 1]."""
+    """One scenario. Rows: upper bounds, methods by falling ACC, lower bounds. Note k is notes[k - 1]. left_out: sentences
+    on the methods that the suite leaves out here."""
 
     scenario: str
     setting: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     def texts(self, name: Callable[[Row], str], cell: Callable[[Cell, Column, int], str]) -> list[list[str]]:
         """The rows as texts: `name`, the seeds where they must stand in each row, and each `cell` of its column and the
@@ -190,7 +192,15 @@ class _Body:
             Column(m, unit, decimals_for(m.kind, unit, self.summaries(m)))
             for m, unit in zip(self.measures, units, strict=True)
         )
-        return Table(self.runs.scenario, self.runs.setting, columns, tuple(rows), tuple(self.notes.texts))
+        notes, left_out = tuple(self.notes.texts), tuple(self._left_out())
+        return Table(self.runs.scenario, self.runs.setting, columns, tuple(rows), notes, left_out)
+
+    def _left_out(self) -> Iterator[str]:
+        methods: dict[str, list[str]] = {}
+        for method, why in self.runs.left_out.items():
+            methods.setdefault(why, []).append(method)
+        for why, names in methods.items():
+            yield f"Left out by the suite: {', '.join(names)} ({why})."
 
     def _order(self) -> list[str]:
         """Bounds at both ends; inside, what has a number by falling ACC, the rest as the suite lists it."""

@@ -45,6 +45,7 @@ def _table(board: Leaderboard, table: Table) -> str:
     text = [f"{one_line(legend.heading(board, table))}{seeds}", *(line.rstrip() for line in body.split("\n"))]
     if left_out and not usual:
         text.append(f"not shown, too wide: {', '.join(left_out)}")
+    text += [f"  - {one_line(sentence)}" for sentence in table.left_out]
     text += [f"  ! {one_line(note.removeprefix('⚠ '))}" for note in table.notes if note.startswith(WARNING)]
     text += [f"  - {one_line(note)}" for note in _row_notes(table)]
     return "\n".join(text)

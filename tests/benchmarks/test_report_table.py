@@ -3,8 +3,15 @@
 import pytest
 
 from benchmarks.records.record import Flops, Memory
+from benchmarks.records.results import results_of
+from benchmarks.records.store import Scan
+from benchmarks.report.leaderboard import make_leaderboard
+from benchmarks.report.legend import caption
 from benchmarks.request.errors import SettingsError
+from benchmarks.request.grid import make_grid
+from benchmarks.request.load import load_suite
 from metrics import score, summarise
+from tests.benchmarks.helpers import suite_file
 from tests.benchmarks.test_report_fixtures import (
     PLAIN,
     board_of,
@@ -112,6 +119,17 @@ def test_an_impossible_pair_is_not_applicable_and_does_not_count_as_missing():
     assert {cell.text for cell in row_of(table, "pnn").cells} == {"n/a"}
     assert notes_of(table, cell_of(table, "pnn", "acc")) == ["n/a: PNN needs the task id"]
     assert not table.uneven
+
+
+def test_what_the_suite_leaves_out_is_a_sentence_and_no_row(tmp_path):
+    path = suite_file(tmp_path, "{er: {buffer_size: 10}, ewc: {}, si: {}}")
+    out = "overrides:\n  - {scenarios: ['*'], methods: [ewc, si], not_run: for time}\n"
+    path.write_text(path.read_text() + out)
+    (table,) = make_leaderboard(results_of(make_grid(load_suite(str(path))), Scan())).tables
+    assert [row.method for row in table.rows] == ["er"]
+    assert caption(table, "0").endswith("Left out by the suite: ewc, si (for time).")
+    (table,) = make_leaderboard(results_of(make_grid(load_suite(str(path), ["si"])), Scan())).tables
+    assert row_of(table, "si").cells[0].text == "n/a"  # where nothing else was asked for
 
 
 def test_forward_transfer_is_not_applicable_where_unseen_tasks_are_not_evaluated():
