@@ -331,6 +331,13 @@ def test_bars_are_the_forgetting_of_each_task(settings):
     assert axes.get_ylim()[0] <= 0
 
 
+def test_an_empty_panel_does_not_say_that_nothing_is_forgotten(settings):
+    only_last = [*[[None] * 3] * 3, [70, 71, 72]]
+    scene = scene_of([planted("joint", s, only_last) for s in SEEDS], methods=["joint"])
+    (axes,) = forgetting.draw(scene).figure.axes
+    assert axes.get_title(loc="right") == "FM n/a"
+
+
 def test_of_a_single_task_there_is_no_forgetting(settings):
     scene = scene_of([planted("er", s, [[50], [90 + s]]) for s in SEEDS], methods=["er"])
     assert forgetting.draw(scene) is None

@@ -64,6 +64,6 @@ def _limits(bars: list[tuple[Array, Array, Array]]) -> tuple[float, float]:
 def _fm(entry: Entry) -> str:
     summary = entry.summaries["fm.mean"]
     if summary is None or math.isnan(summary.mean):
-        return ""
+        return "FM n/a"  # else an empty panel would say that nothing is forgotten
     half = "" if math.isnan(summary.half_width) else f" ± {100 * summary.half_width:.1f}"
     return f"FM {100 * summary.mean + 0.0:.1f}{half}".replace("-", "−")
