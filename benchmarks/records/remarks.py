@@ -18,10 +18,21 @@ MEMORIES = {
 }
 """What the budget is to a rank, by the setting `memory` of a method."""
 
-COSTS_OF_PAST_DATA = dict.fromkeys(
-    ("flops.training", "seconds"), "adds up the trainings on all data so far, one for every task"
-) | {"memory": "leaves out the training data of all tasks, which this method needs again with every task"}
-"""What costs of an upper bound leave unsaid, by id."""
+
+def cost_of_past_data(id: str, records: Iterable[RunRecord]) -> str | None:
+    """What the cost `id` of an upper bound with these records leaves unsaid."""
+    once = all("earlier rows" in record.not_evaluated for record in records)
+    if id in ("flops.training", "seconds"):
+        return (
+            "of one training, on the data of all tasks"
+            if once
+            else "adds up the trainings on all data so far, one for every task"
+        )
+    if id == "memory":
+        return "leaves out the training data of all tasks, which this method needs" + (
+            "" if once else " again with every task"
+        )
+    return None
 
 
 def why_absent(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | None:

@@ -20,8 +20,9 @@ USELESS = 0.1
 HOW_TO_READ = """\
 Made from run records by `python -m benchmarks guide`; every line names the records behind it. A method stands on a
 Pareto front when no other method of its scenario has a higher mean ACC at the same or a lower cost; joint and finetune
-are left out as bounds, and so is what covers less than a tenth of the way from finetune to joint. Means over seeds decide, so neighbours on a front may be ties: see the suite's comparison page.
-Costs are those of these small networks and data sets; the order of methods is what carries over, if anything does."""
+are left out as bounds, and so is, where both have run, what covers less than a tenth of the way from finetune to joint. Means over seeds decide, so neighbours on a front may be ties, and of one seed chance: see the suite's comparison page.
+Methods without stored images may keep features or statistics of them. Costs are those of these small networks and data
+sets; neither they nor the order of methods need carry over to larger ones."""
 
 
 @dataclass(frozen=True)
@@ -73,22 +74,28 @@ def front(means: pd.DataFrame, cost: str) -> str:
 
 
 def _fronts(source: Evidence, runs: Runs) -> dict[str, str]:
-    """A scenario's fronts for training cost and memory, and the best without stored data, by the heads of the table."""
+    """A scenario's fronts for training cost and memory, and that without stored images, by the heads of the table."""
     means = standings(runs)
     means = means.loc[[not _share(runs, acc) < USELESS for acc in means["acc"]]]
     stores = [any(map(_may_store, runs.done(m).values())) for m in means.index]
     return {
         "scenario": f"[{escape(runs.scenario)}]({source.folder}/{source.suite}.md)",
+        "seeds": str(max(len(runs.done(m)) for m in means.index)) if len(means) else "none",
         "ACC against training FLOPs, cheapest first": front(means, "flops.training"),
         "ACC against memory": front(means, "memory"),
-        "without stored data, against training FLOPs": front(means.loc[np.logical_not(stores)], "flops.training"),
-        "finetune – joint": f"{100 * _bound(runs, 'lower bound'):.1f} – {100 * _bound(runs, 'upper bound'):.1f}",
+        "without stored images, against training FLOPs": front(means.loc[np.logical_not(stores)], "flops.training"),
+        "finetune – joint": f"{_bound_text(runs, 'lower bound')} – {_bound_text(runs, 'upper bound')}",
         "records of the best": source.links([r for method in means.index[:1] for r in runs.done(method).values()]),
     }
 
 
+def _bound_text(runs: Runs, role: Role) -> str:
+    bound = _bound(runs, role)
+    return "not run" if math.isnan(bound) else f"{100 * bound:.1f}"
+
+
 def _may_store(record: RunRecord) -> bool:
-    """Whether a method keeps examples; where predictions were scored, that may not be known."""
+    """Whether a method keeps images; where predictions were scored, that may not be known."""
     stored = record.memory.stored_bytes
     return not stored or "buffer" in stored[-1] or (record.scored is not None and sum(stored[-1].values()) > 0)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from benchmarks.records.columns import COSTS, MODULES, OTHER_VIEWS, TUNING, Measure, measure
 from benchmarks.records.flags import Flag, not_a_number, warnings_of
 from benchmarks.records.networks import network_of
-from benchmarks.records.remarks import COSTS_OF_PAST_DATA, is_remarked, memory_remarks, remark
+from benchmarks.records.remarks import cost_of_past_data, is_remarked, memory_remarks, remark
 from benchmarks.records.results import BySeed, Role, Runs
 from benchmarks.records.scored import scored_text
 from benchmarks.records.significance import Mark, marks_of
@@ -264,8 +264,8 @@ class _Body:
         if is_remarked(measure.id):
             pairs = zip(runs.done(method).values(), runs.joint(method), strict=True)
             texts += filter(None, (remark(measure.id, record, joint) for record, joint in pairs))
-        if runs.roles[method] == "upper bound" and measure.id in COSTS_OF_PAST_DATA:
-            texts.append(COSTS_OF_PAST_DATA[measure.id])
+        if runs.roles[method] == "upper bound" and (text := cost_of_past_data(measure.id, runs.done(method).values())):
+            texts.append(text)
         warnings = [flag.text for flag in self.flags.get((method, measure.id), [])]
         warnings += filter(None, [not_a_number(values)])
         texts += [f"{WARNING}{method}: {text}" for text in warnings]
