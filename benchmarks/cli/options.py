@@ -52,6 +52,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="run on CPU also what takes mor
 SeveralCommits = Annotated[
     bool, typer.Option("--several-commits", help="the records may come from several clean commits; the tables say so")
 ]
+SeveralMachines = Annotated[
+    bool, typer.Option("--several-machines", help="the records may come from different hardware; the tables say so")
+]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="run cells again whose records were made by other code than today's")
 ]

@@ -20,6 +20,7 @@ from benchmarks.cli.options import (
     Scenarios,
     Seeds,
     SeveralCommits,
+    SeveralMachines,
     SuiteName,
     Verbose,
     Workers,
@@ -34,6 +35,7 @@ def publish(
     suite: SuiteName,
     results_dir: ResultsDir = RESULTS,
     several_commits: SeveralCommits = False,
+    several_machines: SeveralMachines = False,
     partial: Annotated[bool, typer.Option("--partial", help="leave cells that have not run for later")] = False,
     verify: Annotated[
         int | None,
@@ -50,7 +52,7 @@ def publish(
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
     asked = Asked(suite, results_dir=results_dir)
     if verify is None:
-        publish_suite(asked, several_commits, partial)
+        publish_suite(asked, several_commits, partial, several_machines)
         return
     from benchmarks.executors.devices import devices_for
 
@@ -58,7 +60,9 @@ def publish(
         raise typer.Exit(1)
 
 
-def publish_suite(asked: Asked, several_commits: bool = False, partial: bool = False) -> None:
+def publish_suite(
+    asked: Asked, several_commits: bool = False, partial: bool = False, several_machines: bool = False
+) -> None:
     """Publishes the suite and renews the pages that show what is published. Raises SettingsError where it cannot be."""
     grid, store = asked.grid_and_store()
     from benchmarks.ledger.render import write_ledger
@@ -69,7 +73,7 @@ def publish_suite(asked: Asked, several_commits: bool = False, partial: bool = F
 
     results, scan = asked.results_dir, scan_of(store)
     grid = with_scored(grid, scan)
-    folder = publishing.publish_suite(grid, scan, results / "published", several_commits, partial)
+    folder = publishing.publish_suite(grid, scan, results / "published", several_commits, partial, several_machines)
     write_index(results, published=True)
     write_guide(results, published=True)
     count = len(PublishedStore(folder).scan().records)
@@ -128,6 +132,7 @@ def reproduce(
     verbose: Verbose = False,
     yes: Yes = False,
     several_commits: SeveralCommits = False,
+    several_machines: SeveralMachines = False,
     fresh: Fresh = False,
     keep: Keep = False,
     list_: Annotated[bool, typer.Option("--list", help="say which protocols there are and what is done")] = False,
@@ -159,7 +164,9 @@ def reproduce(
             succeeded &= run_suite(Asked(name, methods, scenarios, seeds, None, results_dir), how) or whole
             if whole and not dry_run:
                 try:
-                    publish_suite(Asked(name, results_dir=results_dir), several_commits)
+                    publish_suite(
+                        Asked(name, results_dir=results_dir), several_commits, several_machines=several_machines
+                    )
                 except SettingsError as error:
                     problems += error.problems
         if dry_run:

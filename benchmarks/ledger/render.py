@@ -22,7 +22,7 @@ NOT_EXAMINED = "not examined yet"
 HOW_TO_READ = f"""\
 - *agrees*: ours − published lies within its 95% interval (Welch's t, both standard errors counted; where the source prints no spread, ours alone), or within {CLOSE:g} points. Behind the verdict stands which of the two holds; *wide*: the interval is wider than ±{WIDE:g} points, which says little.
 - *differs*: neither holds, or seeds of ours diverged; what is known of each such row stands below its table, and what it took where rows agree only since. *not run*: no records of ours, with the reason. No row is left out.
-- Published: mean ± spread as printed (its kind, number of runs). Ours: mean ± half width of the 95% interval (seeds). All in percent, differences in points."""
+- Published: mean ± spread as printed (its kind, number of runs), or as others copied it where the protocol's section says so. Ours: mean ± half width of the 95% interval (seeds). All in percent, differences in points."""
 
 
 def write_ledger(
@@ -56,7 +56,7 @@ def ledger(entries: Sequence[Entry], orders: Sequence[Entry] = ()) -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """One line: cells compared, agreeing, differing, and the share."""
+    """One line: cells compared, agreeing, differing, and the share; what weakens it."""
     if not rows:
         return "No published values to compare with."
     counts = Counter(row.verdict for row in rows)
@@ -66,10 +66,13 @@ def summary(rows: Sequence[Row]) -> str:
         f"{len(rows)} published cells: {compared} compared, {counts['agrees']} agree{share}, "
         f"{counts['differs']} differ, {counts['not run']} not run."
     )
-    weak = sum(row.weak for row in rows)
-    return text + (
-        f" {weak} of those that agree do so only within an interval wider than ±{WIDE:g} points." if weak else ""
-    )
+    if weak := sum(row.weak for row in rows):
+        text += f" {weak} of those that agree do so only within an interval wider than ±{WIDE:g} points."
+    copied = sum(row.verdict != "not run" and row.published.confidence == "secondary1" for row in rows)
+    if copied:
+        number = "all" if copied == compared else copied
+        text += f" Of the published values compared {number} are as others copied them, unchecked."
+    return text
 
 
 def _share(counts: Counter[Verdict]) -> str:

@@ -35,6 +35,20 @@ def records_of(grid: Grid, scan: Scan) -> list[RunRecord]:
     return found
 
 
+def begun_seeds(grid: Grid, scan: Scan) -> dict[str, dict[int, tuple[int, int]]]:
+    """Of each scenario the seeds that not all methods have a record of: how many have, and how many there are. None
+    where no seed is whole, as there is nothing else to show."""
+    recorded: dict[str, dict[int, list[bool]]] = {}
+    for cell in grid.places:
+        seeds = recorded.setdefault(cell.scenario_name, {})
+        seeds.setdefault(cell.seed, []).append(cell.identity in scan.records)
+    return {
+        scenario: {seed: (sum(own), len(own)) for seed, own in seeds.items() if any(own) and not all(own)}
+        for scenario, seeds in recorded.items()
+        if any(all(own) for own in seeds.values())
+    }
+
+
 def statuses(grid: Grid, scan: Scan) -> list[tuple[CellSettings | ScoredCell, str]]:
     return [(cell, _status(cell, scan)) for cell in grid.places]
 
@@ -89,7 +103,7 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
     whose settings are of another method or setting than its names stand for is named and left out.
     """
     names = {(r.scenario, r.method, r.seed): r for r in scan.records.values()}
-    found = Scan(problems=list(scan.problems), places=scan.places)
+    found = Scan(problems=list(scan.problems), places=scan.places, published=True)
     for cell in grid.places:
         record = names.get((cell.scenario_name, cell.method_name, cell.seed))
         if record is None:

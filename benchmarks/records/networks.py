@@ -53,7 +53,7 @@ def model_text(model: Settings) -> str:
     hidden = said.pop("hidden", None)
     if hidden and text == "mlp":
         text += f" with hidden layers of {', '.join(map(str, hidden))}"
-    return text + "".join(f", {k} = {v}" for k, v in said.items())
+    return text + "".join(f", {k} = {v}" for k, v in sorted(said.items()))
 
 
 def said(declared: Declared, name: str, value: Any) -> bool:

@@ -19,14 +19,19 @@ TRIALS = "trials"
 
 
 def publishable(
-    grid: Grid, scan: Scan, published: Path, several_commits: bool = False, partial: bool = False
+    grid: Grid,
+    scan: Scan,
+    published: Path,
+    several_commits: bool = False,
+    partial: bool = False,
+    several_machines: bool = False,
 ) -> tuple[list[RunRecord], list[RunRecord]]:
     """The records of `grid`, and those of the trials that chose its hyperparameters, where it was tuned.
 
     Raises SettingsError for a smoke test, and unless every cell ran to its end at one clean commit, on one kind of
     hardware, and all of a scenario saw the same data. A cell that diverged did so by its settings and would again: it
     is evidence too, and the tables say so. published: the folder of what is published already. several_commits,
-    partial: as in `publish_suite`.
+    partial, several_machines: as in `publish_suite`.
     """
     if grid.suite.kind == "smoke":
         raise SettingsError([f"not published: {grid.suite.name} is a smoke test, not a result"])
@@ -42,8 +47,12 @@ def publishable(
             f"records come from {len(commits)} commits: run the suite anew at one, or, if no commit between them changed "
             "what these cells compute, publish with --several-commits"
         )
-    if len({r.environment.get("hardware") for r in records if not r.scored}) > 1:
-        problems.append("records come from different hardware: their times do not compare")
+    hardware = sorted({str(r.environment.get("hardware")) for r in records if not r.scored})
+    if len(hardware) > 1 and not several_machines:
+        problems.append(
+            f"records come from different hardware ({'; '.join(hardware)}), so their times do not compare: run the suite on "
+            "one kind, or publish with --several-machines, and the tables say so"
+        )
     problems += _several_data(records)
     problems += [
         f"{scenario}: it is evaluated on validation images; what is published is the accuracy on test images"

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.records.columns import BYTES_PER_PARAMETER, MODULES, OTHER_VIEWS, TUNING
-from benchmarks.records.matching import records_of
+from benchmarks.records.matching import begun_seeds, records_of
 from benchmarks.records.networks import Settings, network_of
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.remarks import why_absent
@@ -146,7 +146,8 @@ class Runs:
     leaves out the others. settings: of each method that can run, as resolved in its records or, before
     there are any, in its cells; not of other programs, whose predictions were scored. impossible: why the others cannot
     run. chosen: how the hyperparameters of each that can run were chosen; tuned: of those that were tuned, what was chosen
-    at what cost."""
+    at what cost. begun: published seeds that are left out, as only so many of so many methods
+    have run them."""
 
     scenario: str
     setting: str
@@ -158,6 +159,7 @@ class Runs:
     chosen: dict[str, str] = field(default_factory=dict)
     tuned: dict[str, Choice] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    begun: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @cached_property
     def records(self) -> dict[str, dict[int, RunRecord]]:
@@ -320,7 +322,9 @@ def _results_of(grid: Grid, scan: Scan) -> Results:
     roles = {name: _role(settings.get("method", name)) for name, settings in suite.methods.items()}
     roles |= dict.fromkeys(grid.scored_names, "method")
     place = {name: k for names in (suite.scenarios, roles) for k, name in enumerate(names)}
-    records = sorted(records_of(grid, scan), key=lambda r: (place[r.scenario], place[r.method], r.seed))
+    begun = begun_seeds(grid, scan) if scan.published else {}
+    counted = [record for record in records_of(grid, scan) if record.seed not in begun.get(record.scenario, ())]
+    records = sorted(counted, key=lambda r: (place[r.scenario], place[r.method], r.seed))
     frame = frame_of(records, _joints(records, roles))
     resolved: dict[tuple[str, str], Settings] = {}
     for record in records:
@@ -344,7 +348,21 @@ def _results_of(grid: Grid, scan: Scan) -> Results:
         here = {method: role for method, role in roles.items() if method not in left_out}
         if not here:  # nothing else was asked for
             here, left_out = dict(roles), {}
-        runs.append(Runs(scenario, settings["setting"], seeds, here, rows, own, impossible, chosen, tuned, left_out))
+        runs.append(
+            Runs(
+                scenario,
+                settings["setting"],
+                seeds,
+                here,
+                rows,
+                own,
+                impossible,
+                chosen,
+                tuned,
+                left_out,
+                begun.get(scenario, {}),
+            )
+        )
     return Results(grid, scan, frame, tuple(runs))
 
 

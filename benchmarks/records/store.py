@@ -28,12 +28,14 @@ RECORD_BYTES = 64 * 1024
 class Scan:
     """What lies in a folder of records: readable ones by identity, and a line for each file that is not one.
     places: where each lies, from the folder: a file's name, with the line where there are several in it.
-    verified: of published records, what was found when some of their cells were run again."""
+    verified: of published records, what was found when some of their cells were run again. published: whether they are
+    published, or about to be: then a seed counts when every method has run it."""
 
     records: dict[str, RunRecord] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     verified: tuple[Verification, ...] = ()
     places: dict[str, str] = field(default_factory=dict)
+    published: bool = False
 
     def add(self, record: RunRecord, place: str) -> None:
         """Of two records of one cell, one that is done counts."""

@@ -94,7 +94,7 @@ def _tasks(stream: Settings, records: list[RunRecord]) -> str:
         kind = "validation" if has_validation(stream) else "test"
         text += f", {train} training and {test} {kind} images each"
     others = {k: v for k, v in stream.items() if k not in _SAID and v is not None and v is not False}
-    return text + "".join(f", {_assignment(k, v)}" for k, v in others.items())
+    return text + "".join(f", {_assignment(k, v)}" for k, v in sorted(others.items()))
 
 
 def _setting(stream: Settings, settings: Mapping[str, Settings]) -> str:
@@ -110,6 +110,8 @@ def _setting(stream: Settings, settings: Mapping[str, Settings]) -> str:
             "task": "only those of the image's own task",
         }
         text += f"; in training, the active classes are {active[stream.get('active_outputs', 'seen')]}"
+        if own := [m for m, s in settings.items() if s["method"]["settings"].get("compete") == "new"]:
+            text += f" ({', '.join(own)}: those of the new task alone, compete = new)"
     return f"{text}. Output layer: {grouped(heads)}" if heads else text
 
 
@@ -146,7 +148,9 @@ def _training(recipe: Settings) -> str:
     last = ", a smaller last batch left out" if recipe.get("drop_last") else ""
     known = {"epochs", "steps", "batch_size", "drop_last", "optimizer", "optimizer_state", "schedule"}
     others = "".join(
-        f", {_assignment(k, v)}" for k, v in recipe.items() if k not in known and said(declarations.recipe(), k, v)
+        f", {_assignment(k, v)}"
+        for k, v in sorted(recipe.items())
+        if k not in known and said(declarations.recipe(), k, v)
     )
     return f"{length}, batches of {recipe['batch_size']}{last}{others}"
 
@@ -154,7 +158,7 @@ def _training(recipe: Settings) -> str:
 def _optimizer(recipe: Settings) -> str:
     settings = dict(recipe["optimizer"])
     name = settings.pop("name")
-    values = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in settings.items() if value)
+    values = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in sorted(settings.items()) if value)
     states = {"fresh": "its state fresh for every task", "kept": "its state kept from task to task"}
     return f"{name}, {values}, {recipe.get('schedule')} learning rate, {states[recipe['optimizer_state']]}"
 
@@ -186,4 +190,5 @@ def _words(value: Any) -> str:
     """A setting with parts, e.g. an augmentation, without its braces."""
     if not isinstance(value, Mapping):
         return str(value)
-    return " ".join(_words(v) if k == "op" else f"{k} {_words(v)}" for k, v in value.items() if v is not None)
+    parts = sorted(value.items(), key=lambda item: (item[0] != "op", item[0]))
+    return " ".join(_words(v) if k == "op" else f"{k} {_words(v)}" for k, v in parts if v is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.records.atomic_write import written_folder
@@ -15,20 +16,27 @@ from benchmarks.request.names import check_name
 
 
 def publish_suite(
-    grid: Grid, scan: Scan, published: Path, several_commits: bool = False, partial: bool = False
+    grid: Grid,
+    scan: Scan,
+    published: Path,
+    several_commits: bool = False,
+    partial: bool = False,
+    several_machines: bool = False,
 ) -> Path:
     """Writes the records and tables of `grid` to `published`/<suite>, whole or not at all, in place of what was there.
 
     Raises SettingsError for what is not `publishable`.
     several_commits: clean commits may differ, as after one method was mended (its version raised) and its cells alone
     were run anew; the tables then say how many runs come from each. partial: cells that have not run are left for
-    later; the tables show how many seeds there are.
+    later; the tables are of the seeds that every method has run, where there are such. several_machines: hardware may
+    differ; the tables say which times do not compare.
     """
-    records, trials = publishable(grid, scan, published, several_commits, partial)
+    records, trials = publishable(grid, scan, published, several_commits, partial, several_machines)
+    shown = replace(scan, published=True)
     with written_folder(published / check_name(grid.suite.name, "suite")) as folder:
         PublishedStore(folder).save(records)
         if trials:
             PublishedStore(folder / TRIALS).save(trials)
-        write_report(grid, scan, folder)
-        write_plots(grid, scan, folder)
+        write_report(grid, shown, folder)
+        write_plots(grid, shown, folder)
     return published / grid.suite.name

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from benchmarks.records.columns import COSTS, MODULES, OTHER_VIEWS, TUNING, Measure, measure
 from benchmarks.records.flags import Flag, not_a_number, warnings_of
 from benchmarks.records.networks import network_of
+from benchmarks.records.record import RunRecord
 from benchmarks.records.remarks import cost_of_past_data, is_remarked, memory_remarks, remark
 from benchmarks.records.results import BySeed, Role, Runs
 from benchmarks.records.scored import scored_text
@@ -171,11 +172,16 @@ class Notes:
         return self.texts.index(text) + 1
 
 
+def _hardware(record: RunRecord) -> str:
+    return str(record.environment.get("hardware", "hardware not recorded"))
+
+
 class _Body:
     """The values of one table and the making of its rows."""
 
     def __init__(self, runs: Runs, measures: list[Measure]):
         self.runs, self.measures, self.notes = runs, measures, Notes()
+        self.hardware = {_hardware(record) for record in runs.done_frame["record"] if not record.scored}
         self.flags: dict[tuple[str, str], list[Flag]] = {}
         for flag in warnings_of(runs):
             shown = any(measure.id == flag.measure for measure in measures)
@@ -201,6 +207,8 @@ class _Body:
             methods.setdefault(why, []).append(method)
         for why, names in methods.items():
             yield f"Left out by the suite: {', '.join(names)} ({why})."
+        for seed, (n, of) in self.runs.begun.items():
+            yield f"Seed {seed} has been run by {n} of {of} methods; it is left out until all have run it."
 
     def _order(self) -> list[str]:
         """Bounds at both ends; inside, what has a number by falling ACC, the rest as the suite lists it."""
@@ -238,7 +246,7 @@ class _Body:
         remarks = [f"{method}: {numbers(seeds, 'seed')} {reason}" for reason, seeds in failures.items()]
         if method in runs.scored:
             remarks.append(f"{method}: {scored_text(runs.scored[method])}")
-        unseen = [seed for seed in runs.seeds if seed not in records]
+        unseen = [seed for seed in runs.seeds if seed not in records and seed not in runs.begun]
         if records and unseen:
             remarks.append(f"{numbers(unseen, 'seed')} not {'scored' if method in runs.scored else 'run'}")
         if done and runs.roles[method] == "method" and method not in runs.competitors():
@@ -261,6 +269,9 @@ class _Body:
             f"{measure.label} of {method} leaves out {numbers(seeds, 'seed')}: {reason}"
             for reason, seeds in reasons.items()
         ]
+        if measure.id == "seconds" and len(self.hardware) > 1:
+            own = sorted(set(map(_hardware, runs.done(method).values())))
+            texts.append(f"on {' and '.join(own)}: does not compare with times on other hardware")
         if is_remarked(measure.id):
             pairs = zip(runs.done(method).values(), runs.joint(method), strict=True)
             texts += filter(None, (remark(measure.id, record, joint) for record, joint in pairs))

@@ -68,7 +68,14 @@ def test_the_golden_ledger_shows_every_verdict_and_drops_no_row(scan):
         "made.class.Columns": ("not run", IMPOSSIBLE["split-digits/class", "pnn"]),
         "made.class.Feedback": ("not run", "replay through feedback is not a method here"),
     }
-    assert summary(rows) == "8 published cells: 6 compared, 3 agree (50.0%), 3 differ, 2 not run."
+    assert summary(rows) == (
+        "8 published cells: 6 compared, 3 agree (50.0%), 3 differ, 2 not run. "
+        "Of the published values compared 2 are as others copied them, unchecked."
+    )
+    checked = [replace(row, published=row.published.model_copy(update={"confidence": "primary"})) for row in rows]
+    assert summary(checked) == "8 published cells: 6 compared, 3 agree (50.0%), 3 differ, 2 not run."
+    copied = [replace(row, published=row.published.model_copy(update={"confidence": "secondary1"})) for row in rows]
+    assert summary(copied).endswith("Of the published values compared all are as others copied them, unchecked.")
 
 
 def test_another_score_formula_gives_another_ledger(monkeypatch):

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.records.matching import matched_by_name
+from benchmarks.records.published import PublishedStore
+from benchmarks.records.results import results_of
 from benchmarks.records.store import Scan
 from benchmarks.report import publish
+from benchmarks.report.leaderboard import make_leaderboard
+from benchmarks.report.markdown import markdown
 from benchmarks.report.publish import publish_suite
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
@@ -78,6 +83,54 @@ def test_records_of_different_data_are_not_published_together(grid, tmp_path):
     with pytest.raises(SettingsError, match=r"split: records of different data \(checksums 0ther, c0ffee\)"):
         publish_suite(grid, scan, tmp_path / "published")
     assert not (tmp_path / "published").exists()
+
+
+def without(scan: Scan, *cells: tuple[str, int]) -> Scan:
+    """`scan` without the records of these methods and seeds."""
+    return Scan({id: r for id, r in scan.records.items() if (r.method, r.seed) not in cells})
+
+
+def test_a_seed_that_a_method_has_yet_to_run_is_kept_and_left_out_of_the_tables(grid, tmp_path):
+    sentence = "Seed 1 has been run by 1 of 2 methods; it is left out until all have run it."
+    begun = without(scan_of(grid), ("er", 1))
+    with pytest.raises(SettingsError, match="er seed 1: missing"):
+        publish_suite(grid, begun, tmp_path)
+    folder = publish_suite(grid, begun, tmp_path, partial=True)
+    assert len((folder / "records.jsonl").read_text().splitlines()) == 3
+    published = matched_by_name(grid, PublishedStore(folder).scan())
+    assert markdown(make_leaderboard(results_of(grid, published))) == (folder / "tiny.md").read_text()
+    text = (folder / "tiny.md").read_text()
+    assert f"n = 1 seed of 2 asked for in every row: no interval, and nothing is ranked. {sentence}" in text
+    assert "not run" not in text
+    (runs,) = results_of(grid, published).runs
+    assert runs.values("acc") == {"finetune": {0: 0.5}, "er": {0: 0.5}}
+    # one's own table shows all there is
+    assert sentence not in markdown(make_leaderboard(results_of(grid, begun)))
+    assert len(results_of(grid, begun).frame) == 3
+    text = (publish_suite(grid, scan_of(grid), tmp_path) / "tiny.md").read_text()
+    assert "n = 2 seeds in every row" in text
+    assert "left out" not in text
+
+
+def test_where_no_seed_is_whole_all_there_is_is_published(grid, tmp_path):
+    folder = publish_suite(grid, without(scan_of(grid), ("er", 0), ("er", 1)), tmp_path, partial=True)
+    text = (folder / "tiny.md").read_text()
+    assert "not every row has them all" in text
+    assert "left out" not in text
+
+
+def test_records_of_different_hardware_are_published_when_that_is_asked_for(grid, tmp_path):
+    scan = scan_of(grid)
+    (other,) = [r for r in scan.records.values() if (r.method, r.seed) == ("er", 1)]
+    environment = other.environment | {"hardware": "another machine"}
+    scan.records[other.identity] = other.model_copy(update={"environment": environment})
+    with pytest.raises(SettingsError, match=r"different hardware \(another machine; test machine\), so their times"):
+        publish_suite(grid, scan, tmp_path)
+    text = (publish_suite(grid, scan, tmp_path, several_machines=True) / "tiny.md").read_text()
+    assert "another machine (1 runs); test machine (3 runs). WARNING: times do not compare" in text
+    assert "on test machine: does not compare with times on other hardware" in text
+    assert "on another machine and test machine: does not compare with times on other hardware" in text
+    assert "on other hardware" not in (publish_suite(grid, scan_of(grid), tmp_path) / "tiny.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../runs", "a/b"])

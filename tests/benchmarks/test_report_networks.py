@@ -162,8 +162,16 @@ def test_the_protocol_says_which_network_each_method_trains():
     dytox = used("dytox", model=TRANSFORMER)
     text = markdown(board_of([used("er"), dytox], methods=["er", "dytox"], scenarios=[CLASS]))
     own = network_of(dytox.settings).text
-    assert own == "task-transformer, dim = 96, heads = 3, depth = 2, patch = 4, encoder = gpsa"
+    assert own == "task-transformer, depth = 2, dim = 96, encoder = gpsa, heads = 3, patch = 4"
     assert f"- network: mlp with hidden layers of 8; dytox: {own}" in text
+
+
+def test_the_protocol_says_which_methods_train_on_the_new_classes_alone():
+    alone = used("finetune", own={"compete": "new"})
+    text = markdown(board_of([used("er"), alone], methods=["er", "finetune"], scenarios=[CLASS]))
+    said = "the active classes are those seen so far (finetune: those of the new task alone, compete = new)."
+    assert f"in training, {said}" in text
+    assert "compete = " not in markdown(board_of([used("er")], methods=["er"], scenarios=[CLASS])).split("## ")[0]
 
 
 # Exemplars of several ranks
