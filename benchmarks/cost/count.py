@@ -98,7 +98,7 @@ def _counted(cell: CellSettings, scenario: Scenario, trends: Trends) -> CellCost
     """The cost of the cell; what `trends` can tell is not run."""
     tasks: list[TaskCost] = []
     try:
-        with valueless() as counted, herding_at_once(counted), frozen_parts_at_once(counted):
+        with valueless() as counted, herding_at_once(counted, trends), frozen_parts_at_once(counted):
             for task in _walk(cell, scenario, counted, trends):
                 tasks.append(task)
     except Exception as error:
@@ -144,7 +144,7 @@ def _walk(cell: CellSettings, scenario: Scenario, counted: Counted, trends: Tren
     method, scenario, extractor = _started(cell, scenario)
     for task in scenario.tasks:
         view = task_view(scenario, task, method.sees_past_data, META)
-        trends.last = task is scenario.tasks[-1]
+        trends.begin(last=task is scenario.tasks[-1])
         counted.stage += 1
         method.enter(view)
         method.network.train()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from benchmarks.cost.valueless import Counted
+from benchmarks.cost.trend import Trends
+from benchmarks.cost.valueless import META, Counted
 from methods.core.batching import IMAGES_AT_ONCE
 from methods.parts import exemplars
 from scenarios import Examples
@@ -17,13 +19,14 @@ Features = Callable[[Examples], Tensor]
 
 
 @contextmanager
-def herding_at_once(counted: Counted) -> Iterator[None]:
+def herding_at_once(counted: Counted, trends: Trends) -> Iterator[None]:
     """Inside, what chooses among images without values takes the first, and costs what herding does."""
     memory, herd = exemplars.ExemplarMemory, exemplars.herd
-    update = memory.update
+    update, updates = memory.update, Counter[int]()
 
     def quick_update(self: exemplars.ExemplarMemory, new: Examples, features: Features | None = None) -> None:
-        update(self, new, features and _of_two_batches(features, counted))
+        updates[trends.task] += 1
+        update(self, new, features and _of_batches(features, counted, trends, updates[trends.task]))
 
     def first(features: Tensor, m: int) -> Tensor:
         return _first(features, m) if features.is_meta else herd(features, m)
@@ -35,19 +38,31 @@ def herding_at_once(counted: Counted) -> Iterator[None]:
         memory.update, exemplars.herd = update, herd  # type: ignore[method-assign]
 
 
-def _of_two_batches(features: Features, counted: Counted) -> Features:
-    """`features` that looks at one whole batch, which stands for all, and at the last, smaller one."""
+def _of_batches(features: Features, counted: Counted, trends: Trends, update: int) -> Features:
+    """`features` that looks at one whole batch, which stands for all, and at the last, smaller one; at neither where
+    what they cost follows from the tasks before. update: which of its task's it is for."""
 
     def quick(examples: Examples) -> Tensor:
         whole, rest = divmod(len(examples), IMAGES_AT_ONCE)
-        if whole < 2 or not examples.images.is_meta:
+        if not len(examples) or not examples.images.is_meta:
             return features(examples)
-        before = counted.total
-        found = features(examples[torch.arange(IMAGES_AT_ONCE)])
-        counted.total += (whole - 1) * (counted.total - before)
-        if rest:
-            features(examples[torch.arange(rest)])
-        return found.new_empty(len(examples), *found.shape[1:])
+        shape: list[int] = []
+        for n, times in ((IMAGES_AT_ONCE, whole), (rest, 1)):
+            if n and times:
+                flops, *shape = of_a_batch(examples, n)
+                counted.total += times * flops
+        return torch.empty(len(examples), *shape, device=META)
+
+    def of_a_batch(examples: Examples, n: int) -> list[int]:
+        """Of a batch of `n` the FLOPs, and the shape of what is found of an image."""
+        key, before = ("features", update, n), counted.total
+        told = trends.told(key)
+        if told is None:
+            found = features(examples[torch.arange(n)])
+            told = counted.total - before, *found.shape[1:]
+            counted.total = before
+        trends.add(key, told)
+        return list(map(int, told))
 
     return quick
 

@@ -55,7 +55,7 @@ def frozen_parts_at_once(counted: Counted) -> Iterator[None]:
             return call(module, *args, **kwargs)
         grad, counter = torch.is_grad_enabled(), _counting_now()
         try:
-            key = seen.number(module, grad), counter is not None, _given((args, kwargs), grad)
+            key = seen.number(module, grad), counter is not None, seen.given.key((args, kwargs), grad)
         except _NotKnown:
             return call(module, *args, **kwargs)
         known = _known.get(key)
@@ -91,16 +91,17 @@ class _Look(NamedTuple):
 
 
 class _Seen:
-    """Modules that were looked at in this stage."""
+    """Modules that were looked at in this stage, and what they were given."""
 
     def __init__(self, counted: Counted):
         self.counted, self.stage = counted, counted.stage
         self.known: dict[tuple[int, bool], _Look] = {}
+        self.given = _Given()
 
     def number(self, module: nn.Module, grad: bool) -> int:
         """Raises _NotKnown where a parameter asks for a gradient, or the module has ways of its own."""
         if self.stage != self.counted.stage:
-            self.stage, self.known = self.counted.stage, {}
+            self.stage, self.known, self.given = self.counted.stage, {}, _Given()
         look = self._look(module)
         if look.number is None or (grad and any(parameter.requires_grad for parameter in look.parameters)):
             raise _NotKnown
@@ -122,16 +123,31 @@ def _counting_now() -> _Counter | None:
     return counters[-1] if counters else None
 
 
-def _given(value: Any, grad: bool) -> Hashable:
-    if isinstance(value, Tensor):
-        if not value.is_meta or not value.is_floating_point() or (grad and value.requires_grad):
-            raise _NotKnown
-        return value.shape, value.stride(), value.dtype
-    if isinstance(value, (list, tuple)):
-        return value.__class__, *[_given(part, grad) for part in value]
-    if isinstance(value, dict):
-        return tuple((name, _given(part, grad)) for name, part in value.items())
-    return _simple(value)
+class _Given:
+    """What calls are given, as far as it decides what they do. kept: tuples of tensors, which a network hands to many of its
+    parts, by id, with what was found of each."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, bool], tuple[tuple, Hashable]] = {}
+
+    def key(self, value: Any, grad: bool) -> Hashable:
+        """Raises _NotKnown."""
+        if isinstance(value, Tensor):
+            if not value.is_meta or not value.is_floating_point() or (grad and value.requires_grad):
+                raise _NotKnown
+            return value.shape, value.stride(), value.dtype
+        if isinstance(value, tuple):
+            kept = self._kept.get((id(value), grad))
+            if kept is None:
+                kept = value, (value.__class__, *[self.key(part, grad) for part in value])
+                if all(isinstance(part, Tensor) for part in value):
+                    self._kept[id(value), grad] = kept
+            return kept[1]
+        if isinstance(value, list):
+            return list, *[self.key(part, grad) for part in value]
+        if isinstance(value, dict):
+            return tuple((name, self.key(part, grad)) for name, part in value.items())
+        return _simple(value)
 
 
 _numbers: dict[Hashable, int] = {}

@@ -20,18 +20,23 @@ class Unforeseen(Exception):
 class Trends:
     """Numbers of one task after another, by what they are of.
 
-    last: whether it is the last task, which is counted whatever was told. used: whether any number was told. Where not
-    `telling`, none is.
+    task: how many have begun. used: whether any number was told. Where not `telling`, none is.
     """
 
     def __init__(self, telling: bool) -> None:
         self._values: dict[Hashable, list[Numbers | None]] = defaultdict(list)
         self._telling = telling
-        self.last = self.used = False
+        self._last = self.used = False
+        self.task = 0
+
+    def begin(self, last: bool) -> None:
+        """The next task, and whether it is the last, which is counted whatever was told."""
+        self.task += 1
+        self._last = last
 
     def told(self, key: Hashable) -> Numbers | None:
         """The numbers of this task where those of the four before lie on parabolas, else None."""
-        told = None if self.last else self._next(key)
+        told = None if self._last else self._next(key)
         self.used |= told is not None
         return told
 
@@ -40,11 +45,13 @@ class Trends:
         next = self._next(key)
         if next is not None and next != numbers:
             raise Unforeseen(f"{key}: {numbers}, not {next}")
-        self._values[key].append(numbers)
+        values = self._values[key]
+        values += [None] * (self.task - 1 - len(values)) + [numbers]
 
     def _next(self, key: Hashable) -> Numbers | None:
-        last = self._values[key][-4:]
-        if not self._telling or len(last) < 4 or None in last:
+        values = self._values[key]
+        last = values[-4:]
+        if not self._telling or len(values) != self.task - 1 or len(last) < 4 or None in last:
             return None
         four = list(zip(*last, strict=True))
         if any(a - 3 * b + 3 * c - d for a, b, c, d in four):

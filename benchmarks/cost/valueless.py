@@ -41,13 +41,36 @@ def valueless() -> Iterator[Counted]:
     )  # raises
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    to = torch.nn.Module.to
+    torch.nn.Module.to = _only_what_is_not_there(to)  # type: ignore[assignment,method-assign]
     eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
     try:
         with eager, _Valueless() as mode:
             yield mode.counted
     finally:
         torch.is_autocast_enabled = asked
+        torch.nn.Module.to = to  # type: ignore[method-assign]
         torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+def _only_what_is_not_there(to: Callable[..., torch.nn.Module]) -> Callable[..., torch.nn.Module]:
+    """`to` that moves only those tensors to the meta device that are elsewhere, where torch visits all: a network of many
+    parts is moved whole each time it gets one more."""
+
+    def moved(module: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Module:
+        if args != (META,) or kwargs:
+            return to(module, *args, **kwargs)
+        parts: list[torch.nn.Module | None] = [module]
+        while parts:
+            part = parts.pop()
+            if part is not None:
+                own = (*part._parameters.values(), *part._buffers.values())
+                if any(tensor is not None and not tensor.is_meta for tensor in own):
+                    part._apply(lambda tensor: tensor.to(META), recurse=False)
+                parts += part._modules.values()
+        return module
+
+    return moved
 
 
 class Counted:

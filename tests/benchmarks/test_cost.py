@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from benchmarks.cell.run import run_cell
@@ -25,6 +25,7 @@ from benchmarks.cost.many import costs_of
 from benchmarks.cost.price import check_affordable, too_long
 from benchmarks.cost.seconds import StepTimer
 from benchmarks.cost.sizes import size_of_stream
+from benchmarks.cost.trend import Trends
 from benchmarks.cost.valueless import valueless
 from benchmarks.request import notes
 from benchmarks.request.catalogue import suite_names
@@ -183,6 +184,18 @@ def test_a_short_batch_at_the_end_of_an_epoch_is_no_whole_one(tmp_path):
     assert cost_of(cell).training == run_cell(cell).flops.training
 
 
+def test_a_network_with_new_parts_is_moved_whole():
+    old, new = nn.Linear(2, 3, device="meta"), nn.BatchNorm1d(3)
+    kept, network = list(old.parameters()), nn.Sequential(old, nn.Sequential(new))
+    with valueless():
+        assert network.to(torch.device("meta")) is network
+    assert all(tensor.is_meta for tensor in (*network.parameters(), new.running_mean, new.running_var))
+    assert all(a is b for a, b in zip(old.parameters(), kept, strict=True))
+    assert all(isinstance(parameter, nn.Parameter) for parameter in new.parameters())
+    with valueless():
+        assert next(network.to("cpu").parameters()).device.type == "cpu"
+
+
 def test_herding_without_its_loops_costs_as_much():
     weight = torch.ones(8, 12)
     images = torch.zeros(1400, 1, 3, 4, dtype=torch.uint8)
@@ -197,7 +210,7 @@ def test_herding_without_its_loops_costs_as_much():
         memory.update(Examples(examples.images.to(device), examples.labels, 0), features)
         return memory
 
-    with valueless() as counted, herding_at_once(counted):
+    with valueless() as counted, herding_at_once(counted, Trends(telling=True)):
         told = counted.of(lambda: chosen("meta"))
         assert len(chosen("meta")) == 30
     assert told == count_flops(lambda: chosen("cpu")).total > 0

@@ -80,19 +80,33 @@ def test_methods_whose_steps_fill_a_memory_are_run(steps, tmp_path):
 def test_numbers_on_parabolas_are_told():
     trends = Trends(telling=True)
     for k in range(6):
+        trends.begin(last=False)
         told = trends.told("steps")
         assert told == ((3 * k * k + 1, 5 * k) if k >= 4 else None)
         trends.add("steps", (3 * k * k + 1, 5 * k))
     assert trends.used
+    trends.begin(last=True)
+    assert trends.told("steps") is None
     with pytest.raises(Unforeseen):
         trends.add("steps", (0, 0))
+
+
+def test_nothing_is_told_of_what_tasks_between_did_not_have():
+    trends = Trends(telling=True)
+    for task in range(6):
+        trends.begin(last=False)
+        if task != 3:
+            assert trends.told("features") is None
+            trends.add("features", (1,))
 
 
 @pytest.mark.parametrize("numbers", [[1, 8, 27, 64], [1, 1, 1, None], [2, 2, 2]])
 def test_others_are_not_told(numbers):
     trends = Trends(telling=True)
     for n in numbers:
+        trends.begin(last=False)
         trends.add("steps", n if n is None else (n,))
+    trends.begin(last=False)
     assert trends.told("steps") is None
     assert not trends.used
 
