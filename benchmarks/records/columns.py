@@ -44,7 +44,11 @@ class Measure:
 def check_metrics(metrics: list[str]) -> None:
     """Raises SettingsError that names every id in `metrics` which is neither a score nor a cost."""
     known = [*SCORES, *COSTS]
-    problems = [f"unknown metric {id!r}{nearest(id, known)}" for id in dict.fromkeys(metrics) if id not in known]
+    problems = [
+        f"unknown metric {id!r}{nearest(id, known, '`list metrics` names them all')}"
+        for id in dict.fromkeys(metrics)
+        if id not in known
+    ]
     if not metrics:
         problems = ["no metric named: give score ids, e.g. acc,fm.mean"]
     if problems:

@@ -219,10 +219,11 @@ def test_a_note_that_holds_for_several_cells_has_one_number():
 
 def test_unknown_metrics_are_all_named_with_the_nearest():
     with pytest.raises(SettingsError) as error:
-        board_of(runs({"er": 0}), ["acc", "bwt.dias", "fm.mxa"], methods=["er"])
-    assert len(error.value.problems) == 2
+        board_of(runs({"er": 0}), ["acc", "bwt.dias", "fm.mxa", "zzzz"], methods=["er"])
+    assert len(error.value.problems) == 3
     assert "'bwt.diaz'" in error.value.problems[0]
     assert "'fm.max'" in error.value.problems[1]
+    assert error.value.problems[2] == "unknown metric 'zzzz'; `list metrics` names them all"
 
 
 def test_no_metric_at_all_is_an_error():
