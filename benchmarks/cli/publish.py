@@ -52,7 +52,7 @@ def publish(
     """Copy the checked records of SUITE and their tables into results/published/, to be committed."""
     asked = Asked(suite, results_dir=results_dir)
     if verify is None:
-        publish_suite(asked, several_commits, partial, several_machines)
+        publish_suite(asked, several_commits, several_machines, partial)
         return
     from benchmarks.executors.devices import devices_for
 
@@ -61,11 +61,12 @@ def publish(
 
 
 def publish_suite(
-    asked: Asked, several_commits: bool = False, partial: bool = False, several_machines: bool = False
+    asked: Asked, several_commits: bool = False, several_machines: bool = False, partial: bool = False
 ) -> None:
     """Publishes the suite and renews the pages that show what is published. Raises SettingsError where it cannot be."""
     grid, store = asked.grid_and_store()
     from benchmarks.ledger.render import write_ledger
+    from benchmarks.records.publishable import Allowed
     from benchmarks.records.published import PublishedStore
     from benchmarks.records.scored import with_scored
     from benchmarks.report import publish as publishing
@@ -73,7 +74,8 @@ def publish_suite(
 
     results, scan = asked.results_dir, scan_of(store)
     grid = with_scored(grid, scan)
-    folder = publishing.publish_suite(grid, scan, results / "published", several_commits, partial, several_machines)
+    allowed = Allowed(several_commits, several_machines, partial)
+    folder = publishing.publish_suite(grid, scan, results / "published", allowed)
     write_index(results, published=True)
     write_guide(results, published=True)
     count = len(PublishedStore(folder).scan().records)
@@ -164,9 +166,7 @@ def reproduce(
             succeeded &= run_suite(Asked(name, methods, scenarios, seeds, None, results_dir), how) or whole
             if whole and not dry_run:
                 try:
-                    publish_suite(
-                        Asked(name, results_dir=results_dir), several_commits, several_machines=several_machines
-                    )
+                    publish_suite(Asked(name, results_dir=results_dir), several_commits, several_machines)
                 except SettingsError as error:
                     problems += error.problems
         if dry_run:

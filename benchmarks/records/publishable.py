@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.records.matching import records_of, statuses
@@ -18,37 +19,49 @@ TRIALS = "trials"
 """In the folder of a suite that was tuned: the folder of the records of its trials."""
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """What records may be published all the same.
+
+    several_commits: clean commits may differ, as after one method was mended (its version raised) and its cells alone
+    were run anew; the tables then say how many runs come from each. several_machines: hardware may differ; the tables say
+    which times do not compare. partial: cells that have not run are left for later; the tables are of the seeds that every
+    method has run, where there are such.
+    """
+
+    several_commits: bool = False
+    several_machines: bool = False
+    partial: bool = False
+
+
+WHOLE = Allowed()
+
+
 def publishable(
-    grid: Grid,
-    scan: Scan,
-    published: Path,
-    several_commits: bool = False,
-    partial: bool = False,
-    several_machines: bool = False,
+    grid: Grid, scan: Scan, published: Path, allowed: Allowed = WHOLE
 ) -> tuple[list[RunRecord], list[RunRecord]]:
     """The records of `grid`, and those of the trials that chose its hyperparameters, where it was tuned.
 
     Raises SettingsError for a smoke test, and unless every cell ran to its end at one clean commit, on one kind of
-    hardware, and all of a scenario saw the same data. A cell that diverged did so by its settings and would again: it
-    is evidence too, and the tables say so. published: the folder of what is published already. several_commits,
-    partial, several_machines: as in `publish_suite`.
+    hardware, and all of a scenario saw the same data, but for what is `allowed`. A cell that diverged did so by its
+    settings and would again: it is evidence too, and the tables say so. published: the folder of what is published already.
     """
     if grid.suite.kind == "smoke":
         raise SettingsError([f"not published: {grid.suite.name} is a smoke test, not a result"])
-    wrong = ("failed",) if partial else ("missing", "failed")
+    wrong = ("failed",) if allowed.partial else ("missing", "failed")
     problems = [f"{cell.label}: {status}" for cell, status in statuses(grid, scan) if status in wrong]
     records = records_of(grid, scan)
     commits = {(r.environment.get("commit"), r.environment.get("retain", r.environment.get("commit"))) for r in records}
     for commit in sorted({str(c) for pair in commits for c in pair}):
         if commit == "None" or commit.endswith("+dirty"):
             problems.append(f"records made at {commit}: run from a clean git checkout")
-    if len(commits) > 1 and not several_commits:
+    if len(commits) > 1 and not allowed.several_commits:
         problems.append(
             f"records come from {len(commits)} commits: run the suite anew at one, or, if no commit between them changed "
             "what these cells compute, publish with --several-commits"
         )
     hardware = sorted({str(r.environment.get("hardware")) for r in records if not r.scored})
-    if len(hardware) > 1 and not several_machines:
+    if len(hardware) > 1 and not allowed.several_machines:
         problems.append(
             f"records come from different hardware ({'; '.join(hardware)}), so their times do not compare: run the suite on "
             "one kind, or publish with --several-machines, and the tables say so"

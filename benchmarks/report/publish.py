@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.records.atomic_write import written_folder
-from benchmarks.records.publishable import TRIALS, publishable
+from benchmarks.records.publishable import TRIALS, WHOLE, Allowed, publishable
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.store import Scan
 from benchmarks.report.plots import write_plots
@@ -15,23 +15,12 @@ from benchmarks.request.grid import Grid
 from benchmarks.request.names import check_name
 
 
-def publish_suite(
-    grid: Grid,
-    scan: Scan,
-    published: Path,
-    several_commits: bool = False,
-    partial: bool = False,
-    several_machines: bool = False,
-) -> Path:
+def publish_suite(grid: Grid, scan: Scan, published: Path, allowed: Allowed = WHOLE) -> Path:
     """Writes the records and tables of `grid` to `published`/<suite>, whole or not at all, in place of what was there.
 
     Raises SettingsError for what is not `publishable`.
-    several_commits: clean commits may differ, as after one method was mended (its version raised) and its cells alone
-    were run anew; the tables then say how many runs come from each. partial: cells that have not run are left for
-    later; the tables are of the seeds that every method has run, where there are such. several_machines: hardware may
-    differ; the tables say which times do not compare.
     """
-    records, trials = publishable(grid, scan, published, several_commits, partial, several_machines)
+    records, trials = publishable(grid, scan, published, allowed)
     shown = replace(scan, published=True)
     with written_folder(published / check_name(grid.suite.name, "suite")) as folder:
         PublishedStore(folder).save(records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.records.matching import matched_by_name
+from benchmarks.records.publishable import Allowed
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.results import results_of
 from benchmarks.records.store import Scan
@@ -95,7 +96,7 @@ def test_a_seed_that_a_method_has_yet_to_run_is_kept_and_left_out_of_the_tables(
     begun = without(scan_of(grid), ("er", 1))
     with pytest.raises(SettingsError, match="er seed 1: missing"):
         publish_suite(grid, begun, tmp_path)
-    folder = publish_suite(grid, begun, tmp_path, partial=True)
+    folder = publish_suite(grid, begun, tmp_path, Allowed(partial=True))
     assert len((folder / "records.jsonl").read_text().splitlines()) == 3
     published = matched_by_name(grid, PublishedStore(folder).scan())
     assert markdown(make_leaderboard(results_of(grid, published))) == (folder / "tiny.md").read_text()
@@ -113,7 +114,7 @@ def test_a_seed_that_a_method_has_yet_to_run_is_kept_and_left_out_of_the_tables(
 
 
 def test_where_no_seed_is_whole_all_there_is_is_published(grid, tmp_path):
-    folder = publish_suite(grid, without(scan_of(grid), ("er", 0), ("er", 1)), tmp_path, partial=True)
+    folder = publish_suite(grid, without(scan_of(grid), ("er", 0), ("er", 1)), tmp_path, Allowed(partial=True))
     text = (folder / "tiny.md").read_text()
     assert "not every row has them all" in text
     assert "left out" not in text
@@ -126,7 +127,7 @@ def test_records_of_different_hardware_are_published_when_that_is_asked_for(grid
     scan.records[other.identity] = other.model_copy(update={"environment": environment})
     with pytest.raises(SettingsError, match=r"different hardware \(another machine; test machine\), so their times"):
         publish_suite(grid, scan, tmp_path)
-    text = (publish_suite(grid, scan, tmp_path, several_machines=True) / "tiny.md").read_text()
+    text = (publish_suite(grid, scan, tmp_path, Allowed(several_machines=True)) / "tiny.md").read_text()
     assert "another machine (1 runs); test machine (3 runs). WARNING: times do not compare" in text
     assert "on test machine: does not compare with times on other hardware" in text
     assert "on another machine and test machine: does not compare with times on other hardware" in text

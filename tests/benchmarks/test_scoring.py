@@ -21,6 +21,7 @@ from benchmarks.gate.judge import gate
 from benchmarks.gate.rerun import run_again
 from benchmarks.gate.rules import make_rules
 from benchmarks.records.matching import counts, matched_by_name, records_of
+from benchmarks.records.publishable import Allowed
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Counts, RecordError, RunRecord
 from benchmarks.records.remarks import NOT_GIVEN
@@ -329,7 +330,7 @@ def test_published_with_their_suite(beside, tmp_path):
         clean.add(own.model_copy(update={"environment": environment}), scan.places[identity])
     with pytest.raises(SettingsError, match="er seed 0: missing"):
         publish_suite(wide, clean, tmp_path)
-    folder = publish_suite(wide, clean, tmp_path, partial=True)
+    folder = publish_suite(wide, clean, tmp_path, Allowed(partial=True))
     stored = PublishedStore(folder).scan()
     assert stored.problems == []
     assert scored_names(folder) == {"good", "poor"}
