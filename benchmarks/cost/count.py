@@ -20,6 +20,7 @@ from benchmarks.cost.phase import PhaseCost, phase_cost, told_cost
 from benchmarks.cost.repeated import frozen_parts_at_once
 from benchmarks.cost.trend import Trends
 from benchmarks.cost.valueless import META, Counted, valueless
+from benchmarks.records.store import uncollected
 from benchmarks.request.suite import CellSettings
 from methods import Method, TaskView, method_class
 from metrics.flops import Flops
@@ -98,7 +99,7 @@ def _counted(cell: CellSettings, scenario: Scenario, trends: Trends) -> CellCost
     """The cost of the cell; what `trends` can tell is not run."""
     tasks: list[TaskCost] = []
     try:
-        with valueless() as counted, herding_at_once(counted, trends), frozen_parts_at_once(counted):
+        with uncollected(), valueless() as counted, herding_at_once(counted, trends), frozen_parts_at_once(counted):
             for task in _walk(cell, scenario, counted, trends):
                 tasks.append(task)
     except Exception as error:
