@@ -386,6 +386,9 @@ def test_a_method_with_fewer_seeds_says_so_behind_its_name(settings):
     scene = scene_of(runs({"er": 0}) + runs({"ewc": 1}, seeds=[0]), methods=["er", "ewc"])
     assert "ewc (1 of 3 seeds)" in words(svg("tasks", scene))
     assert "up to 3 seeds" in words(svg("tasks", scene))
+    assert "among methods with all seeds" in words(svg("cost", scene))
+    rest = scene_of(runs({"er": 0, "ewc": 1}, seeds=[0]), methods=["er", "ewc"])  # of the three asked for
+    assert "among methods with as many seeds as any" in words(svg("cost", rest))
 
 
 def test_what_is_not_drawn_is_named_with_its_reason(settings):

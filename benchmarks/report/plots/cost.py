@@ -50,9 +50,11 @@ def draw(scene: Scene) -> Canvas | None:
     unknown = [
         entry.method for entry in scene.entries if entry.method not in drawn
     ]  # as predictions of another program
+    whole = max(len(entry.records) for entry in scene.entries) == len(scene.runs.seeds)
     notes = [
         scene.seeds_text("bars"),
-        "Grey steps: the Pareto front, the highest mean ACC at up to that cost, among methods with all seeds; an upper "
+        "Grey steps: the Pareto front, the highest mean ACC at up to that cost, among methods with "
+        f"{'all seeds' if whole else 'as many seeds as any'}; an upper "
         "bound, which trains on all past data, is not on it. In bold: on the front of either panel.",
         f"Marks that would cover each other are drawn one around the other. {cut_text(limits)}",
         scene.absent_text(),
