@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
 MOST_WORDS = {
-    "README.md": 1620,
+    "README.md": 1722,
     "CONTRIBUTING.md": 930,
     "docs/gpus-and-clusters.md": 1100,
     "docs/methods.md": 1400,
@@ -409,13 +409,14 @@ FAMILIES = (
 MARKS = {"needs_task_id": "ᵗ", "sees_past_data": "ᵖ", "needs_new_classes": "ᶜ"}
 
 
-def published_table(suite: str, scenario: str) -> str:
-    """The columns shown of one scenario's table as published, with the notes that they refer to."""
+def published_table(suite: str, scenario: str, *shown: str) -> str:
+    """The columns `shown` of one scenario's table as published, by how they begin, with the notes that they refer to."""
+    shown = shown or SHOWN
     text = (PUBLISHED / suite / f"{suite}.md").read_text()
     section = re.search(rf"^#+ {re.escape(scenario)}\b.*?(?=^#+ |\Z)", text, re.S | re.M).group(0)
     rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
-    kept = [k for k, cell in enumerate(rows[0]) if cell.strip().startswith(SHOWN)]
-    assert len(kept) == len(SHOWN) <= 7
+    kept = [k for k, cell in enumerate(rows[0]) if cell.strip().startswith(("method", *shown))]
+    assert len(kept) == len({"method", *shown}) <= 7
     table = "\n".join(f"|{'|'.join(row[k] for k in kept)}|" for row in rows)
     notes = dict(re.findall(rf"^- ([{LETTERS}]) (.*)$", section, re.M))
     used = sorted(set(table) & set(notes), key=LETTERS.index)
@@ -424,13 +425,13 @@ def published_table(suite: str, scenario: str) -> str:
     return "\n".join([table, "", *(f"- {new} {notes[letter]}" for letter, new in zip(used, LETTERS))])
 
 
-def pretrained_table(scenario: str) -> str:
-    """ACC of each method on the features of both frozen backbones, and what it costs on the first's."""
+def pretrained_table(scenario: str, *shown: str) -> str:
+    """ACC of the methods `shown` on the features of both frozen backbones, and what they cost on the first's."""
     suites = {"cifar100-pretrained": "EfficientNet-Lite0", "cifar100-pretrained-vit": "ViT-S/14"}
     by_method: dict[str, dict[str, list[RunRecord]]] = {}
     for suite in suites:
         for record in PublishedStore(PUBLISHED / suite).scan().records.values():
-            if record.scenario == scenario:
+            if record.scenario == scenario and record.method in shown:
                 cls = METHODS[record.settings["method"]["name"]]
                 bound = " (upper)" if cls.sees_past_data else " (lower)" if cls.family == "baseline" else ""
                 by_method.setdefault(record.method + bound, {}).setdefault(suite, []).append(record)
