@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
 MOST_WORDS = {
-    "README.md": 1722,
+    "README.md": 1620,
     "CONTRIBUTING.md": 930,
     "docs/gpus-and-clusters.md": 1100,
     "docs/methods.md": 1400,
