@@ -85,7 +85,7 @@ def table(priced: Sequence[Priced], grid: Grid) -> str:
     ]
     text = tabulate(lines, heads, tablefmt="github", disable_numparse=True, colalign=("left", "left", *["right"] * 6))
     notes = [
-        "After the first and the last task. FLOP: 2 per multiply-add; modules only: without products of two activations.",
+        "After the first and the last task. FLOP: 2 per multiply-add; modules only: without attention and other products of two activations.",
         "Stored: what the method keeps beside its network after the last task, counted with its memory full.",
         "Time: of one seed on one worker of this machine, from a few measured steps, without reading data.",
     ]

@@ -93,8 +93,8 @@ _ABOUT: dict[str, tuple[str, Kind, str]] = {
     MODULES: (
         "inference, modules only",
         "flops per image",
-        "the same, but only products with a weight: without those of two activations, such as attention's. Papers on "
-        "transformers often print this smaller count",
+        "the same, but only products with a weight of the network: not attention, not those with stored means or features. "
+        "Papers on transformers often print this smaller count",
     ),
     "flops.training": (
         "training",

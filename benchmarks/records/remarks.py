@@ -80,7 +80,10 @@ def remark(id: str, record: RunRecord, joint: RunRecord | None = None) -> str | 
         return f"compared with {joint.method} on the same network, {network_of(joint.settings).text}"
     modules = record.flops.inference_modules
     if id == MODULES and modules and record.flops.inference[-1:] != modules[-1:]:
-        return "leaves out products of two activations (attention), which column inference counts"
+        return (
+            "leaves out products without a weight of the network (attention, stored means or features), which column "
+            "inference counts"
+        )
     return None
 
 

@@ -14,7 +14,7 @@ HOW_TO_READ = """\
 Methods are compared seed by seed (same class order, initial weights and batches), on ACC. A difference counts only
 where the paired t test, Holm-corrected over the methods of a table, rejects equality at the 5% level; every other
 reads as a tie (≈), and the leaderboard's marks are of these same tests. Few seeds can only show large differences: a tie is not a proof of equality. Each table compares
-with the best method between the bounds, joint and finetune, which are compared but not ranked. P is the share of
+with the best method between the bounds (joint above, finetune or linear-probe below), which are compared but not ranked. P is the share of
 seeds on which that method is better, ties counting half."""
 
 

@@ -19,8 +19,10 @@ BROKEN = 0.5
 USELESS = 0.1
 HOW_TO_READ = """\
 Made from run records by `python -m benchmarks guide`; every line names the records behind it. A method stands on a
-Pareto front when no other method of its scenario has a higher mean ACC at the same or a lower cost; joint and finetune
-are left out as bounds, and so is, where both have run, what covers less than a tenth of the way from finetune to joint. Means over seeds decide, so neighbours on a front may be ties, and of one seed chance: see the suite's comparison page.
+Pareto front when no other method of its scenario has a higher mean ACC at the same or a lower cost. The bounds are left
+out: joint above, finetune below or, on frozen features, linear-probe (of both the lower one). So is, where both bounds
+have run, what covers less than a tenth of the way between them. Means over seeds decide, so neighbours on a front may be
+ties, and of one seed chance: see the suite's comparison page.
 Methods without stored images may keep features or statistics of them. Costs are those of these small networks and data
 sets; neither they nor the order of methods need carry over to larger ones."""
 
@@ -84,7 +86,7 @@ def _fronts(source: Evidence, runs: Runs) -> dict[str, str]:
         "ACC against training FLOPs, cheapest first": front(means, "flops.training"),
         "ACC against memory": front(means, "memory"),
         "without stored images, against training FLOPs": front(means.loc[np.logical_not(stores)], "flops.training"),
-        "finetune – joint": f"{_bound_text(runs, 'lower bound')} – {_bound_text(runs, 'upper bound')}",
+        "lower – upper bound": f"{_bound_text(runs, 'lower bound')} – {_bound_text(runs, 'upper bound')}",
         "records of the best": source.links([r for method in means.index[:1] for r in runs.done(method).values()]),
     }
 
@@ -101,8 +103,8 @@ def _may_store(record: RunRecord) -> bool:
 
 
 _LIMITS = f"""\
-Shown is ACC in percent and, behind it, the share of the way from finetune (0) to joint (1) that a method covers in the
-same scenario. It breaks (✗) where it covers less than {BROKEN:g}."""
+Shown is ACC in percent and, behind it, the share of the way from the lower bound (0) to joint (1) that a method covers in
+the same scenario. It breaks (✗) where it covers less than {BROKEN:g}."""
 
 
 def _limits(source: Evidence) -> list[str]:
@@ -159,10 +161,12 @@ def _share_cell(runs: Runs, method: str) -> str:
 
 
 def _share(runs: Runs, accuracy: float) -> float:
-    """How much of the way from finetune (0) to joint (1) an accuracy covers; NaN where a bound is missing."""
+    """How much of the way from the lower bound (0) to the upper one (1) an accuracy covers; NaN where a bound is missing."""
     low, high = _bound(runs, "lower bound"), _bound(runs, "upper bound")
     return (accuracy - low) / (high - low) if high > low else math.nan
 
 
 def _bound(runs: Runs, role: Role) -> float:
-    return next((float(runs.means["acc"][m]) for m in runs.named(role) if m in runs.means.index), math.nan)
+    """The mean ACC of a bound: where a suite has two lower ones (finetune, linear-probe), of the lower; NaN of none."""
+    found = [float(runs.means["acc"][m]) for m in runs.named(role) if m in runs.means.index]
+    return min(found, default=math.nan) if role == "lower bound" else max(found, default=math.nan)

@@ -61,7 +61,8 @@ def test_flops_of_modules_alone_stand_beside_the_headline_where_they_differ():
     cell = cell_of(table, "dytox", "flops.inference_modules")
     assert cell.summary.mean == 2_900_000
     assert notes_of(table, cell) == [
-        "leaves out products of two activations (attention), which column inference counts"
+        "leaves out products without a weight of the network (attention, stored means or features), which column "
+        "inference counts"
     ]
     assert cell_of(table, "er", "flops.inference_modules").notes == ()
     units = {c.unit.text for c in table.columns if c.measure.kind == "flops per image"}
