@@ -65,6 +65,7 @@ def publish_suite(
 ) -> None:
     """Publishes the suite and renews the pages that show what is published. Raises SettingsError where it cannot be."""
     grid, store = asked.grid_and_store()
+    from benchmarks.ledger.order import ORDERS
     from benchmarks.ledger.render import write_ledger
     from benchmarks.records.publishable import Allowed
     from benchmarks.records.published import PublishedStore
@@ -80,7 +81,7 @@ def publish_suite(
     write_guide(results, published=True)
     count = len(PublishedStore(folder).scan().records)
     say(f"published {count} records of {grid.suite.name}: {folder}")
-    if grid.suite.kind == "protocol":
+    if grid.suite.kind == "protocol" or (ORDERS / f"{grid.suite.name}.csv").is_file():
         say(f"ledger: {write_ledger(results, published=True)[0]}")
 
 

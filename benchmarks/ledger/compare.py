@@ -35,7 +35,8 @@ _ROUNDING = 1e-9
 @dataclass(frozen=True)
 class Ours:
     """Our runs of one scenario and method. summary, low, high: of the score over the seeds that are done, in percent;
-    None without any. broken: seeds that diverged or failed; missing: seeds that have no record."""
+    None without any. broken: seeds that diverged or failed; missing: seeds that have no record; begun: seeds left out until
+    all methods have run them."""
 
     scenario: str
     method: str
@@ -44,11 +45,14 @@ class Ours:
     high: float
     broken: dict[str, list[int]]
     missing: list[int]
+    begun: list[int]
 
     @property
     def remarks(self) -> list[str]:
         """What a reader must know of the mean: which seeds it leaves out."""
         remarks = [f"{numbers(seeds, 'seed')} {status}, left out of the mean" for status, seeds in self.broken.items()]
+        if self.begun:
+            remarks.append(f"{numbers(self.begun, 'seed')} left out until all methods have run it")
         return remarks + ([f"{numbers(self.missing, 'seed')} not run yet"] if self.missing else [])
 
 
@@ -192,13 +196,14 @@ def our_runs(runs: Runs, method: str, id: str) -> Ours:
     records: dict[int, RunRecord] = runs.records[method]
     values = [100 * value for value in runs.done_frame[id][runs.done_frame["method"] == method].tolist()]
     broken: dict[str, list[int]] = {}
-    for seed, record in records.items():
+    for record in [*records.values(), *(r for r in runs.begun_records if r.method == method)]:
         if record.status != "done":
-            broken.setdefault(record.status, []).append(seed)
-    missing = [seed for seed in runs.seeds if seed not in records]
+            broken.setdefault(record.status, []).append(record.seed)
+    missing = [seed for seed in runs.seeds if seed not in records and seed not in runs.begun]
+    begun = [seed for seed in runs.begun if all(seed not in seeds for seeds in broken.values())]
     if not values:
-        return Ours(runs.scenario, method, None, math.nan, math.nan, broken, missing)
-    return Ours(runs.scenario, method, summarise(values), min(values), max(values), broken, missing)
+        return Ours(runs.scenario, method, None, math.nan, math.nan, broken, missing, begun)
+    return Ours(runs.scenario, method, summarise(values), min(values), max(values), broken, missing, begun)
 
 
 def judge(ours: Summary, published: Estimate) -> tuple[Difference, Verdict, str]:

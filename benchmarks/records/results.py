@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -147,7 +148,7 @@ class Runs:
     there are any, in its cells; not of other programs, whose predictions were scored. impossible: why the others cannot
     run. chosen: how the hyperparameters of each that can run were chosen; tuned: of those that were tuned, what was chosen
     at what cost. begun: published seeds that are left out, as only so many of so many methods
-    have run them."""
+    have run them; begun_records: what those have left."""
 
     scenario: str
     setting: str
@@ -160,6 +161,7 @@ class Runs:
     tuned: dict[str, Choice] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     begun: dict[int, tuple[int, int]] = field(default_factory=dict)
+    begun_records: tuple[RunRecord, ...] = ()
 
     @cached_property
     def records(self) -> dict[str, dict[int, RunRecord]]:
@@ -270,19 +272,25 @@ class Runs:
         return [method for method, own in self.roles.items() if own == role]
 
     def competitors(self) -> list[str]:
-        """The methods that are ranked: no bounds, and all with the same seeds, as many as any method has.
+        """The methods that are ranked: no bounds, and all with the same seeds (`most_seeds`).
 
         A mean over fewer seeds is a mean over other problems: a method with one lucky seed would win.
         """
         seeds = {method: frozenset(self.done(method)) for method in self.named("method")}
-        fullest = max(seeds.values(), key=len, default=frozenset())
-        return [method for method, own in seeds.items() if own and own == fullest]
+        most = most_seeds(seeds.values())
+        return [method for method, own in seeds.items() if own and own == most]
 
     def _by_seed(self, rows: pd.DataFrame) -> dict[str, dict[int, RunRecord]]:
         found: dict[str, dict[int, RunRecord]] = {method: {} for method in self.roles}
         for record in rows["record"]:
             found[record.method][record.seed] = record
         return found
+
+
+def most_seeds(seeds: Iterable[frozenset[int]]) -> frozenset[int]:
+    """Of the sets of seeds that methods have the largest; of equally large ones that of the most methods."""
+    methods = Counter(seeds)
+    return max(methods, key=lambda own: (len(own), methods[own]), default=frozenset())
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,7 +331,9 @@ def _results_of(grid: Grid, scan: Scan) -> Results:
     roles |= dict.fromkeys(grid.scored_names, "method")
     place = {name: k for names in (suite.scenarios, roles) for k, name in enumerate(names)}
     begun = begun_seeds(grid, scan) if scan.published else {}
-    counted = [record for record in records_of(grid, scan) if record.seed not in begun.get(record.scenario, ())]
+    found = records_of(grid, scan)
+    left = [record for record in found if record.seed in begun.get(record.scenario, ())]
+    counted = [record for record in found if record.seed not in begun.get(record.scenario, ())]
     records = sorted(counted, key=lambda r: (place[r.scenario], place[r.method], r.seed))
     frame = frame_of(records, _joints(records, roles))
     resolved: dict[tuple[str, str], Settings] = {}
@@ -361,6 +371,7 @@ def _results_of(grid: Grid, scan: Scan) -> Results:
                 tuned,
                 left_out,
                 begun.get(scenario, {}),
+                tuple(record for record in left if record.scenario == scenario),
             )
         )
     return Results(grid, scan, frame, tuple(runs))

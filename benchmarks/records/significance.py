@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.records.columns import Measure
-from benchmarks.records.results import BySeed, Runs
+from benchmarks.records.results import BySeed, Runs, most_seeds
 from metrics import best_method, p_values_against
 from metrics.statistics import Direction
 
@@ -46,8 +46,8 @@ def family(runs: Runs, values: Mapping[str, BySeed]) -> Family:
         m: dict(by_seed) for m, by_seed in values.items() if by_seed and not any(map(math.isnan, by_seed.values()))
     }
     seeds = {method: frozenset(usable[method]) for method in runs.competitors() if method in usable}
-    fullest = max(seeds.values(), key=len, default=frozenset())
-    return Family(usable, tuple(method for method, found in seeds.items() if found == fullest))
+    most = most_seeds(seeds.values())
+    return Family(usable, tuple(method for method, found in seeds.items() if found == most))
 
 
 def marks_of(runs: Runs, measure: Measure) -> dict[str, Mark]:

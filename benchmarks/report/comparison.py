@@ -61,15 +61,16 @@ def _against_best(runs: Runs, values: dict[str, BySeed]) -> str:
 
 
 def _ranks(all_runs: Sequence[Runs]) -> str:
-    """Average ranks over scenarios with the critical difference (Demšar 2006), for methods that ran in all of them."""
-    means = {runs.scenario: {m: runs.summaries("acc")[m].mean for m in accuracies(runs)} for runs in all_runs}
+    """Average ranks over scenarios with the critical difference (Demšar 2006), for the methods ranked in all of them."""
+    means = {
+        runs.scenario: {m: runs.summaries("acc")[m].mean for m in accuracies(runs) if m in runs.competitors()}
+        for runs in all_runs
+    }
     means = {scenario: by_method for scenario, by_method in means.items() if by_method}
     if len(means) < 2:
         return ""
     ranked = {m for runs in all_runs for m in runs.named("method")}
-    everywhere = [
-        m for m in next(iter(means.values())) if m in ranked and all(m in by_method for by_method in means.values())
-    ]
+    everywhere = [m for m in next(iter(means.values())) if all(m in by_method for by_method in means.values())]
     if len(everywhere) < 2:
         return ""
     ranks = average_ranks({m: {s: by_method[m] for s, by_method in means.items()} for m in everywhere})
@@ -79,7 +80,11 @@ def _ranks(all_runs: Sequence[Runs]) -> str:
     text = (
         f"{len(means)} scenarios. Two average ranks differ at the 5% level when they lie more than {distance:.2f} apart "
         "(Nemenyi); closer ones are ties."
-        + (f" Not in every scenario, so not ranked: {', '.join(map(escape, left_out))}." if left_out else "")
+        + (
+            f" Not in every scenario with the seeds of the others, so not ranked: {', '.join(map(escape, left_out))}."
+            if left_out
+            else ""
+        )
     )
     return pipe_table(rows, ["method", "average rank"], "left", "right") + f"\n\n{text}"
 

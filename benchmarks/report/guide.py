@@ -21,8 +21,8 @@ HOW_TO_READ = """\
 Made from run records by `python -m benchmarks guide`; every line names the records behind it. A method stands on a
 Pareto front when no other method of its scenario has a higher mean ACC at the same or a lower cost. The bounds are left
 out: joint above, finetune below or, on frozen features, linear-probe (of both the lower one). So is, where both bounds
-have run, what covers less than a tenth of the way between them. Means over seeds decide, so neighbours on a front may be
-ties, and of one seed chance: see the suite's comparison page.
+have run, what covers less than a tenth of the way between them. A method with fewer seeds than
+others, or others, is left out and named with their number. Means over seeds decide, so neighbours on a front may be ties, and of one seed chance: see the suite's comparison page.
 Methods without stored images may keep features or statistics of them. Costs are those of these small networks and data
 sets; neither they nor the order of methods need carry over to larger ones."""
 
@@ -77,18 +77,26 @@ def front(means: pd.DataFrame, cost: str) -> str:
 
 def _fronts(source: Evidence, runs: Runs) -> dict[str, str]:
     """A scenario's fronts for training cost and memory, and that without stored images, by the heads of the table."""
-    means = standings(runs)
-    means = means.loc[[not _share(runs, acc) < USELESS for acc in means["acc"]]]
+    means, ranked = standings(runs), runs.competitors()
+    means = means.loc[[m in ranked and not _share(runs, acc) < USELESS for m, acc in means["acc"].items()]]
     stores = [any(map(_may_store, runs.done(m).values())) for m in means.index]
     return {
         "scenario": f"[{escape(runs.scenario)}]({source.folder}/{source.suite}.md)",
-        "seeds": str(max(len(runs.done(m)) for m in means.index)) if len(means) else "none",
+        "seeds": _seeds(runs),
         "ACC against training FLOPs, cheapest first": front(means, "flops.training"),
         "ACC against memory": front(means, "memory"),
         "without stored images, against training FLOPs": front(means.loc[np.logical_not(stores)], "flops.training"),
         "lower – upper bound": f"{_bound_text(runs, 'lower bound')} – {_bound_text(runs, 'upper bound')}",
         "records of the best": source.links([r for method in means.index[:1] for r in runs.done(method).values()]),
     }
+
+
+def _seeds(runs: Runs) -> str:
+    """How many seeds the ranked methods have, and who is left out for having others."""
+    ranked = runs.competitors()
+    others = [f"{escape(m)} with {len(runs.done(m))}" for m in runs.named("method") if runs.done(m) and m not in ranked]
+    count = str(len(runs.done(ranked[0]))) if ranked else "none"
+    return count + (f" (left out: {', '.join(others)})" if others else "")
 
 
 def _bound_text(runs: Runs, role: Role) -> str:
@@ -155,9 +163,10 @@ def _share_cell(runs: Runs, method: str) -> str:
         return "diverged ✗" if any(r.status == "diverged" for r in runs.records[method].values()) else "n/a"
     accuracy = float(runs.means["acc"][method])
     share = _share(runs, accuracy)
+    fewer = "" if method in runs.competitors() else f", {len(runs.done(method))} of {len(runs.seeds)} seeds"
     if math.isnan(share):
-        return f"{100 * accuracy:.1f}"
-    return f"{100 * accuracy:.1f} ({round(share, 2) + 0.0:.2f})" + (" ✗" if share < BROKEN else "")
+        return f"{100 * accuracy:.1f}{fewer}"
+    return f"{100 * accuracy:.1f} ({round(share, 2) + 0.0:.2f}){fewer}" + (" ✗" if share < BROKEN else "")
 
 
 def _share(runs: Runs, accuracy: float) -> float:

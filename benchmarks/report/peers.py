@@ -24,7 +24,7 @@ def as_tool(title: str, all_runs: Sequence[Runs], tool: str) -> str:
     parts = [
         f"# {escape(title)}, as {tool} would print it",
         f"The accuracy matrices of our records under the definitions of {tool}, in its unit "
-        f"({'percent' if peer.scale == 100 else 'fractions'}); mean ± half width of the 95% interval over seeds. "
+        f"({'percent' if peer.scale == 100 else 'fractions'}); mean ± half width of the 95% interval over n seeds. "
         "Two runs agree in these numbers only if their matrices do.",
         bullets(map(escape, (f"how we know: {peer.verified}", *peer.notes))),
     ]
@@ -45,12 +45,12 @@ def _table(runs: Runs, tool: str) -> str:
         done = runs.done_frame[runs.done_frame["method"] == method]
         if done.empty:
             why = "n/a" if method in runs.impossible else "not run"
-            rows.append([escape(method), why, *["" for _ in peer.printed]])
+            rows.append([escape(method), why, *["" for _ in peer.printed], 0])
             continue
         digits = 2 if peer.scale == 100 else 4
         cells = [_number((peer.scale * done[id]).tolist(), digits) for id in peer.printed.values()]
-        rows.append([escape(method), _number((100 * done["acc"]).tolist(), 2), *cells])
-    heads = ["method", "our ACC, %", *(f"{escape(name)} (`{id}`)" for name, id in peer.printed.items())]
+        rows.append([escape(method), _number((100 * done["acc"]).tolist(), 2), *cells, len(done)])
+    heads = ["method", "our ACC, %", *(f"{escape(name)} (`{id}`)" for name, id in peer.printed.items()), "n"]
     return pipe_table(rows, heads, "left", *["right"] * (len(heads) - 1))
 
 

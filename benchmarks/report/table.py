@@ -250,7 +250,7 @@ class _Body:
         if records and unseen:
             remarks.append(f"{numbers(unseen, 'seed')} not {'scored' if method in runs.scored else 'run'}")
         if done and runs.roles[method] == "method" and method not in runs.competitors():
-            remarks.append("not ranked: others have more seeds, and means over other seeds do not compare")
+            remarks.append("not ranked: others have more or other seeds, and means over other seeds do not compare")
         if method in runs.tuned:
             flops = runs.tuned[method].flops
             unit = unit_for("flops", [flops])

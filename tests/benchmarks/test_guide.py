@@ -6,7 +6,7 @@ import pandas as pd
 
 from benchmarks.records.results import results_of
 from benchmarks.report.guide import Evidence, front, guide
-from tests.benchmarks.test_report_fixtures import planted, recorded, shifted
+from tests.benchmarks.test_report_fixtures import SCENARIO, planted, recorded, shifted
 
 
 def test_pareto_front_by_hand():
@@ -73,3 +73,21 @@ def test_what_is_no_better_than_finetune_is_on_no_front():
 
 def test_nothing_recorded():
     assert "No records yet" in guide([evidence([], ["er"])])
+
+
+def test_a_method_with_fewer_seeds_is_on_no_front_and_named():
+    records = [planted("ewc", s, shifted(-5)) for s in range(3)] + [planted("er", 0, shifted(10))]
+    records += [planted("finetune", s, shifted(-20)) for s in range(3)]
+    records += [planted("er", s, status="diverged", error="loss is NaN") for s in (1, 2)]
+    line = next(li for li in guide([evidence(records, ["finetune", "ewc", "er"])]).splitlines() if SCENARIO in li)
+    cells = [cell.strip() for cell in line.split("|")]
+    assert cells[2:4] == ["3 (left out: er with 1)", "ewc 72.7"]
+
+
+def test_of_two_lower_bounds_the_lower_one_counts():
+    """finetune first and above linear-probe, then below it."""
+    for by in (-10, -30):
+        shifts = {"finetune": by, "linear-probe": -20, "er": 0}
+        records = [planted(m, s, shifted(k)) for m, k in shifts.items() for s in range(2)]
+        text = guide([evidence(records, list(shifts), seeds=[0, 1])])
+        assert f"| {77.7 + min(by, -20):.1f} – not run" in text

@@ -153,6 +153,20 @@ def test_missing_seeds_are_said_and_a_single_one_is_no_comparison():
     assert "er: seed 2 not run yet" in ledger([entry_of(records, reference_of(value("er")))])
 
 
+def test_a_seed_that_not_all_methods_have_run_still_tells_who_diverged():
+    """Seed 2 is left out of published tables until ewc has run it; er diverged there."""
+    records = [planted(m, seed, shifted(seed)) for m in ("er", "ewc") for seed in range(2)]
+    records += [planted("er", 2, status="diverged", error="loss is nan"), planted("ewc", 2)]
+    grid, scan = recorded(records, kind="protocol", source="X 2020")
+    scan.published = True
+    del scan.records[records[-1].identity]
+    entry = Entry(grid, scan, reference_of(value("er"), value("ewc")))
+    rows = compare(entry)
+    assert [row.why for row in rows if row.verdict == "differs"] == ["1 of our 3 seeds diverged"]
+    assert rows[0].ours.remarks == ["seed 2 diverged, left out of the mean"]
+    assert rows[1].ours.remarks == ["seed 2 left out until all methods have run it"]
+
+
 def test_a_spread_over_seeds_is_shown_where_there_is_nothing_to_compare_with():
     records = [planted("er", seed, shifted(by)) for seed, by in enumerate((-40, 0, 14))]
     entry = entry_of(records, None)

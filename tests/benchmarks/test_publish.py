@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.cli import publish as command
+from benchmarks.cli.asked import Asked
 from benchmarks.records.matching import matched_by_name
 from benchmarks.records.publishable import Allowed
 from benchmarks.records.published import PublishedStore
@@ -142,3 +144,17 @@ def test_a_suite_s_folder_lies_inside(grid, tmp_path, name):
     with pytest.raises(ValueError, match="no name of a suite"):
         publish_suite(type(grid)(path_named, grid.cells, {}), scan_of(grid), published)
     assert contents(published / "tiny") == before
+
+
+@pytest.mark.parametrize("name", ["cifar100-lite", "vdv2019_splitmnist", "digits"])
+def test_the_ledger_is_renewed_with_every_suite_that_it_shows(name, tmp_path, monkeypatch):
+    """cifar100-lite is no protocol, but its order of methods stands there."""
+    renewed = []
+    monkeypatch.setattr("benchmarks.report.publish.publish_suite", lambda *_: tmp_path)
+    for page in ("overview.write_index", "overview.write_guide"):
+        monkeypatch.setattr(f"benchmarks.report.{page}", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "benchmarks.ledger.render.write_ledger", lambda *_, **__: renewed.append(name) or (tmp_path, [])
+    )
+    command.publish_suite(Asked(name, results_dir=tmp_path))
+    assert renewed == ([] if name == "digits" else [name])

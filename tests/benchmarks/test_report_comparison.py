@@ -70,3 +70,26 @@ def test_every_tool_renders(tool):
 def test_an_unknown_tool_is_named_with_the_nearest():
     with pytest.raises(SettingsError, match="did you mean 'mammoth'"):
         as_tool("t", runs_of(er=JITTER), "mamoth")
+
+
+def test_average_ranks_are_of_methods_with_all_seeds_everywhere():
+    """er, the best, has lost a seed in one scenario."""
+    scenarios = ("split-digits/domain", "split-digits/class")
+    records = [
+        planted(m, s, shifted(by), name)
+        for name in scenarios
+        for m, by in {"er": 5, "gem": 0, "lwf": -5}.items()
+        for s in range(3)
+        if (m, s, name) != ("er", 2, scenarios[0])
+    ]
+    text = comparison("t", results_of(*recorded(records, ["er", "gem", "lwf"], scenarios)).runs)
+    ranks = text.split("## Average rank")[1].split("\n## ")[0]
+    assert [row(ranks, m)[1] for m in ("gem", "lwf")] == ["1.00", "2.00"]
+    assert "| er " not in ranks
+    assert "Not in every scenario with the seeds of the others, so not ranked: er." in ranks
+
+
+def test_another_tools_table_says_over_how_many_seeds():
+    records = [planted("gem", s) for s in range(3)] + [planted("er", 0), planted("er", 1, status="diverged", error="x")]
+    text = as_tool("t", results_of(*recorded(records, ["er", "gem", "lwf"])).runs, "gem-repo").split(SCENARIO)[1]
+    assert [row(text, m)[-1] for m in ("er", "gem", "lwf")] == ["1", "3", "0"]

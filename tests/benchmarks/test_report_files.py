@@ -215,7 +215,7 @@ def test_terminal_says_of_which_rows_a_note_is():
     notes = [line.strip() for line in lines if line.startswith("  - ")]
     assert notes == [
         "- er, lwf: seed 2 not run",
-        "- er, lwf: not ranked: others have more seeds, and means over other seeds do not compare",
+        "- er, lwf: not ranked: others have more or other seeds, and means over other seeds do not compare",
         "- ewc: seed 0 failed: KeyError: 3",
         "- ewc: seeds 1, 2 not run",
     ]

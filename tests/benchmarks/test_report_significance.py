@@ -102,3 +102,17 @@ def test_who_lacks_a_value_that_others_have_is_not_the_best():
     own = family(runs, {"er": {0: 0.9, 1: 0.9}, "gem": {0: 0.5, 1: 0.5, 2: 0.5}})
     assert own.ranked == ("gem",)
     assert own.best("higher") == "gem"
+
+
+def test_of_as_many_but_other_seeds_those_of_most_methods_are_ranked():
+    """ewc, named first, has lost seed 4; the others seed 3."""
+    lost = {"ewc": 4, "er": 3, "gem": 3}
+    records = [planted(m, s) for m, seed in lost.items() for s in range(5) if s != seed]
+    grid, scan = recorded(records, list(lost), seeds=range(5))
+    (runs,) = results_of(grid, scan).runs
+    assert runs.competitors() == ["er", "gem"]
+    assert family(runs, runs.values("acc")).ranked == ("er", "gem")
+    table = make_leaderboard(results_of(grid, scan)).tables[0]
+    said = {m: [table.notes[n - 1] for n in row_of(table, m).notes] for m in lost}
+    assert any("others have more or other seeds" in note for note in said["ewc"])
+    assert not any("others have" in note for m in ("er", "gem") for note in said[m])
