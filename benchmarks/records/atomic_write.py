@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,8 @@ ABANDONED = 24 * 3600.0
 """Seconds without a change after which a temporary file of another machine counts as left behind."""
 
 _numbers = count()
-_TEMPORARY = re.compile(r"\.\d+@(?P<machine>.+-\d+)-(?P<pid>\d+)-(?P<started>\d+)\.tmp")
+_UNIQUE = r"\.\d+@(?P<machine>.+-\d+)-(?P<pid>\d+)-(?P<started>\d+)\.tmp"
+_TEMPORARY = re.compile(_UNIQUE)
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def temporary_file(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     _sweep_once(folder, os.getpid())
     # not after the file to come: its name may be as long as names can be
-    temporary = folder / f".{next(_numbers)}@{machine()}-{os.getpid()}-{started(os.getpid())}.tmp"
+    temporary = folder / _unique_name()
     try:
         yield temporary
     finally:
@@ -57,17 +58,14 @@ def write_whole(path: Path, content: str | bytes, to_disk: bool = False) -> Path
 
 @contextmanager
 def written_folder(folder: Path) -> Iterator[Path]:
-    """Gives an empty folder beside `folder` to write to, which then takes its place whole.
+    """Gives an empty folder to write to, this call's alone, which then takes the place of `folder` whole.
 
-    Where the writing raises, `folder` stays as it was.
+    Where the writing raises, `folder` stays as it was; where the writer is killed, a later one puts that right.
     """
-    new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
-    # what one that was killed has left
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    for left in (new, old):
-        if left.exists():
-            shutil.rmtree(left)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _put_right(folder)
+    temporary = folder.with_name(f".{folder.name}{_unique_name()}")
+    new, old = temporary / "new", temporary / "old"
     try:
         new.mkdir(parents=True)
         yield new
@@ -76,12 +74,23 @@ def written_folder(folder: Path) -> Iterator[Path]:
         try:
             new.rename(folder)
         except OSError:
-            if old.exists():
+            if old.exists() and not folder.exists():
                 old.rename(folder)
             raise
     finally:
-        shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        if folder.exists() or not old.exists():  # else it is all there is
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_right(folder: Path) -> None:
+    """Removes what killed writers of `folder` left, and puts `folder` back where one of them had moved it away."""
+    named = re.compile(rf"\.{re.escape(folder.name)}{_UNIQUE}")
+    for left in list(folder.parent.iterdir()):
+        with suppress(OSError):  # another puts it right, or it is not ours to tidy
+            if (written := named.fullmatch(left.name)) and _is_abandoned(left, written):
+                if (left / "old").exists() and not folder.exists():
+                    (left / "old").rename(folder)
+                shutil.rmtree(left)
 
 
 def sweep(folder: Path) -> None:
@@ -98,6 +107,10 @@ def sweep(folder: Path) -> None:
 @lru_cache(maxsize=1024)
 def _sweep_once(folder: Path, process: int) -> None:
     sweep(folder)
+
+
+def _unique_name() -> str:
+    return f".{next(_numbers)}@{machine()}-{os.getpid()}-{started(os.getpid())}.tmp"
 
 
 def _is_abandoned(path: Path, written: re.Match[str]) -> bool:

@@ -180,6 +180,8 @@ def check_tasks(record: RunRecord) -> None:
             raise ValueError(f"scenario_manifest.{name} is missing")
         if listed is not None and len(listed) != tasks:
             raise ValueError(f"scenario_manifest.{name} has {len(listed)} entries, its settings say {tasks} tasks")
+    if any("total" not in entry for entry in record.parameters):
+        raise ValueError("parameters has an entry without total")
     lists: dict[str, Sequence[object]] = {
         "flops.inference": record.flops.inference,
         "flops.inference_modules": record.flops.inference_modules,

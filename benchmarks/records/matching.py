@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan
+from benchmarks.request import declarations
 from benchmarks.request.grid import Grid
 from benchmarks.request.identity import relevant
 from benchmarks.request.scored import ScoredCell
@@ -62,12 +64,16 @@ def counts(grid: Grid, scan: Scan) -> dict[str, int]:
 def other_settings(grid: Grid, scan: Scan) -> list[str]:
     """A line for each way in which records of cells that have none differ from them, with the number of records."""
     missing = {(c.scenario_name, c.method_name, c.seed): c for c in grid.cells if c.identity not in scan.records}
+    found = [(missing.get((r.scenario, r.method, r.seed)), r) for r in scan.records.values()]
+    return ways((cell, record) for cell, record in found if cell is not None)
+
+
+def ways(pairs: Iterable[tuple[CellSettings, RunRecord]]) -> list[str]:
+    """A line for each way in which these records differ from the settings of their cells, with the number of records."""
     found: Counter[str] = Counter()
-    for record in scan.records.values():
-        cell = missing.get((record.scenario, record.method, record.seed))
-        if cell is not None:
-            said = ", ".join(differences(record.settings, cell.identity_settings()))
-            found[said.replace("method.settings.", f"methods.{cell.method_name}.")] += 1  # as --set has it
+    for cell, record in pairs:
+        said = ", ".join(differences(record.settings, cell.identity_settings()))
+        found[said.replace("method.settings.", f"methods.{cell.method_name}.")] += 1  # as --set has it
     most = found.most_common(MOST_LINES)
     lines = [f"{n} record{'s' if n > 1 else ''} with other settings: {said}" for said, n in most]
     rest = found.total() - sum(n for _, n in most)
@@ -82,6 +88,20 @@ def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
         for key in dict.fromkeys([*b, *a])
         if a.get(key) != b.get(key)
     ]
+
+
+def lacks_only_defaults(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
+    """Whether resolved settings differ in nothing but that `theirs`, which are older, lack some that have their default in
+    `ours`. Their identities differ all the same, unless these were `added_later` (request/identity.py)."""
+    a, b = _flat(relevant(theirs)), _flat(relevant(ours))
+    declared = {
+        "scenario": declarations.stream(ours["scenario"]["stream"]),
+        "method.settings": declarations.method(ours["method"]["name"]),
+        "model": declarations.network_of(ours["model"]["backbone"]),
+        "training": declarations.recipe(),
+    }
+    defaults = _flat({part: own.defaults for part, own in declared.items() if own is not None})
+    return all(key in b and (a[key] == b[key] if key in a else b[key] == defaults.get(key, ...)) for key in {**a, **b})
 
 
 def _value(settings: dict[str, Any], key: str) -> str:
@@ -100,14 +120,24 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
     """`scan` with each record under the cell of its scenario, method and seed, whatever its identity.
 
     For published evidence: it stays readable when settings gain fields, and says itself with which it was made. One
-    whose settings are of another method or setting than its names stand for is named and left out.
+    whose settings are of another method or setting than its names stand for is named and left out, and so are all but
+    one of the same names: that with the settings of the cell, or else the first, stays.
     """
-    names = {(r.scenario, r.method, r.seed): r for r in scan.records.values()}
+    names: dict[tuple[str, str, int], list[RunRecord]] = {}
+    for record in scan.records.values():
+        names.setdefault((record.scenario, record.method, record.seed), []).append(record)
     found = Scan(problems=list(scan.problems), places=scan.places, published=True)
     for cell in grid.places:
-        record = names.get((cell.scenario_name, cell.method_name, cell.seed))
-        if record is None:
+        alike = names.get((cell.scenario_name, cell.method_name, cell.seed), [])
+        if not alike:
             continue
+        record = next((r for r in alike if r.identity == cell.identity), alike[0])
+        found.problems += [
+            f"skipped the record of {cell.label} at {_place(scan, other)}: it has the same scenario, method and seed as "
+            f"{_place(scan, record)}"
+            for other in alike
+            if other is not record
+        ]
         theirs = (record.settings["method"]["name"], record.settings["scenario"]["setting"])
         if theirs != _method_and_setting(cell):
             found.problems.append(
@@ -121,6 +151,10 @@ def matched_by_name(grid: Grid, scan: Scan) -> Scan:
             continue
         found.records[cell.identity] = record
     return found
+
+
+def _place(scan: Scan, record: RunRecord) -> str:
+    return scan.places.get(record.identity, record.identity[:12])
 
 
 def _method_and_setting(cell: CellSettings | ScoredCell) -> tuple[str, str]:

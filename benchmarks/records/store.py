@@ -79,14 +79,28 @@ class Store:
     def save(self, record: RunRecord) -> Path:
         """Writes `record` to a temporary file, to the disk, then under its name: a file that exists is whole.
 
-        The record of a run that failed never takes the place of one that came to its end.
+        It takes the place of all records of its cell, also of one that was run under other names. The record of a run
+        that failed never takes the place of one that came to its end.
         """
-        path = self.path(record)
-        if record.status == "failed":
-            there = self.find(record)
-            if there is not None and there.status != "failed":
-                return path
-        return write_whole(path, record.to_json(), to_disk=True)
+        path, there = self.path(record), self._of_same_cell(record)
+        if record.status == "failed" and any(other.status != "failed" for other in there.values()):
+            return path
+        write_whole(path, record.to_json(), to_disk=True)
+        for other in there.keys() - {path}:
+            other.unlink(missing_ok=True)
+        return path
+
+    def _of_same_cell(self, record: RunRecord) -> dict[Path, RunRecord]:
+        """The whole records of its cell, whatever its scenario and method were called when it was run."""
+        found = {}
+        for path in self.folder.glob(f"*.seed{record.seed}.{record.identity[:12]}.json"):
+            try:
+                other = RunRecord.from_document(read_json(path))
+            except (OSError, RecordError):
+                continue  # `scan` names it
+            if other.identity == record.identity:
+                found[path] = other
+        return found
 
     def find(self, cell: RunRecord | CellSettings | ScoredCell) -> RunRecord | None:
         """The record stored under the name of `cell`; None where there is none, or none that `scan` would take."""

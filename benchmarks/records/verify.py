@@ -7,12 +7,18 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.records.matching import matched_by_name
+from benchmarks.records.matching import lacks_only_defaults, matched_by_name, ways
 from benchmarks.records.provenance import alike, changes_of, keep_derived, made, traced
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import Counts, RunRecord
 from benchmarks.records.store import Scan, Store
-from benchmarks.records.verified import Verification, VerifiedCell, read_verified, write_verified
+from benchmarks.records.verified import (
+    Verification,
+    VerifiedCell,
+    outcomes_that_differ,
+    read_verified,
+    write_verified,
+)
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid
 from benchmarks.request.repository import commit
@@ -34,13 +40,17 @@ def verify_suite(grid: Grid, published: Path, n: int, run: RunCells) -> Verifica
     stored = PublishedStore(folder).scan()
     scan = traced(matched_by_name(grid, stored), folder)
     cells = chosen(grid, scan, n)
+    out_of_reach = unreached(grid, scan, len(stored.records))
     if not cells:
-        raise SettingsError([f"nothing to verify: {folder} has no successful record with today's settings"])
+        raise SettingsError(
+            [f"nothing to verify: {folder} has no successful record with today's settings", *out_of_reach]
+        )
     head = _commit_of(cells)
     with tempfile.TemporaryDirectory() as temporary:
         run(cells, Path(temporary))
         again = Store(Path(temporary)).scan().records
-    verified = _verification(head, [(cell, scan.records[cell.identity], again[cell.identity]) for cell in cells])
+    runs = [(cell, scan.records[cell.identity], again[cell.identity]) for cell in cells]
+    verified = _verification(head, runs, out_of_reach)
     ours = {cell.identity for cell in verified.cells}
     earlier = [_without(once, ours) if _key(once) == _key(verified) else once for once in read_verified(folder)]
     write_verified(folder, [*(once for once in earlier if once.cells), verified])
@@ -55,7 +65,7 @@ def chosen(grid: Grid, scan: Scan, n: int) -> list[CellSettings]:
     by_method: dict[str, list[CellSettings]] = {}
     for cell in sorted(grid.cells, key=lambda cell: (cell.identity not in changed, cell.identity)):
         record = scan.records.get(cell.identity)
-        if record is not None and record.status == "done" and record.identity == cell.identity:
+        if record is not None and _can_be_verified(cell, record):
             by_method.setdefault(cell.method_name, []).append(cell)
     rounds = [
         (k, cell.identity not in changed, hashlib.sha256(method.encode()).hexdigest(), cell)
@@ -65,19 +75,40 @@ def chosen(grid: Grid, scan: Scan, n: int) -> list[CellSettings]:
     return [cell for *_, cell in sorted(rounds, key=lambda entry: entry[:3])][:n]
 
 
+def unreached(grid: Grid, scan: Scan, total: int) -> list[str]:
+    """How many of the `total` records that are published no run of today's cells can be compared with: a line for each
+    reason."""
+    pairs = [(cell, scan.records[cell.identity]) for cell in grid.cells if cell.identity in scan.records]
+    done = [(cell, record) for cell, record in pairs if record.status == "done"]
+    counted = {
+        "of no cell that the suite runs": total - len(pairs),
+        "of runs that did not come to their end": len(pairs) - len(done),
+    }
+    lines = [f"{n} record{'s' if n > 1 else ''} {why}" for why, n in counted.items() if n]
+    lines += ways((cell, record) for cell, record in done if not _can_be_verified(cell, record))
+    return [f"cannot be verified: {line}" for line in lines]
+
+
+def _can_be_verified(cell: CellSettings, record: RunRecord) -> bool:
+    """Whether `cell` is what `record` is of; a setting that was added since may stand at its default."""
+    same = record.identity == cell.identity or lacks_only_defaults(record.settings, cell.identity_settings())
+    return same and record.status == "done"
+
+
 def text_of(verified: Verification, scan: Scan) -> list[str]:
-    """A line a cell, for the terminal."""
+    """A line a cell, and what cannot be verified, for the terminal."""
+    records = {record.identity: record for record in scan.records.values()}
     lines = []
     for cell in verified.cells:
         head = f"{cell.scenario} {cell.method} seed {cell.seed}: "
         if cell.error:
             lines.append(head + cell.error)
         elif cell.equal:
-            bits = " bit for bit" if alike(verified, scan.records[cell.identity]) else ""
+            bits = " bit for bit" if alike(verified, records[cell.identity]) else ""
             lines.append(f"{head}equal{bits} ({cell.answers:,} test answers)")
         else:
             lines.append(f"{head}{cell.differ:,} of {cell.answers:,} test answers differ")
-    return lines
+    return [*lines, *verified.unreached]
 
 
 def _commit_of(cells: list[CellSettings]) -> str:
@@ -91,7 +122,9 @@ def _commit_of(cells: list[CellSettings]) -> str:
     return head
 
 
-def _verification(head: str, runs: list[tuple[CellSettings, RunRecord, RunRecord]]) -> Verification:
+def _verification(
+    head: str, runs: list[tuple[CellSettings, RunRecord, RunRecord]], out_of_reach: list[str]
+) -> Verification:
     environment = runs[0][2].environment
     return Verification(
         commit=head,
@@ -101,6 +134,7 @@ def _verification(head: str, runs: list[tuple[CellSettings, RunRecord, RunRecord
         torch=environment["versions"]["torch"],
         instructions=environment.get("instructions"),
         cells=tuple(_compared(*run) for run in runs),
+        unreached=tuple(out_of_reach),
     )
 
 
@@ -108,16 +142,20 @@ def _compared(cell: CellSettings, then: RunRecord, now: RunRecord) -> VerifiedCe
     pairs = [(then.matrix, now.matrix)]
     if then.matrix_other and now.matrix_other:
         pairs.append((then.matrix_other, now.matrix_other))
-    error = None if now.status == "done" else f"{now.status}: {last_line(now.error)}"
-    if error is None and any(a.total != b.total for a, b in pairs):
-        error = "other numbers of test images"
+    answers = sum(n or 0 for a, _ in pairs for row in a.total for n in row)
+    differ, error = 0, None if now.status == "done" else f"{now.status}: {last_line(now.error)}"
+    if error is None:
+        differ = sum(_differ(a, b) for a, b in pairs if a.total == b.total)
+        others = outcomes_that_differ(then, now)
+        counts = [f"{differ:,} of {answers:,} test answers"] if differ else []
+        error = f"{', '.join([*others, *counts])} differ" if others else None
     return VerifiedCell(
         scenario=cell.scenario_name,
         method=cell.method_name,
         seed=cell.seed,
-        identity=cell.identity,
-        answers=sum(n or 0 for a, _ in pairs for row in a.total for n in row),
-        differ=0 if error else sum(_differ(a, b) for a, b in pairs),
+        identity=then.identity,
+        answers=answers,
+        differ=differ,
         error=error,
         changed=tuple(sorted(changes_of(then.source, now.source), key=lambda change: change[0])) if then.source else (),
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ VERSION = 1
 PARTS = ("train", "test")
 DECIDING = ("manifest_version", "scenario", "setting", "seed", "settings", "data", "tasks", "evaluations", "protocol")
 """What an identity is of. How a suite is called, and what else is in it, decides nothing."""
+BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged npz or JSON raises. RuntimeError: of zipfile, and, as RecursionError, of json."""
 
 
 def manifest_of(
@@ -118,7 +122,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         document = _read_npz(path) if path.suffix == ".npz" else json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError([f"no manifest {path}: `manifest SUITE` writes one"]) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*BROKEN, TypeError) as error:
         raise SettingsError([f"{path} is no manifest: {str(error) or type(error).__name__}"]) from None
     version = document.get("manifest_version") if isinstance(document, dict) else None
     if type(version) is not int or version != VERSION:
@@ -132,7 +136,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     wrong += [] if wrong or all(isinstance(change, str) for change in document["changes"]) else ["changes"]
     try:
         whole = not wrong and identity(document) == document["identity"]
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         whole = False
     if not whole:
         told = (

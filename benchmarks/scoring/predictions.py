@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.request.errors import SettingsError
+from benchmarks.scoring.manifest import BROKEN
 from scenarios.nearest import nearest
 
 Whole = NDArray[np.int64]
@@ -57,8 +57,9 @@ def read_predictions(path: Path) -> Predictions:
         columns = _npz(content) if path.suffix == ".npz" else _table(content, path.suffix)
     except ImportError:
         raise SettingsError([f"{path}: to read parquet, install pyarrow, or write .npz or .csv"]) from None
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:  # of numpy, of pandas
-        raise SettingsError([f"{path} cannot be read: {str(error).splitlines()[0]}"]) from None
+    except BROKEN as error:
+        said = str(error) or type(error).__name__
+        raise SettingsError([f"{path} cannot be read: {said.splitlines()[0]}"]) from None
     problems: list[str] = []
     numbers = {name: _whole(name, columns[name], problems) for name in NUMBERS if name in columns}
     scores = _scores(columns["logits"], problems) if "logits" in columns else None

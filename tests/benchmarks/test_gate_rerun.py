@@ -89,6 +89,28 @@ def test_elsewhere_some_images_may_differ_and_more_may_not(real):
     assert compare(own, failed)[0] == "it is failed here: ZeroDivisionError"
 
 
+def costing(record: RunRecord, training: int, solver: int, **environment) -> RunRecord:
+    """`record` with other training FLOPs, `solver` of them a solver's."""
+    flops = record.flops.model_copy(update={"training": training, "parts": {"solver": solver}})
+    return record.model_copy(update={"flops": flops, "environment": record.environment | environment})
+
+
+def test_flops_are_equal_everywhere_but_for_those_of_solvers(real):
+    own = costing(real.records[CLASS][0], 1000, 100)
+    modules = own.flops.model_copy(update={"inference_modules": [1] * 5})
+    assert compare(own.model_copy(update={"flops": modules}), own)[0] == "inference FLOPs differ"
+    for environment in ({}, {"instructions": "AVX9"}, {"device": "cuda"}):
+        assert compare(costing(own, 1000, 100, **environment), own) == ("", "equal bit for bit")
+    for environment in ({}, {"instructions": "AVX9"}):
+        assert compare(costing(own, 100, 100, **environment), own)[0] == "training FLOPs differ"
+    # GEM's is called as often as gradients ask for it, and on an accelerator is counted with the steps
+    assert compare(costing(own, 950, 50), own)[0] == "solver FLOPs differ"
+    assert compare(costing(own, 950, 50, instructions="AVX9"), own)[0] == ""
+    assert compare(costing(own, 1200, 0, device="cuda"), own)[0] == ""
+    without = own.model_copy(update={"matrix_other": None, "matrix_other_view": None})
+    assert compare(without, own)[0] == "presence or size of matrix_other differ"
+
+
 def test_the_choice_spreads_over_seeds_and_hangs_on_every_record():
     both = side([run_of(s, scenario=c) for s in range(5) for c in (DOMAIN, CLASS)])
     chosen = choose(both, 5)

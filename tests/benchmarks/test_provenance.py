@@ -10,18 +10,19 @@ from typer.testing import CliRunner
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app
 from benchmarks.records import provenance, verify
-from benchmarks.records.matching import records_of
+from benchmarks.records.matching import lacks_only_defaults, matched_by_name, records_of
 from benchmarks.records.provenance import DERIVED, SUBJECT, alike, keep_derived, made, source_text, to_run, traced
 from benchmarks.records.published import PublishedStore
 from benchmarks.records.record import RunRecord
 from benchmarks.records.results import results_of
 from benchmarks.records.store import Scan, Store
 from benchmarks.records.verified import FILE, Verification, VerifiedCell, proved_equal, read_verified, write_verified
-from benchmarks.records.verify import chosen, verify_suite
+from benchmarks.records.verify import chosen, text_of, unreached, verify_suite
 from benchmarks.report.leaderboard import make_leaderboard
 from benchmarks.report.write import write_report
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import Grid, make_grid
+from benchmarks.request.identity import identity_of
 from benchmarks.request.load import load_suite
 from benchmarks.request.source import source_of
 from tests.benchmarks.helpers import grid, suite_file
@@ -268,6 +269,116 @@ def test_cells_that_come_out_otherwise_are_told(ran, published, monkeypatch):
     with pytest.raises(SettingsError, match=r"methods/er\.py"):
         to_run(whole, scan)
     assert "1 equal, 1 not: split-digits/class er seed" in text(whole, scan)
+
+
+OTHERWISE = {
+    "training FLOPs": lambda r: {"flops": r.flops.model_copy(update={"training": r.flops.training // 10})},
+    "solver FLOPs": lambda r: {
+        "flops": r.flops.model_copy(update={"training": r.flops.training + 1, "parts": {"solver": 1}})
+    },
+    "inference FLOPs": lambda r: {"flops": r.flops.model_copy(update={"inference_modules": [1] * 5})},
+    "steps": lambda r: {"steps": r.steps + 1},
+    "parameters": lambda r: {"parameters": [{"total": 1}] * 5},
+    "stored bytes": lambda r: {"memory": r.memory.model_copy(update={"stored_bytes": [{"buffer": 1}] * 5})},
+    "presence or size of matrix_other": lambda r: {"matrix_other": None, "matrix_other_view": None},
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_equal_matrices_alone_prove_nothing(ran, published, monkeypatch, name):
+    whole, scan = ran
+    monkeypatch.setattr(verify, "_commit_of", lambda cells: COMMIT)
+    found = verify_suite(whole, published, 2, leaves(scan, OTHERWISE[name]))
+    assert [(cell.error, cell.differ) for cell in found.cells] == [(f"{name} differ", 0)] * 2
+    assert proved_equal([found]) == set()
+    stored = matched_by_name(whole, PublishedStore(published / "digits").scan())
+    assert text_of(found, stored)[0].endswith(f"er seed {found.cells[0].seed}: {name} differ")
+
+
+def test_all_that_differs_is_told(ran, published, monkeypatch):
+    whole, scan = ran
+    monkeypatch.setattr(verify, "_commit_of", lambda cells: COMMIT)
+
+    def change(record: RunRecord) -> dict[str, object]:
+        rows = [[n and n - 1 for n in row] for row in record.matrix.correct]
+        return {"steps": 1, "matrix": record.matrix.model_copy(update={"correct": rows})}
+
+    (er, _) = verify_suite(whole, published, 2, leaves(scan, change)).cells
+    assert er.differ > 5
+    assert er.error == f"steps, {er.differ:,} of {er.answers:,} test answers differ"
+
+
+def leaves(scan: Scan, change=lambda record: {}):
+    """What runs cells again, and leaves the records of `scan` with a change."""
+
+    def run(cells, folder) -> None:
+        for cell in cells:
+            record = scan.records[cell.identity]
+            Store(folder).save(record.model_copy(update=change(record)))
+
+    return run
+
+
+def with_method_settings(record: RunRecord, change) -> RunRecord:
+    """As it would have been with other settings of its method."""
+    settings = json.loads(json.dumps(record.settings))
+    change(settings["method"]["settings"])
+    return record.model_copy(update={"settings": settings, "identity": identity_of(settings)})
+
+
+def test_records_from_before_a_setting_can_be_verified(ran, tmp_path, monkeypatch):
+    whole, scan = ran
+    monkeypatch.setattr(verify, "_commit_of", lambda cells: COMMIT)
+    older = [
+        with_method_settings(r, lambda own: own.pop("memory")) if r.method == "er" else r for r in scan.records.values()
+    ]
+    folder = tmp_path / "digits"
+    PublishedStore(folder).save(older)
+    found = verify_suite(whole, tmp_path, 9, leaves(scan))
+    assert {cell.identity for cell in found.cells if cell.equal} == {record.identity for record in older}
+    told = text_of(found, matched_by_name(whole, PublishedStore(folder).scan()))
+    assert len(told) == 4
+    assert all("equal bit for bit" in line for line in told)
+    assert "4 of the cells" in text(whole, traced(matched_by_name(whole, PublishedStore(folder).scan()), folder))
+
+
+def test_what_cannot_be_verified_is_counted(ran, tmp_path, monkeypatch):
+    whole, scan = ran
+    monkeypatch.setattr(verify, "_commit_of", lambda cells: COMMIT)
+    er = [record for record in scan.records.values() if record.method == "er"]
+    today = er[0].settings
+    for change in ({"memory": "tasks"}, {"gone": 1}, {"buffer_size": 7}):
+        other = with_method_settings(er[0], lambda own, change=change: own.update(change))
+        assert not lacks_only_defaults(other.settings, today)
+    # a setting that was not there, and stands at another value than its default today
+    older, tasks = (
+        with_method_settings(er[0], f) for f in (lambda own: own.pop("memory"), lambda own: own.update(memory="tasks"))
+    )
+    assert lacks_only_defaults(older.settings, today)
+    assert not lacks_only_defaults(older.settings, tasks.settings)
+
+    ewc = grid("ewc").cells[0]
+    settings = ewc.identity_settings()
+    stranger = er[0].model_copy(update={"method": "ewc", "settings": settings, "identity": ewc.identity})
+    ended = next(r for r in scan.records.values() if r.method == "finetune").model_copy(update={"status": "diverged"})
+    others = [with_method_settings(record, lambda own: own.update(buffer_size=7)) for record in er]
+    PublishedStore(tmp_path / "digits").save([*others, stranger, ended])
+    stored = PublishedStore(tmp_path / "digits").scan()
+    assert stored.problems == []
+    size = er[0].settings["method"]["settings"]["buffer_size"]
+    reasons = [
+        "cannot be verified: 1 record of no cell that the suite runs",
+        "cannot be verified: 1 record of runs that did not come to their end",
+        f"cannot be verified: 2 records with other settings: methods.er.buffer_size 7 instead of {size}",
+    ]
+    assert unreached(whole, matched_by_name(whole, stored), 4) == reasons
+    with pytest.raises(SettingsError, match="nothing to verify") as caught:
+        verify_suite(whole, tmp_path, 1, leaves(scan))
+    assert caught.value.problems[1:] == reasons
+    PublishedStore(tmp_path / "digits").save([*stored.records.values(), scan.records[whole.cells[2].identity]])
+    found = verify_suite(whole, tmp_path, 1, leaves(scan))
+    assert list(found.unreached) == reasons
+    assert text_of(found, matched_by_name(whole, PublishedStore(tmp_path / "digits").scan()))[1:] == reasons
 
 
 def test_which_cells_are_verified_does_not_hang_on_chance(ran):

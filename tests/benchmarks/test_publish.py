@@ -17,6 +17,7 @@ from benchmarks.report.markdown import markdown
 from benchmarks.report.publish import publish_suite
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
+from benchmarks.request.identity import identity_of
 from benchmarks.request.load import load_suite
 from tests.benchmarks.helpers import suite_file
 from tests.benchmarks.test_report_fixtures import planted_cell
@@ -67,14 +68,6 @@ def test_where_it_fails_the_old_one_stays(grid, tmp_path, monkeypatch, step):
     with pytest.raises(OSError, match="No space left"):
         publish_suite(grid, scan_of(grid, seconds={"total": 9.0}), published)
     assert contents(published / "tiny") == before
-    assert [p.name for p in published.iterdir()] == ["tiny"]
-
-
-def test_what_a_killed_one_left_is_put_right(grid, tmp_path):
-    published = tmp_path / "published"
-    publish_suite(grid, scan_of(grid), published).rename(published / ".tiny.old")
-    (published / ".tiny.new").mkdir()
-    publish_suite(grid, scan_of(grid), published)
     assert [p.name for p in published.iterdir()] == ["tiny"]
 
 
@@ -134,6 +127,24 @@ def test_records_of_different_hardware_are_published_when_that_is_asked_for(grid
     assert "on test machine: does not compare with times on other hardware" in text
     assert "on another machine and test machine: does not compare with times on other hardware" in text
     assert "on other hardware" not in (publish_suite(grid, scan_of(grid), tmp_path) / "tiny.md").read_text()
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 4, 5])
+def test_of_two_records_of_the_same_names_that_of_todays_settings_counts_and_the_other_is_named(grid, tmp_path, epochs):
+    """As a merge of two branches leaves them that both published. Which comes first is as good as chance."""
+    store, ours = PublishedStore(tmp_path), scan_of(grid).records
+    cell = grid.cells[0]
+    settings = cell.identity_settings()
+    settings = settings | {"training": settings["training"] | {"epochs": epochs}}
+    other = planted_cell(cell, settings=settings, identity=identity_of(settings))
+    store.save([*ours.values(), other])
+    stored = store.scan()
+    found = matched_by_name(grid, stored)
+    assert {i: r.identity for i, r in found.records.items()} == {i: i for i in ours}
+    assert found.problems == [
+        f"skipped the record of {cell.label} at {stored.places[other.identity]}: it has the same scenario, method and "
+        f"seed as {stored.places[cell.identity]}"
+    ]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../runs", "a/b"])

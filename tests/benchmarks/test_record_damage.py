@@ -147,6 +147,7 @@ DAMAGE = {
     "steps string": (put("steps", "10"), "steps"),
     "flops of four tasks": (put("flops", "inference", [1, 2, 3, 4]), "flops.inference has 4 entries for 5 tasks"),
     "parameters of no task": (put("parameters", []), "parameters has 0 entries"),
+    "parameters without total": (put("parameters", 4, {"trainable": 5}), "parameters has an entry without total"),
     "bytes of six tasks": (put("memory", "stored_bytes", [{}] * 6), "memory.stored_bytes has 6 entries"),
     "bytes below 0": (put("memory", "peak_bytes", -1), "memory.peak_bytes"),
     "diagnostics of one task": (put("diagnostics", [{"exemplars": 1.0}]), "diagnostics has 1 entries"),

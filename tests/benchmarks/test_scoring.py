@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import replace
@@ -440,6 +441,7 @@ def test_identities_of_manifests():
     [
         ("", "is no manifest"),
         ("[1]", "is no manifest of version 1"),
+        ("[" * 100_000, "is no manifest: "),
         ('{"manifest_version": 2}', "is no manifest of version 1 (manifest_version 2)"),
         ('{"manifest_version": 1, "suite": 3}', "suite, changes, scenario, seed, identity missing or of another kind"),
     ],
@@ -452,6 +454,28 @@ def test_what_is_no_manifest(tmp_path, text, said):
 
 
 FRAME = {"after_task": [1, 1], "id": [4, 5], "prediction": [0, 1]}
+
+
+def npz_damages() -> dict[str, bytes]:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict.fromkeys(("manifest", *FRAME), np.random.default_rng(0).permutation(500)))
+    whole = buffer.getvalue()
+    flags, method = whole.index(b"PK\x01\x02") + 8, whole.index(b"PK\x01\x02") + 10
+    return {
+        "empty": b"",
+        "cut off": whole[:-50],
+        "compressed part": whole[:60] + bytes(255 - b for b in whole[60:400]) + whole[400:],
+        "said to be encrypted": whole[:flags] + b"\x01" + whole[flags + 1 :],
+        "of no known compression": whole[:method] + b"\x63" + whole[method + 1 :],
+    }
+
+
+@pytest.mark.parametrize("kind", npz_damages())
+@pytest.mark.parametrize("read", [read_predictions, read_manifest])
+def test_damaged_npz_files_are_named(tmp_path, kind, read):
+    (tmp_path / "x.npz").write_bytes(npz_damages()[kind])
+    with pytest.raises(SettingsError, match=r"x\.npz (cannot be read|is no manifest): \S"):
+        read(tmp_path / "x.npz")
 
 
 def test_predictions_from_npz_and_csv(tmp_path):

@@ -106,6 +106,23 @@ def test_a_failed_record_never_replaces_one_of_a_run_that_ended(tmp_path, record
     assert store.find(record) == failed
 
 
+def test_a_record_takes_the_place_of_those_of_its_cell_under_other_names(tmp_path, record):
+    """A method that was called otherwise in its suite: what it left once would be found before what it left now."""
+    store = Store(tmp_path)
+    old, new = (record.model_copy(update={"method": name, "steps": len(name)}) for name in ("a", "new"))
+    other = record.model_copy(update={"identity": record.identity[:12] + "0" * 52})
+    store.save(old)
+    broken, foreign = (tmp_path / store.path(record).name.replace("finetune", name) for name in ("broken", "other"))
+    broken.write_text("{")
+    foreign.write_text(json.dumps(other.document()))
+    failed = new.model_copy(update={"status": "failed", "error": "boom"})
+    store.save(failed)
+    assert store.scan().records == {record.identity: old}
+    store.save(new)
+    assert store.scan().records == {record.identity: new}
+    assert sorted(tmp_path.iterdir()) == sorted([broken, foreign, store.path(new)])
+
+
 def test_a_test_of_writing_leaves_nothing_even_where_it_is_killed(tmp_path, monkeypatch):
     Store(tmp_path).check_writable(1)
     assert list(tmp_path.iterdir()) == []

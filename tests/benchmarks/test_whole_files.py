@@ -1,13 +1,22 @@
 """Temporary files: whose writers live they stay, others go."""
 
+import multiprocessing
 import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 
 from benchmarks.records import atomic_write as whole_files
-from benchmarks.records.atomic_write import ABANDONED, sweep, temporary_file, write_whole, written_whole
+from benchmarks.records.atomic_write import (
+    ABANDONED,
+    sweep,
+    temporary_file,
+    write_whole,
+    written_folder,
+    written_whole,
+)
 from tests.benchmarks.helpers import left_by_a_killed_process
 
 
@@ -80,3 +89,73 @@ def test_what_is_not_written_to_its_end_leaves_what_was(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def written(folder: Path, text: str) -> Path:
+    with written_folder(folder) as new:
+        (new / "file").write_text(text)
+    return folder
+
+
+def killed_while_it_writes(folder: Path, renames: int) -> None:
+    """A process that writes `folder` is killed before so many renames are done."""
+
+    def write():
+        rename, done = Path.rename, []
+
+        def counted(path: Path, to: Path) -> Path:
+            if len(done) == renames:
+                os.kill(os.getpid(), 9)
+            done.append(to)
+            return rename(path, to)
+
+        Path.rename = counted  # type: ignore[method-assign]  # in the copy of this process alone
+        written(folder, "killed")
+
+    process = multiprocessing.get_context("fork").Process(target=write)
+    process.start()
+    process.join()
+    assert process.exitcode == -9
+
+
+def test_two_writers_of_a_folder_do_not_disturb_each_other(tmp_path):
+    folder = written(tmp_path / "suite", "old")
+    with written_folder(folder) as one:
+        (one / "file").write_text("first")
+        written(folder, "second")
+        assert (folder / "file").read_text() == "second"
+        (one / "more").write_text("first")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"file": "first", "more": "first"}
+    assert [p.name for p in tmp_path.iterdir()] == ["suite"]
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_what_a_killed_writer_of_a_folder_left_is_put_right(tmp_path, renames):
+    """Before the old folder was moved away, or after: then it is put back where the next one fails too."""
+    folder = written(tmp_path / "suite", "old")
+    other = written(tmp_path / "suite.b", "of another")
+    killed_while_it_writes(folder, renames)
+    assert folder.exists() == (renames == 0)
+    assert len(list(tmp_path.iterdir())) == (3 if renames == 0 else 2)
+    with pytest.raises(RuntimeError), written_folder(folder) as new:  # noqa: PT012
+        (new / "file").write_text("half")
+        raise RuntimeError
+    assert (folder / "file").read_text() == "old"
+    assert (other / "file").read_text() == "of another"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["suite", "suite.b"]
+
+
+def test_a_folder_that_cannot_be_put_in_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    folder = written(tmp_path / "suite", "old")
+    rename = Path.rename
+
+    def refused(path: Path, to: Path) -> Path:
+        if path.name == "new":
+            raise PermissionError
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(PermissionError):
+        written(folder, "new")
+    assert (folder / "file").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["suite"]
