@@ -24,6 +24,7 @@ class CODAPrompt(Prompted):
 
     about = "learns components of prompts, weighted for each image by attention to their keys"
     source = "Smith et al. 2023, CODA-Prompt: COntinual Decomposed Attention-based prompting for rehearsal-free continual learning"
+    version = 2
 
     pool: Annotated[int, Field(ge=1)] = hyper(100, "components over all tasks", "Smith et al. 2023")
     length: Annotated[int, Field(ge=1)] = hyper(

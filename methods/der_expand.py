@@ -28,6 +28,7 @@ class DERExpand(Method):
     about = "a frozen backbone for every task before, a new one for this, one classifier over all features"
     source = "Yan et al. 2021, DER: Dynamically expandable representation for class incremental learning"
     family = "expansion"
+    reads_targets = False
 
     buffer_size: Annotated[int, Field(ge=1)] = hyper(
         2000, "exemplars stored in all, or of each class (policy)", "Yan et al. 2021, CIFAR-100"

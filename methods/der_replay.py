@@ -19,6 +19,7 @@ class DERReplay(Method):
     about = "replays stored examples and holds the network to the logits it had for them"
     source = "Buzzega et al. 2020, Dark experience for general continual learning"
     family = "replay"
+    reads_targets = False
 
     buffer_size: Annotated[int, Field(ge=1)] = hyper(1000, "examples stored in all")
     replay_ratio: Annotated[float, Field(gt=0)] = hyper(

@@ -57,6 +57,13 @@ class ICaRL(Method):
     added_later = frozenset({"squared"})
 
     @property
+    def reads_targets(self) -> bool:  # type: ignore[override]
+        return self.objective == "ce"
+
+    def answers_unseen(self, layout):
+        return layout.setting.shared_labels  # else no exemplars have the classes
+
+    @property
     def reads_pixels(self) -> bool:  # type: ignore[override]
         return self.flip_means
 
@@ -67,6 +74,9 @@ class ICaRL(Method):
 
     def begin_task(self, task: TaskView) -> None:
         self._groups = self.layout.past_groups(task.id)
+        if self.objective == "bce" and self.layout.new_columns(task.id) == task.outputs:
+            # of columns that are active before their task (active_outputs "all") the old network knows nothing
+            self._groups = [slice(g.start, min(g.stop, task.outputs.start)) for g in self._groups]
 
     def phases(self, task: TaskView):
         yield self.phase(with_exemplars(task.train, self.buffer))

@@ -32,6 +32,7 @@ class InfLoRA(LowRankTasks):
 
     about = "low-rank updates of keys and values in directions that inputs of old tasks do not have"
     source = "Liang & Li 2024, InfLoRA: Interference-free low-rank adaptation for continual learning"
+    version = 2
     parts: ClassVar = ("key", "value")
 
     energy: Share = hyper(

@@ -1,5 +1,6 @@
 """PackNet (Mallya & Lazebnik 2018)."""
 
+import math
 from typing import Annotated, Any
 
 import torch
@@ -53,6 +54,8 @@ class PackNet(Method):
         length: dict[str, Any] = {
             "epochs": None if r.epochs is None else max(1, round(self.retrain * r.epochs)),
             "steps": None if r.steps is None else max(1, round(self.retrain * r.steps)),
+            "warmup_epochs": math.ceil(self.retrain * r.warmup_epochs),
+            "milestones": tuple(max(1, round(self.retrain * m)) for m in r.milestones),
         }
         yield self.phase(task.train, name="retrain", **length)
 

@@ -16,13 +16,16 @@ class PNN(Method):
     source = "Rusu et al. 2016, Progressive neural networks"
     family = "expansion"
     needs_task_id = True
-    predicts_unseen = False
+    reads_targets = False
     backbones = ("mlp",)
     own_network = "progressive columns of {model}"
 
     def build(self, scenario, model):
         self._xavier = model.init == "xavier"
         return ProgressiveNetwork(math.prod(scenario.image_shape), model.hidden)
+
+    def answers_unseen(self, layout):
+        return False
 
     def begin_task(self, task: TaskView) -> None:
         column = self.network.add_column(task.outputs.stop - task.outputs.start)

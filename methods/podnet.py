@@ -33,6 +33,8 @@ class PODNet(Method):
     about = "distils pooled feature maps; several cosine proxies a class; balanced fine-tuning of the head"
     source = "Douillard et al. 2020, PODNet: Pooled outputs distillation for small-tasks incremental learning"
     family = "replay"
+    version = 2
+    reads_targets = False
 
     buffer_size: Annotated[int, Field(ge=1)] = hyper(
         2000, "exemplars stored in all, or of each class (policy)", "Douillard et al. 2020: 20 of each of 100 classes"

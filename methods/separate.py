@@ -17,7 +17,7 @@ class Separate(Method):
     source = "van de Ven et al. 2022, Three types of incremental learning"
     family = "expansion"
     needs_task_id = True
-    predicts_unseen = False
+    reads_targets = False
     own_network = "separate networks of {model}"
 
     hidden_units: Annotated[int, Field(ge=1)] | None = hyper(
@@ -33,6 +33,9 @@ class Separate(Method):
                 raise ValueError(f"hidden_units sizes the layers of backbone mlp; {model.backbone!r} has its own: null")
             self._model = model.model_copy(update={"hidden": (self.hidden_units,) * len(model.hidden)})
         return SeparateNetworks()
+
+    def answers_unseen(self, layout):
+        return False
 
     def begin_task(self, task: TaskView) -> None:
         columns = task.outputs.stop - task.outputs.start

@@ -29,6 +29,8 @@ class UCIR(Method):
     about = "cosine head, old features and margins kept on exemplars, balanced fine-tuning of the head"
     source = "Hou et al. 2019, Learning a unified classifier incrementally via rebalancing"
     family = "replay"
+    version = 2
+    reads_targets = False
 
     buffer_size: Annotated[int, Field(ge=1)] = hyper(
         2000, "exemplars stored in all, or of each class (policy)", "Hou et al. 2019: 20 of each of 100 classes"
@@ -73,6 +75,9 @@ class UCIR(Method):
         "classifier at test: the head, or the nearest mean of exemplars",
         "Hou et al. 2019 report both; nme: Douillard's code",
     )
+
+    def answers_unseen(self, layout):
+        return self.classify == "cnn" or layout.setting.shared_labels  # else no exemplars have the classes
 
     def build(self, scenario, model):
         self.buffer = exemplar_memory(self)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.full_precision import full_precision, widened
 from models.transformer import TaskHead
 
 
@@ -42,7 +43,11 @@ class ConcatenationHeads(nn.Module):
         self.sizes.append(outputs)
 
     def forward(self, slices: Sequence[Tensor]) -> Tensor:
-        """slices: of each expert [N, passes, width]."""
+        """slices: of each expert [N, passes, width]. Logits are float32."""
+        with full_precision(slices[0]):
+            return self._logits([widened(s) for s in slices])
+
+    def _logits(self, slices: Sequence[Tensor]) -> Tensor:
         own = [
             head(torch.cat([s[:, t if self.per_task else 0] for s in slices[: t + 1]], dim=-1))
             for t, head in enumerate(self.own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.full_precision import full_precision, widened
 from models.heads import LinearHead, MultiHead
 from models.mlp import MLP
 
@@ -26,7 +27,8 @@ class GatedNetwork(nn.Module):
         h = x.flatten(1)
         for i, layer in enumerate(self.backbone.layers):
             h = torch.relu(layer(h)) * self.gates(i)[task]
-        return self.head(h, task)
+        with full_precision(h):
+            return self.head(widened(h), task)
 
     def gates(self, layer: int) -> Tensor:
         """The gates [tasks, units] of hidden layer `layer`."""

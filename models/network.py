@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from models.full_precision import full_precision, widened
 
 
 class Network(nn.Module):
@@ -24,12 +25,8 @@ class Network(nn.Module):
 
     def classify(self, features: Tensor, task: int | Tensor | None = None) -> Tensor:
         """Features [N, d] -> logits float32 [N, columns], under autocast too."""
-        device = features.device.type
-        if device == "meta" or not torch.is_autocast_enabled(device):
-            return self.head(features, task)
-        # three digits of a logit are too few to rank a hundred classes by
-        with torch.autocast(device, enabled=False):
-            return self.head(features.float(), task)
+        with full_precision(features):
+            return self.head(widened(features), task)
 
     def expand(self, n_outputs: int) -> None:
         """Makes room for n_outputs columns; what exists keeps its values."""

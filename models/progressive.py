@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from models.full_precision import full_precision, widened
+
 
 class Column(nn.Module):
     """One column: h_i = relu(W_i h_{i-1} + sum over earlier columns j of U_ij h_{i-1}^(j)), i > 1; then an output layer.
@@ -26,14 +28,19 @@ class Column(nn.Module):
     def forward(self, x: Tensor, earlier: Sequence[Sequence[Tensor]]) -> list[Tensor]:
         """x [N, inputs]; earlier[j][i]: layer i's activation of column j. Returns this column's, output last."""
         activations: list[Tensor] = []
-        h = x
-        for i, layer in enumerate(self.own):
-            z = layer(h)
-            if i > 0 and earlier:
-                z = z + self.lateral[i - 1](torch.cat([column[i - 1] for column in earlier], dim=1))
-            h = torch.relu(z) if i < len(self.own) - 1 else z
+        h, last = x, len(self.own) - 1
+        for i in range(last):
+            h = torch.relu(self._layer(i, h, earlier))
             activations.append(h)
-        return activations
+        with full_precision(h):
+            logits = self._layer(last, widened(h), [[widened(a) for a in column] for column in earlier])
+        return [*activations, logits]
+
+    def _layer(self, i: int, h: Tensor, earlier: Sequence[Sequence[Tensor]]) -> Tensor:
+        z = self.own[i](h)
+        if i > 0 and earlier:
+            z = z + self.lateral[i - 1](torch.cat([column[i - 1] for column in earlier], dim=1))
+        return z
 
 
 class ProgressiveNetwork(nn.Module):

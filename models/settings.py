@@ -58,7 +58,9 @@ class FeatureSettings(ModelSettings):
     """
 
     init: Literal["torch", "xavier"] = Field(
-        "torch", description='linear layers: "torch" (its uniform default) or "xavier" uniform, biases 0'
+        "torch",
+        description='linear layers that are there from the start: "torch" (its uniform default) or "xavier" uniform, biases 0; '
+        "rows of an output layer that come later: head_init",
     )
     head_init: HeadInit = Field(
         "torch",

@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.attention import ClassAttention, DropPath, GatedPositionalAttention, Seen, SelfAttention, linear
+from models.full_precision import full_precision, widened
 from models.patches import ConvStem, ConvTrunk, PatchEmbedding, ResNetTrunk
 from models.settings import ModelSettings
 
@@ -185,7 +186,7 @@ def patch_maker(kind: EncoderKind, channels: int, patch: int, dim: int, depth: i
 
 
 class TaskHead(nn.Module):
-    """Layer norm and linear layer, the classifier of one task: [N, d] -> [N, outputs]."""
+    """Layer norm and linear layer, the classifier of one task: [N, d] -> float32 [N, outputs]."""
 
     def __init__(self, dim: int, outputs: int):
         super().__init__()
@@ -193,7 +194,8 @@ class TaskHead(nn.Module):
         self.linear = linear(dim, outputs)
 
     def forward(self, embedding: Tensor) -> Tensor:
-        return self.linear(self.norm(embedding))
+        with full_precision(embedding):
+            return self.linear(self.norm(widened(embedding)))
 
 
 def new_token(tokens: int, dim: int) -> nn.Parameter:

@@ -150,14 +150,14 @@ def _epoch(
         return
     if decoded is not None or not method.augmenter.changes():
         for rows in batches:
-            yield method.batch(data[rows], epoch, None if decoded is None else next(decoded))
+            yield method.batch(data[rows], epoch, None if decoded is None else next(decoded), replayed=False)
         return
     ahead = max(1, AHEAD // phase.recipe.batch_size) if method.device.type == "cuda" else 1
     for first in range(0, len(batches), ahead):
         chunk = batches[first : first + ahead]
         images = method.augmenter.new(data.images.index_select(0, torch.cat(chunk)))
         for rows, own in zip(chunk, images.split(phase.recipe.batch_size), strict=True):
-            yield method.batch(data[rows], epoch, own)
+            yield method.batch(data[rows], epoch, own, replayed=False)
 
 
 def _normalised(method: Method, phase: Phase, data: Examples) -> Tensor | None:

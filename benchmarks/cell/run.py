@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -28,8 +28,8 @@ from methods import Method, Phase, TaskView, method_class
 from methods.core.evaluation import evaluation_mode
 from methods.core.precision import resolve_precision
 from metrics import AccuracyMatrix
+from metrics.flops import FlopMeter, Result, count_flops
 from metrics.flops import Flops as FlopCount
-from metrics.flops import count_flops
 from models import ranks
 from scenarios import Scenario, Task
 from scenarios.image_files import CPU
@@ -63,7 +63,7 @@ def train_task(
     watch = watch or Stopwatch(defaultdict(float))
     view = task_view(scenario, task, method.sees_past_data, method.device)
     with watch("train"):
-        method.enter(view)
+        _measured(trainer.meter, (task.id, "begin_task"), lambda: method.enter(view), "begin_task")
         for index, phase in enumerate(_phases(method, view, trainer)):
             fit(method, phase, trainer, index, callbacks)
     with watch("end_task"):
@@ -74,14 +74,20 @@ def train_task(
 
 def _phases(method: Method, view: TaskView, trainer: Trainer) -> Iterator[Phase]:
     """The method's phases. What it does between them, such as choosing exemplars, costs FLOPs too."""
-    phases, meter, part = iter(method.phases(view)), trainer.meter, "between phases"
+    phases = iter(method.phases(view))
     for index in count():
-        phase = meter.measure((view.id, index), lambda: next(phases, None), part)
-        if not meter.parts[part]:
-            del meter.parts[part]
+        phase = _measured(trainer.meter, (view.id, index), lambda: next(phases, None), "between phases")
         if phase is None:
             return
         yield phase
+
+
+def _measured(meter: FlopMeter, key: Hashable, fn: Callable[[], Result], part: str) -> Result:
+    """As `FlopMeter.measure`, for a part that is listed only where it costs something: for most methods it does not."""
+    result = meter.measure(key, fn, part)
+    if not meter.parts[part]:
+        del meter.parts[part]
+    return result
 
 
 def task_view(scenario: Scenario, task: Task, with_past: bool, device: torch.device = CPU) -> TaskView:
@@ -152,7 +158,7 @@ def run_cell(
         matrix=Counts.of(matrix),
         matrix_other=Counts.of(progress.other) if view and not cls.needs_task_id else None,
         matrix_other_view=view if view and not cls.needs_task_id else None,
-        not_evaluated=_reasons(cls, scenario, matrix if status == "done" else None),
+        not_evaluated=_reasons(method, scenario, matrix if status == "done" else None),
         flops=Flops(
             inference=[f.total for f in inference],
             inference_modules=[f.modules for f in inference],
@@ -256,15 +262,16 @@ def inference_flops(method: Method, scenario: Scenario, task: Task, extractor: E
     return FlopCount(flops.total + extractor.flops.total, flops.modules + extractor.flops.modules)
 
 
-def _reasons(cls: type[Method], scenario: Scenario, matrix: AccuracyMatrix | None) -> dict[str, str]:
+def _reasons(method: Method, scenario: Scenario, matrix: AccuracyMatrix | None) -> dict[str, str]:
     """Why scores are not available, by what is missing; `matrix`: of a run that came to its end."""
     reason = scenario.layout.forward_transfer_reason()
-    if reason is None and not cls.predicts_unseen:
-        reason = f"{cls.__name__} has no answer for a task that it has not begun"
+    name = type(method).__name__
+    if reason is None and not method.answers_unseen(scenario.layout):
+        reason = f"{name} has no answer for a task that it has not begun"
     reasons = {"unseen tasks": reason} if reason else {}
     rows = matrix.total[1:] if matrix is not None else []
     if scenario.eval_every > 1:
         reasons["earlier rows"] = f"methods are evaluated after every {scenario.eval_every} tasks only"
     elif any(None in row[: i + 1] for i, row in enumerate(rows)):
-        reasons["earlier rows"] = f"{cls.__name__} was set to give no answer before its last task"
+        reasons["earlier rows"] = f"{name} was set to give no answer before its last task"
     return reasons

@@ -147,9 +147,11 @@ def _walk(cell: CellSettings, scenario: Scenario, counted: Counted, trends: Tren
         view = task_view(scenario, task, method.sees_past_data, META)
         trends.begin(last=task is scenario.tasks[-1])
         counted.stage += 1
-        method.enter(view)
+        begin = counted.of(lambda view=view: method.enter(view))  # type: ignore[misc]
         method.network.train()
         phases = list(_phase_costs(method, view, counted, trends))
+        if begin:
+            phases.insert(0, PhaseCost("begin_task", 0, begin, 0, 1))
         end_task = counted.of(lambda view=view: method.end_task(view))  # type: ignore[misc]
         counted.stage += 1
         told = trends.told("inference")

@@ -134,9 +134,10 @@ def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str],
         cls = method_class(base)
         if "model" in result:
             cls.check_backbone(result["model"])
-        result["method"] = MethodSettings(
-            name=base, version=cls.version, settings=cls.from_settings(settings).hyperparameters()
-        )
+        made = cls.from_settings(settings)
+        result["method"] = MethodSettings(name=base, version=cls.version, settings=made.hyperparameters())
+        if "training" in result and result["training"].mixup and (problem := made.mixup_problem()):
+            problems.append(f"method {method}: {problem}")
     except ValueError as error:
         problems.extend(f"method {method}: {line}" for line in str(error).splitlines())
     return result

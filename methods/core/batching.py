@@ -30,12 +30,12 @@ class Batching(State):
     compete = "setting"
     """Classes in the cross-entropy: those active by the "setting", or the "new" task's alone; a hyperparameter of some."""
 
-    def batch(self, examples: Examples, epoch: int = 0, pixels: Tensor | None = None) -> Batch:
+    def batch(self, examples: Examples, epoch: int = 0, pixels: Tensor | None = None, replayed: bool = True) -> Batch:
         """Stored examples made ready for the network: augmented while a phase that augments runs, then normalised.
 
         pixels: uint8, the same examples decoded and augmented already, as the loop does ahead of the steps.
+        replayed: by the method. The loop's own batches are mixed by draws of their own, the same for all methods.
         """
-        replayed = pixels is None
         batch = self._ready(examples, self._augmented(examples.images) if pixels is None else pixels, epoch)
         if self.augmenter.mixes():
             self._mix(batch, replayed)
@@ -97,6 +97,7 @@ class Batching(State):
         joined = Batch(x, y, tasks, self.active_in_training(tasks), partial(_together, batches), batches[0].epoch)
         if any(b.targets is not None for b in batches):
             joined.targets = torch.cat([self._targets(b) for b in batches])
+            joined.active = joined.active.joined_by(joined.targets > 0)  # those of an image's partner too
         return joined
 
     def _targets(self, batch: Batch) -> Tensor:

@@ -30,6 +30,8 @@ class LifeCycle(State):
     """Cannot predict without being told the task."""
     needs_new_classes: ClassVar[bool] = False
     """Learns each class by itself: every task must bring new ones, and all of them are active."""
+    reads_targets: ClassVar[bool] = True
+    """Its loss follows `batch.targets`, the soft labels of mixed images; where it does not, mixup is refused."""
     backbones: ClassVar[tuple[str, ...]] = EXTRACTORS
     """Kinds of networks in `models.BACKBONES` that it can train; the first is the default."""
 
@@ -67,6 +69,8 @@ class LifeCycle(State):
         reason = self.incompatibility(scenario.layout)
         if reason:
             raise ValueError(reason)
+        if recipe and recipe.mixup and (problem := self.mixup_problem()):
+            raise ValueError(problem)
         model = model or model_settings({"backbone": self.backbones[0]})
         self.check_backbone(model)
         self.layout, self.seed = scenario.layout.with_head(model.head), seed
@@ -112,6 +116,12 @@ class LifeCycle(State):
             warnings.warn(f"training.channels_last: contiguous memory instead, {why_not}", stacklevel=2)
         self.memory_format = order
         self.network.to(memory_format=torch.contiguous_format if why_not else torch.channels_last)
+
+    def mixup_problem(self) -> str | None:
+        """Why it cannot train on images mixed in pairs, None where it can."""
+        if self.reads_targets:
+            return None
+        return f"training.mixup: the loss of {type(self).__name__} takes each image's label for the whole image; leave mixup out"
 
     @classmethod
     def incompatibility(cls, layout: OutputLayout) -> str | None:

@@ -31,7 +31,7 @@ from methods.core.life_cycle import LifeCycle
 from methods.core.recipe import Phase
 from methods.core.sampling import Sampling
 from models import ranks
-from scenarios import Examples
+from scenarios import Examples, OutputLayout
 
 
 @dataclass_transform(field_specifiers=(hyper, field), eq_default=False)
@@ -51,8 +51,6 @@ class Method(LifeCycle, Batching, Configured):
     """Hyperparameters whose default is what was done before they existed: with it, older records stay valid."""
     sees_past_data: ClassVar[bool] = False
     """Is given the training data of earlier tasks again: an upper bound, not a continual method."""
-    predicts_unseen: ClassVar[bool] = True
-    """Has an answer for tasks that it has not begun."""
     own_network: ClassVar[str] = ""
     """The network that it builds where that is not the one of the model settings, in words: `joint` then trains another
     one. {hyperparameter} stands for its value, {model} for the network of the model settings."""
@@ -106,7 +104,11 @@ class Method(LifeCycle, Batching, Configured):
 
     def answers(self, task_id: int) -> bool:
         """Whether `predict` has, as the method stands now, an answer for task `task_id`; else the cell stays NaN."""
-        return task_id < self.seen or self.predicts_unseen
+        return task_id < self.seen or self.answers_unseen(self.layout)
+
+    def answers_unseen(self, layout: OutputLayout) -> bool:
+        """Whether `predict` has answers for tasks of `layout` that it has not begun."""
+        return True
 
     def footprint(self) -> dict[str, int]:
         """Bytes kept between tasks besides the network, by part: of every attribute without an underscore that has

@@ -98,7 +98,8 @@ class Recipe(BaseModel):
     lr_batch: int | None = Field(
         None,
         ge=1,
-        description="optimizer.lr is that of a batch of this size, and in proportion for others; null: as is",
+        description="learning rates, also those that a method names for phases, are those of a batch of this size, and "
+        "in proportion for others; null: as is",
     )
     optimizer_state: Literal["fresh", "kept"] = Field(
         "fresh", description='"kept": the optimizer and its state live on into the next task'

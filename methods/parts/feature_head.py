@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from methods.core.method import Method, TaskView
 from methods.parts.features import features_of
 from models import Frozen, ModelSettings, Network, build_backbone
-from scenarios import Scenario
+from scenarios import OutputLayout, Scenario
 
 ROWS_AT_ONCE = 4096
 """Features that are looked at together, in double precision."""
@@ -112,6 +112,9 @@ class OnFrozenFeatures(Method):
     def extra_flops(self) -> int:
         flops, self._solved = self._solved, 0
         return flops
+
+    def answers_unseen(self, layout: OutputLayout) -> bool:
+        return layout.setting.shared_labels  # else no features have the classes
 
     def footprint(self) -> dict[str, int]:
         return {"statistics": self.network.head.nbytes}

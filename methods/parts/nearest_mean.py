@@ -9,6 +9,7 @@ from torch import Tensor
 from methods.core.method import Method
 from methods.parts.exemplars import ExemplarMemory
 from methods.parts.features import features_of
+from models.full_precision import full_precision
 from scenarios import Examples
 
 
@@ -31,7 +32,8 @@ class NearestMean:
 
         Among vectors of length 1 the nearest mean is that of the greatest cosine.
         """
-        cosines = F.normalize(features.float(), dim=1) @ self.means.T
+        with full_precision(features):
+            cosines = F.normalize(features.float(), dim=1) @ self.means.T
         scores = cosines.new_full((len(features), width), torch.finfo(cosines.dtype).min)
         scores[:, self.labels] = cosines
         return scores

@@ -31,7 +31,6 @@ class TaskTransformer(Method):
 
     about = "a transformer with a token and a head a task"
     family = "expansion"
-    predicts_unseen = False
 
     criterion: Literal["bce", "ce"] = hyper(
         "bce",
@@ -108,6 +107,9 @@ class TaskTransformer(Method):
             )
         return super().incompatibility(layout)
 
+    def answers_unseen(self, layout: OutputLayout) -> bool:
+        return False
+
     def build(self, scenario: Scenario, model: ModelSettings) -> nn.Module:
         if self.sam:
             self.refuse_fp16("the worst weights nearby (sam) of an infinite gradient are none")
@@ -173,6 +175,9 @@ class TaskTransformer(Method):
         """Kullback-Leibler divergence from the old answers, of each group of columns that is a distribution."""
         terms = []
         for group in self.layout.past_groups(self.task.id):
+            group = slice(
+                group.start, min(group.stop, old.shape[1])
+            )  # of active columns that have yet to be made: none
             log_p, log_q = (F.log_softmax(x[:, group].float(), dim=1) for x in (logits, old))
             total = F.kl_div(log_p, log_q, reduction="sum", log_target=True)
             terms.append(total / (log_q.numel() if self.distillation_mean == "columns" else len(log_q)))

@@ -8,11 +8,14 @@ import torch
 from benchmarks.cell.fit import Diverged, Trainer, fit
 from benchmarks.cell.run import run_cell, task_view, train_task
 from benchmarks.contract.trial import make
+from benchmarks.cost.count import cost_of
 from benchmarks.records.remarks import why_absent
 from benchmarks.records.results import frame_of
+from benchmarks.request.grid import make_grid
+from benchmarks.request.load import load_suite
 from methods import METHODS, Joint, Method, OptimizerSettings, Recipe
 from scenarios import Split
-from tests.benchmarks.helpers import cells
+from tests.benchmarks.helpers import cells, suite_file
 from tests.conftest import SHORT, SMALL_MODEL, small_model, small_permuted, small_split
 
 SETTINGS_OF_DIGITS = ("split-digits/task", "split-digits/domain", "split-digits/class")
@@ -45,6 +48,41 @@ def test_task_incremental_evaluates_unseen_tasks_and_both_views():
     assert record.matrix_other_view == "unmasked"
     assert record.matrix_other.matrix()[5, 0] <= record.matrix.matrix()[5, 0]
     assert record.not_evaluated == {}
+
+
+def test_what_a_method_computes_before_training_costs_flops(monkeypatch):
+    """Of a method that looks at its task first: 3 x 4 x 5 multiply-adds in each of five tasks."""
+    monkeypatch.setattr(METHODS["finetune"], "begin_task", lambda self, task: torch.ones(3, 4) @ torch.ones(4, 5))
+    cell = cells("finetune")[0]
+    record = run_cell(cell)
+    assert record.flops.parts["begin_task"] == 5 * 2 * 3 * 4 * 5
+    assert record.flops.training == sum(record.flops.parts.values())
+    assert cost_of(cell).training == record.flops.training
+
+
+def small(tmp_path, methods: str, setting: str = "class"):
+    scenarios = f"split: {{stream: split, data: digits, setting: {setting}, tasks: 5, samples_per_task: 30}}"
+    (cell,) = make_grid(load_suite(str(suite_file(tmp_path, methods, scenarios)))).cells
+    return cell
+
+
+def test_ucir_pays_for_looking_at_the_new_classes(tmp_path):
+    """Its new rows are the classes' mean features: one pass over each task's images but the first's."""
+    cell = small(tmp_path, "{ucir: {buffer_size: 20}}")
+    record = run_cell(cell)
+    assert record.flops.parts["begin_task"] == 4 * 30 * 2 * 64 * 16, "four tasks of 30 images of 64 pixels, 16 units"
+    assert cost_of(cell).training == record.flops.training
+    assert "begin_task" not in run_cell(cells("finetune")[0]).flops.parts
+
+
+def test_who_compares_with_stored_classes_has_no_answer_for_tasks_to_come(tmp_path):
+    """iCaRL, task-incremental: of a task that it has not begun it has no exemplars."""
+    record = run_cell(small(tmp_path, "{icarl: {buffer_size: 20}}", "task"))
+    for i, row in enumerate(record.matrix.correct):
+        assert [c is not None for c in row] == [j < i for j in range(5)]
+    assert record.not_evaluated == {"unseen tasks": "ICaRL has no answer for a task that it has not begun"}
+    domain = run_cell(small(tmp_path, "{icarl: {buffer_size: 20}}", "domain"))
+    assert all(c is not None for row in domain.matrix.correct for c in row)
 
 
 def test_a_cell_that_raises_becomes_a_record_with_its_traceback(monkeypatch):

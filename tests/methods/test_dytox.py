@@ -4,12 +4,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.cell.run import train_task
 from methods import DyTox
+from methods.dne import DNE
 from methods.parts import sam
+from models import model_settings
 from scenarios import layout_for
 from scenarios.augment import Flip
 from scenarios.mixup import Mixup
-from tests.methods.growing import RECIPE, SCENARIO, learn, stages, started, values
+from tests.conftest import SMALL_TRANSFORMER, small_split
+from tests.methods.growing import RECIPE, SCENARIO, SMALL, learn, stages, started, values
 
 torch.set_num_threads(1)
 
@@ -189,3 +193,15 @@ def test_the_learning_rate_grows_with_the_batch_where_the_recipe_says_so():
 def test_tasks_that_share_their_labels_are_refused_with_the_reason():
     assert "share" in str(DyTox.incompatibility(layout_for("domain", [2, 2])))
     assert DyTox.incompatibility(layout_for("class", [2, 2])) is None
+
+
+@pytest.mark.parametrize("cls", [DyTox, DNE])
+def test_classes_may_be_active_before_they_have_a_head(cls):
+    """active_outputs "all": there is nothing old of columns that have yet to be made."""
+    stream = small_split("class", tasks=3, class_order=(0, 1, 2, 3, 4, 5), active_outputs="all")
+    model = model_settings({"backbone": cls.backbones[0], **SMALL_TRANSFORMER})
+    method = cls.from_settings(SMALL).start(stream, model, RECIPE)
+    for task in stream.tasks:
+        train_task(method, stream, task)
+    with torch.no_grad():
+        assert method.predict(stream.normalise(stream.tasks[0].test.kept.images)).isfinite().all()

@@ -167,3 +167,15 @@ def test_nearest_mean_of_a_shared_label_is_over_all_its_tasks():
     assert set(both.task_ids.tolist()) == {0, 1}
     expected = F.normalize(F.normalize(features_of(method, both), dim=1).mean(0), dim=0)
     torch.testing.assert_close(NearestMean(method, method.buffer).means[0], expected)
+
+
+def test_columns_that_are_active_before_their_task_are_not_distilled():
+    """active_outputs "all": the old network's answers for new classes are noise beside their labels."""
+    groups = {}
+    for active in ("seen", "all"):
+        stream = small_split("class", tasks=3, class_order=(0, 1, 2, 3, 4, 5), active_outputs=active)
+        method = ICaRL(buffer_size=12).start(stream, SMALL_MODEL, SHORT)
+        for task in stream.tasks:
+            train_task(method, stream, task)
+            groups.setdefault(active, []).append(method._groups)
+    assert groups["all"] == groups["seen"] == [[], [slice(0, 2)], [slice(0, 4)]]

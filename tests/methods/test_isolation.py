@@ -160,3 +160,16 @@ def test_later_tasks_use_what_earlier_ones_have_packed():
         weight = method.network.backbone.layers[0].weight
         weight[method._owner["backbone.layers.0.weight"] == 0] = 0
     assert not torch.equal(method.predict(x, 1), before)
+
+
+def test_retraining_s_schedule_shrinks_with_its_length():
+    stream = scenario()
+    recipe = Recipe(
+        epochs=8, schedule="multistep", milestones=(4, 6), warmup_epochs=2, optimizer=OptimizerSettings(lr=0.1)
+    )
+    method = PackNet(retrain=0.5).start(stream, MODEL, recipe)
+    view = task_view(stream, stream.tasks[0], False)
+    method.enter(view)
+    main, retrain = method.phases(view)
+    assert (main.recipe.epochs, main.recipe.milestones, main.recipe.warmup_epochs) == (8, (4, 6), 2)
+    assert (retrain.recipe.epochs, retrain.recipe.milestones, retrain.recipe.warmup_epochs) == (4, (2, 3), 1)
