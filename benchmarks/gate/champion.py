@@ -9,7 +9,9 @@ counts, under whatever rules:
 
 from __future__ import annotations
 
+import glob
 import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -165,7 +167,7 @@ def promote(challenger: Entrant, path: Path) -> Path | None:
     if path.exists():
         load_champion(path)
         folder = path.parent / PREVIOUS
-        numbers = [p.stem.rpartition(".")[2] for p in folder.glob(f"{path.stem}.*.json")]
+        numbers = [p.stem.rpartition(".")[2] for p in folder.glob(f"{glob.escape(path.stem)}.*.json")]
         kept = folder / f"{path.stem}.{max((int(n) for n in numbers if n.isdecimal()), default=0) + 1}.json"
         write_whole(kept, path.read_text(), to_disk=True)
     write_whole(path, challenger.to_json(), to_disk=True)
@@ -197,13 +199,15 @@ def _from_suite(
             [f"{method}: predictions are not scored yet: {', '.join(cell.label for cell in absent)}: see `score`"]
         )
     if absent or not asked_for:
-        asked = f" --scenarios {','.join(scenarios)}" if scenarios else ""
-        asked += f" --seeds {','.join(map(str, listed))}" if listed else ""
+        command = ["python", "-m", "benchmarks", "run", suite, "--methods", method]
+        command += ["--scenarios", ",".join(scenarios)] if scenarios else []
+        command += ["--seeds", ",".join(map(str, listed))] if listed else []
+        command += [word for change in changes or [] for word in ("--set", change)]
         first = f", first {absent[0].label}" if absent else ""
         raise SettingsError(
             [
                 f"{store.folder} has {len(asked_for) - len(absent)} of the {len(asked_for)} cells of {method} "
-                f"as the suite settles them{first}: `python -m benchmarks run {suite} --methods {method}{asked}`"
+                f"as the suite settles them{first}: `{shlex.join(command)}`"
             ]
             + scan.problems
         )

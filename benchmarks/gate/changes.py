@@ -2,7 +2,8 @@
 
 Prints a line for each champion whose cells the change may decide otherwise: the champion's file, its method, suite,
 scenarios and seeds, separated by tabs. CI runs the methods named and puts each through the gate. A champion whose file
-the change removes has a line on the error stream: nothing is left to compare with. Exit 2 where a champion is broken.
+the change removes has a line on the error stream: nothing is left to compare with. Exit 2 where a champion or its suite
+is broken.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
+
+import yaml
 
 from benchmarks.gate.champion import Entrant, load_champion
 from benchmarks.request.catalogue import path_of
@@ -90,14 +93,17 @@ def _methods(champion: Entrant) -> set[str]:
 
 
 def _suite_files(suite: str | None) -> set[str]:
-    """The file of a suite by name or path, and of those that it is like."""
+    """The file of a suite by name or path, and of those that it is like. Raises SettingsError where one is no YAML."""
     files: set[str] = set()
     while suite:
         path = path_of(suite)
         if _relative(path) in files:
             break
         files.add(_relative(path))
-        document = read_yaml(path.read_text()) if path.is_file() else None
+        try:
+            document = read_yaml(path.read_text(encoding="utf-8")) if path.is_file() else None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise SettingsError([f"cannot read the suite {path}: {error}"]) from None
         suite = str(document["like"]) if isinstance(document, dict) and "like" in document else None
     return files
 

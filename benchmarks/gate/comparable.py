@@ -199,7 +199,7 @@ def _data_differences(one: RunRecord, other: RunRecord) -> Iterator[str]:
 def _implausible(old: dict[int, RunRecord], new: dict[int, RunRecord]) -> Iterator[str]:
     """What a challenger's records have that its champion's have not, and that honest runs hardly ever have."""
     for a, b in combinations(new, 2):
-        if _counts(new[a]) == _counts(new[b]) and _counts(old[a]) != _counts(old[b]):
+        if counts(new[a]) == counts(new[b]) and counts(old[a]) != counts(old[b]):
             yield (
                 f"the challenger's seeds {a} and {b} have equal counts in every cell, the champion's differ: "
                 "one run under two seeds, or a method on which the seed has no effect; either way they are one measurement"
@@ -211,7 +211,7 @@ def _implausible(old: dict[int, RunRecord], new: dict[int, RunRecord]) -> Iterat
         )
     for seed, record in new.items():
         for other in old.values():
-            if record.scored and _same_run(record, other) and _counts(record) != _counts(other):
+            if record.scored and _same_run(record, other) and counts(record) != counts(other):
                 yield (
                     f"the challenger's record of seed {seed} is of the same predictions as the champion's of seed "
                     f"{other.seed}, and its counts differ: an edited copy"
@@ -239,7 +239,8 @@ def _asks_for_equal_counts(old: dict[int, RunRecord], new: dict[int, RunRecord],
             )
 
 
-def _counts(record: RunRecord) -> tuple[Any, Any]:
+def counts(record: RunRecord) -> tuple[Any, Any]:
+    """All that scores are made of."""
     return record.matrix, record.matrix_other
 
 

@@ -11,10 +11,21 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from benchmarks.gate.champion import Entrant
-from benchmarks.gate.comparable import check_comparable
-from benchmarks.gate.remarks import provenance, remarks
+from benchmarks.gate.comparable import check_comparable, counts
+from benchmarks.gate.remarks import left_out, provenance, remarks
 from benchmarks.gate.rules import Rule
-from benchmarks.gate.statistics import ALPHA, MOST_SEEDS, BySeed, Decision, Question, decide, difference, overall
+from benchmarks.gate.statistics import (
+    ALPHA,
+    MOST_SEEDS,
+    BySeed,
+    Decision,
+    Question,
+    decide,
+    difference,
+    of_counts,
+    overall,
+)
+from benchmarks.records.record import RunRecord
 from benchmarks.records.remarks import why_absent
 from benchmarks.request.errors import SettingsError
 from metrics import summarise
@@ -94,8 +105,9 @@ def gate(
     """The verdict on `challenger`, at the champion's seeds. Raises SettingsError where the two may not be compared, with
     every reason. run_again: runs cells of a comparable challenger again and says how they came out (see `rerun`)."""
     check_comparable(champion, challenger, rules)
-    notes = remarks(champion, challenger)
+    notes = left_out(champion, challenger)
     challenger = challenger.of_seeds(champion.scenarios)
+    notes += remarks(champion, challenger)
     again = run_again(challenger) if run_again else []
     asked = [_ask(champion, challenger, scenario, rule) for scenario in champion.records for rule in rules]
     questions = [a.posed.question for a in asked if a.posed is not None]
@@ -134,19 +146,26 @@ class Posed:
         return math.expm1(x) if self.log else self.sign * x
 
 
-def pose(rule: Rule, old: BySeed, new: BySeed) -> Posed:
-    """The question that `rule` puts about the champion's values `old` and the challenger's `new`, by seed."""
+def pose(rule: Rule, old: BySeed, new: BySeed, images: int, same_counts: bool = False) -> Posed:
+    """The question that `rule` puts about the champion's values `old` and the challenger's `new`, by seed.
+
+    images: of the smallest test set. same_counts: the two have equal counts throughout, as where a change touches no
+    result: their difference is then 0 and no estimate.
+    """
     worse = 1 if rule.what.direction == "lower" else -1
     if rule.kind == "growth":
         logs = [{seed: math.log(v) for seed, v in side.items()} for side in (new, old)]
         return Posed(Question(difference(*logs), math.log1p(rule.margin), 0.0), "growth", log=True)
     if rule.kind == "limit" and not (rule.yields and worse * (summarise(list(old.values())).mean - rule.margin) > 0):
         bound = worse * rule.margin
-        return Posed(Question(summarise([worse * v for v in new.values()]), bound, bound), "value", sign=worse)
+        values = of_counts(summarise([worse * v for v in new.values()]), images)
+        return Posed(Question(values, bound, bound), "value", sign=worse)
     reason = ""
     if rule.kind == "limit":
         reason = f"the champion itself is beyond the limit of {rule.margin:g}, so the two are compared"
     estimate = difference({s: worse * v for s, v in new.items()}, {s: worse * v for s, v in old.items()})
+    if not same_counts:
+        estimate = of_counts(estimate, images)
     return Posed(Question(estimate, rule.margin, 0.0), "rise" if worse == 1 else "drop", reason=reason)
 
 
@@ -195,7 +214,14 @@ def _ask(champion: Entrant, challenger: Entrant, scenario: str, rule: Rule) -> _
     if rule.kind == "growth" and min(*old.values(), *new.values()) <= 0:
         raise SettingsError([f"refused: {scenario}: {rule.measure} of 0 has no growth"])
     means = [summarise(list(v.values())).mean for v in values]
-    return _Asked(rule, replace(finding, champion=means[0], challenger=means[1]), pose(rule, old, new))
+    posed = pose(rule, old, new, *_counted(champion.records[scenario], challenger.records[scenario]))
+    return _Asked(rule, replace(finding, champion=means[0], challenger=means[1]), posed)
+
+
+def _counted(old: dict[int, RunRecord], new: dict[int, RunRecord]) -> tuple[int, bool]:
+    """Images of the smallest test set, and whether the two sides have equal counts in every cell."""
+    images = min(n for record in old.values() for row in record.matrix.total for n in row if n)
+    return images, all(counts(old[seed]) == counts(new[seed]) for seed in old)
 
 
 def _without_nan(value: Any) -> Any:

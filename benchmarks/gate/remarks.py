@@ -45,13 +45,19 @@ def environment_differences(champion: list[RunRecord], challenger: list[RunRecor
     return {name: values for name, values in said.items() if values[0] != values[1]}
 
 
-def remarks(champion: Entrant, challenger: Entrant) -> list[str]:
-    """Differences that a reader should know of: environments, code, networks that end larger, what was left out."""
+def left_out(champion: Entrant, challenger: Entrant) -> list[str]:
+    """Seeds of the challenger that are not compared."""
     notes = []
     for scenario, seeds in champion.scenarios.items():
         left = [str(seed) for seed in challenger.scenarios[scenario] if seed not in seeds]
         if left:
             notes.append(f"{scenario}: seeds that the champion has not are left out: {', '.join(left)}")
+    return notes
+
+
+def remarks(champion: Entrant, challenger: Entrant) -> list[str]:
+    """Differences that a reader should know of: environments, code, networks that end larger."""
+    notes = []
     old, new = _all(champion), _all(challenger)
     differing = environment_differences(old, new)
     for name, (one, other) in differing.items():

@@ -7,6 +7,7 @@ import math
 from xml.etree import ElementTree
 
 from benchmarks.gate.judge import Finding, Verdict, seeds_text
+from benchmarks.plain_text import printable
 
 READING = (
     "pass: the 90% interval lies within the margin. fail: the estimate is beyond it and is no noise (one-sided t test, "
@@ -91,9 +92,12 @@ def junit(verdict: Verdict) -> str:
     if verdict.notes:
         ElementTree.SubElement(suite, "system-out").text = "\n".join(verdict.notes)
     ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    text = printable(ElementTree.tostring(root, encoding="unicode")).translate(_NO_XML)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
+_NO_XML = {0xFFFE: r"\ufffe", 0xFFFF: r"\uffff"}
+"""Characters that XML has no room for, beside those that `printable` writes out."""
 _HEAD = ("scenario", "rule", "champion", "challenger", "estimate", "90% interval", "p", "verdict")
 
 
@@ -150,4 +154,4 @@ def _level(value: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", r"\|").replace("\n", " ")
+    return printable(text).replace("|", r"\|").replace("\n", " ")

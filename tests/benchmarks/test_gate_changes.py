@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,18 @@ def test_a_champion_that_is_removed_or_broken_is_said(tmp_path, monkeypatch, cap
         main(tmp_path)
     assert ended.value.code == 2
     assert "cannot read the champion" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"title: [x", b"title: \xff"], ids=["YAML", "text"])
+def test_a_champion_whose_suite_is_broken_is_said(tmp_path, monkeypatch, capsys, content):
+    suite = tmp_path / "own.yaml"
+    suite.write_bytes(content)
+    promote(replace(runs(), suite=str(suite)), tmp_path / "champions" / "er.json")
+    monkeypatch.setattr("sys.stdin", io.StringIO("README.md\n"))
+    with pytest.raises(SystemExit) as ended:
+        main(tmp_path / "champions")
+    assert ended.value.code == 2
+    assert f"error: cannot read the suite {suite}: " in capsys.readouterr().err
 
 
 # ---- the workflow --------------------------------------------------------------------------------------------
