@@ -11,9 +11,13 @@ It writes a suite and goes the road of `run`: request, cells, records, report. S
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -28,7 +32,6 @@ if standing := in_the_way():  # before the imports below, of which the first wou
 
 from benchmarks.cell.run import run_cell
 from benchmarks.cost.rehearse import rehearse
-from benchmarks.executors.devices import devices_for
 from benchmarks.records.matching import records_of
 from benchmarks.records.provenance import to_run, traced
 from benchmarks.records.record import RunRecord
@@ -52,6 +55,8 @@ MethodLike = str | type[Method] | Method
 Methods = Sequence[MethodLike] | Mapping[str, MethodLike | Mapping[str, Any] | None]
 TRAINING = {"epochs": 5, "batch_size": 32, "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9}}
 """Unless told otherwise."""
+ELSEWHERE = {"data": "train", "setting": "setting", "settings": "setting"}
+"""What a stream has and `scenario` of `bench` may not say, with the argument that says it."""
 
 
 @dataclass(frozen=True)
@@ -105,52 +110,104 @@ def bench(
     names of their own, and may hold the hyperparameters of a method of that name. model: the name of a backbone, the
     settings of one, an nn.Module class, or a function that makes one; it gives features, under an output layer that grows.
     tasks: over which the classes are split, by default 5; of data that came one a task, their number. scenario: more
-    settings of the stream. training: of the recipe, laid over TRAINING. fresh, keep: what to do with records of other
-    code, as in `run`. say: hears of each cell as it is done.
-    Raises SettingsError, or ValueError of the data, with all that is wrong before anything is trained. A cell that fails
-    leaves a record that says so.
+    settings of the stream. training: of the recipe, laid over TRAINING. device: "cpu", "cuda" or "cuda:N". fresh, keep:
+    what to do with records of other code, as in `run`. say: hears of each cell as it is done.
+    Raises SettingsError, or ValueError of the data, with all that is wrong before anything is trained: the files of a
+    suite of this name are then as they were. A cell that fails leaves a record that says so.
     """
     check_name(name, "suite")
-    results = Path(results_dir)
-    document = {
-        "title": f"{name}: data, network and methods of a script",
-        "seeds": seeds if isinstance(seeds, int) else list(seeds),
-        "scenarios": _scenarios(train, test, data, setting, tasks, dict(scenario or {}), name, results),
-        "methods": _methods(methods),
-        "model": _model(model),
-        "training": TRAINING | dict(training or {}),
-    }
-    file = results / "suites" / f"{name}.yaml"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(document, sort_keys=False))
-    grid = make_grid(load_suite(str(file)))
-    store = Store(results / "runs" / name)
-    check_own(str(file), name, store.folder)
-    missing = to_run(grid, traced(store.scan()), fresh, keep)
-    (at,) = devices_for(1, None if device == "cpu" else [device.removeprefix("cuda:").replace("cuda", "0")])
-    if missing:
-        rehearse(missing, None)
-        store.check_writable(len(missing))
+    at, results = _device(device), Path(results_dir)
+    file, stored = results / "suites" / f"{name}.yaml", results / "data" / f"{name}.npz"
+    with _put_back_if_refused(results, file, stored):
+        document = {
+            "title": f"{name}: data, network and methods of a script",
+            "seeds": seeds,
+            "scenarios": _scenarios(train, test, data, setting, tasks, dict(scenario or {}), name, stored),
+            "methods": _methods(methods),
+            "model": _model(model),
+            "training": TRAINING | dict(training or {}),
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(_yaml(document))
+        grid = make_grid(load_suite(str(file)))
+        store = Store(results / "runs" / name)
+        check_own(str(file), name, store.folder)
+        missing = to_run(grid, traced(store.scan()), fresh, keep)
+        if missing:
+            rehearse(missing, None)
+            store.check_writable(len(missing))
     remember(str(file), store.folder)
-    _run(missing, store, at, say)
-    return _reported(grid, store, results, file)
+    failed = _run(missing, store, at, say)
+    return _reported(grid, store, results, file, failed)
 
 
-def _run(missing: list, store: Store, device: str, say: Callable[[str], object]) -> None:
+def _device(device: str) -> str:
+    from torch import cuda
+
+    known = ["cpu", *(f"cuda:{n}" for n in range(cuda.device_count()))]
+    wanted = "cuda:0" if device == "cuda" else str(device)
+    if wanted not in known:
+        raise SettingsError([f"device: {device!r} is none of this machine's: {', '.join(known)}"])
+    return wanted
+
+
+@contextmanager
+def _put_back_if_refused(results: Path, *files: Path) -> Iterator[None]:
+    """Where the block raises, `files`, of different names, are as they were."""
+    results.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=results, prefix=".former.") as aside:
+        former = {file: shutil.copy2(file, aside) for file in files if file.is_file()}
+        try:
+            yield
+        except BaseException:
+            for file in files:
+                if file in former:
+                    os.replace(former[file], file)
+                else:
+                    file.unlink(missing_ok=True)
+            raise
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    try:
+        return yaml.safe_dump(_plain(document), sort_keys=False)
+    except yaml.representer.RepresenterError as error:
+        kind = type(error.args[-1]).__name__
+        raise SettingsError([f"a setting is a {kind}: give a number, a text, or a list or mapping of these"]) from None
+
+
+def _plain(value: Any) -> Any:
+    """The same in what YAML has: numbers and arrays of numpy and torch as Python's, all sequences as lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _run(missing: list, store: Store, device: str, say: Callable[[str], object]) -> dict[str, RunRecord]:
+    """Gives the records of cells that failed, by identity: the store may have a good one of an earlier run."""
+    failed = {}
     for n, cell in enumerate(missing, 1):
         record = run_cell(cell, None, device, store.checkpoint(cell))
         store.save(record)
-        if record.status != "failed":  # run again, it goes on from its last finished task
+        if record.status == "failed":
+            failed[cell.identity] = record
+        else:  # run again, it goes on from its last finished task
             store.remove_checkpoints(cell)
         why = f": {last_line(record.error)}" if record.error else ""
         say(f"[{n}/{len(missing)}] {record.status:<8} {cell.label}, {record.seconds['total']:.1f} s{why}")
+    return failed
 
 
-def _reported(grid: Grid, store: Store, results: Path, file: Path) -> Bench:
+def _reported(grid: Grid, store: Store, results: Path, file: Path, failed: Mapping[str, RunRecord]) -> Bench:
     scan = traced(store.scan())
     grid = with_scored(grid, scan)
     report = write_report(grid, scan, tables_folder(results, grid.suite))
-    return Bench(report.text, records_of(grid, scan), file, report.markdown)
+    records = [failed.get(record.identity, record) for record in records_of(grid, scan)]
+    return Bench(report.text, records, file, report.markdown)
 
 
 def _scenarios(
@@ -161,10 +218,13 @@ def _scenarios(
     tasks: int | None,
     more: dict[str, Any],
     name: str,
-    results: Path,
+    stored: Path,
 ) -> dict[str, dict[str, Any]]:
-    """The streams of the suite. Arrays are stored under `results`/data, where later runs and other processes find them."""
-    stream: dict[str, Any] = {"stream": "split", "tasks": tasks or 5}
+    """The streams of the suite. Arrays are `stored`, where later runs and other processes find them."""
+    elsewhere = ELSEWHERE if tasks is None else ELSEWHERE | {"tasks": "tasks"}
+    if said := [f"scenario: {key} is what the argument {elsewhere[key]} says" for key in more if key in elsewhere]:
+        raise SettingsError(said)
+    stream: dict[str, Any] = {"stream": "split", "tasks": 5 if tasks is None else tasks}
     if isinstance(train, str | OwnData):
         if test is not None or about:
             given = ", ".join([*(["test"] if test is not None else []), *about])
@@ -179,9 +239,8 @@ def _scenarios(
         source = own_data(train, test, name=name, **about)
     if isinstance(source, OwnData):
         if source.tasks:
-            stream = {"stream": "given", "tasks": tasks or len(source.tasks)}
-        path = results / "data" / f"{name}.npz"
-        source = f"npz:{save(source, path).resolve()}"
+            stream = {"stream": "given", "tasks": len(source.tasks) if tasks is None else tasks}
+        source = f"npz:{save(source, stored).resolve()}"
     settings = [setting] if isinstance(setting, str) else list(setting)
     return {name: stream | more | {"data": source, "settings": settings}}
 

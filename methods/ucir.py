@@ -77,7 +77,7 @@ class UCIR(Method):
     )
 
     def answers_unseen(self, layout):
-        return self.classify == "cnn" or layout.setting.shared_labels  # else no exemplars have the classes
+        return self.classify == "cnn" or layout.columns[0] == layout.columns[-1]  # else no exemplars have the classes
 
     def build(self, scenario, model):
         self.buffer = exemplar_memory(self)

@@ -427,7 +427,7 @@ def published_table(suite: str, scenario: str, *shown: str) -> str:
 
 def pretrained_table(scenario: str, *shown: str) -> str:
     """ACC of the methods `shown` on the features of both frozen backbones, and what they cost on the first's."""
-    suites = {"cifar100-pretrained": "EfficientNet-Lite0", "cifar100-pretrained-vit": "ViT-S/14"}
+    suites = {"cifar100-pretrained": "EfficientNet-Lite0", "cifar100-pretrained-vit": "ViT-S/14, 11 blocks"}
     by_method: dict[str, dict[str, list[RunRecord]]] = {}
     for suite in suites:
         for record in PublishedStore(PUBLISHED / suite).scan().records.values():

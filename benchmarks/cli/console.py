@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks.plain_text import SafeConsole
 
-out = SafeConsole(soft_wrap=True, highlight=False)
-err = SafeConsole(stderr=True, soft_wrap=True, highlight=False)
+out = SafeConsole(soft_wrap=True, highlight=False, emoji=False)  # 1:m:s is no Ⓜ
+err = SafeConsole(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -46,4 +47,4 @@ def init(
         say(str(folder / place))
     if retain is None:
         say(f"{folder / 'requirements.txt'}: put Retain's git address there, or a submodule's folder: -e ./retain")
-    say(f"next: {'' if folder == Path() else f'cd {folder} && '}make bench")
+    say(f"next: {'' if folder == Path() else f'cd {shlex.quote(str(folder))} && '}make bench")

@@ -27,22 +27,23 @@ MOST_LINES = 8
 
 def run_with_progress(
     console: Console, cells: list[CellSettings], execute: Executor, workers: int, folder: Path
-) -> int:
-    """Runs `cells`, a line each as they finish and a bar with the time left. Returns how many did not succeed.
+) -> list[Outcome]:
+    """Runs `cells`, a line each as they finish and a bar with the time left. Gives the outcomes without success.
 
     workers: how many run at a time, for the time left. folder: of the records; the claims beside them tell how far each
     cell has come, wherever it runs. What cells print is not shown.
     """
-    failed, seconds = 0, Remaining(cells, workers)
+    failed, seconds = list[Outcome](), Remaining(cells, workers)
     with _Bar(console, cells, folder) as bar:
         task = bar.add_task("cells", total=len(cells), failed=0, left="?")
         outcomes = execute(cells)
         try:
             for n, outcome in enumerate(outcomes, 1):
-                failed += outcome.status != "done"
+                if outcome.status != "done":
+                    failed.append(outcome)
                 seconds.finished(outcome)
                 left = clock(seconds.left())
-                bar.update(task, advance=1, failed=failed, left=left)
+                bar.update(task, advance=1, failed=len(failed), left=left)
                 bar.console.print(_line(n, len(cells), outcome, left), markup=False)
                 for warning in outcome.warnings:
                     bar.warn(warning)

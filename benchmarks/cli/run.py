@@ -41,6 +41,7 @@ from benchmarks.watch.choice import Watching, chosen
 from scenarios.nearest import nearest
 
 if TYPE_CHECKING:
+    from benchmarks.executors.contract import Outcome
     from benchmarks.executors.queue import Versions
     from benchmarks.records.store import Scan, Store
     from benchmarks.request.grid import Grid
@@ -71,6 +72,10 @@ class How:
     def data_is_here(self) -> bool:
         """Whether this machine has the data and weights of the cells; with Ray its nodes have them."""
         return self.choice.executor != "ray"
+
+    def devices(self) -> list[str]:
+        """One entry a worker. Raises SettingsError, also where the choice does not hold."""
+        return self.choice.devices(self.workers, names(self.gpus))
 
 
 def run(
@@ -124,23 +129,26 @@ def run_suite(asked: Asked, how: How) -> bool:
     before = versions(store, grid.cells)  # a record that is newer was not seen by the scan
     scan = scan_of(store)
     missing = to_run(grid, scan, how.fresh, how.keep)
+    waiting = {cell.identity for cell in missing}
+    finished = [cell for cell in grid.cells if cell.identity not in waiting]
     say_other_code(grid, scan)
+    alike = len(grid.cells) - len(finished) - len(missing)
     say(
-        f"suite {grid.suite.name}: {len(grid.cells)} cells, {len(grid.cells) - len(missing)} done, {len(missing)} to run"
+        f"suite {grid.suite.name}: {len(grid.cells)} cells, {len(finished)} done, {len(missing)} to run"
+        + (f", {alike} with the same settings as one of these" if alike else "")
         + (f", {len(grid.impossible)} pairs not applicable" if grid.impossible else "")
     )
     if how.dry_run:
-        _foretell(grid, scan, missing, devices, how)
+        _foretell(grid, scan, store, missing, devices, how)
         return True
-    waiting = {cell.identity for cell in missing}
-    store.sweep(finished=[cell for cell in grid.cells if cell.identity not in waiting])
+    store.sweep(finished=finished)
     failed = _carry_out(asked.suite, grid.suite.reduced, missing, scan, store, devices, how, watching, before)
     if failed is None:
         return True
     if missing:
         scan = scan_of(store)
     _write_tables(asked, grid, scan, store.folder / "logs" if missing and how.logs else None)
-    return _succeeded(asked.suite, grid, scan, failed)
+    return _succeeded(grid, scan, store, failed)
 
 
 def _judged(asked: Asked, how: How) -> tuple[Grid, Store, list[str], Watching]:
@@ -153,20 +161,15 @@ def _judged(asked: Asked, how: How) -> tuple[Grid, Store, list[str], Watching]:
         devices = devices_of_ranks(how.workers, how.gpus)
         out.quiet = err.quiet = not is_first()
         return *asked.grid_and_store(), devices, Watching(how.logs, chosen(how.track, asked.results_dir))
-    from benchmarks.executors.devices import devices_for
-
-    devices, (grid, store), _, trackers = together(
-        lambda: how.choice.devices(devices_for(how.workers, names(how.gpus))),
-        asked.grid_and_store,
-        how.choice.check,
-        lambda: chosen(how.track, asked.results_dir),
+    devices, (grid, store), trackers = together(
+        how.devices, asked.grid_and_store, lambda: chosen(how.track, asked.results_dir)
     )
     return grid, store, devices, Watching(how.logs, trackers)
 
 
-def _foretell(grid: Grid, scan: Scan, missing: list[CellSettings], devices: list[str], how: How) -> None:
+def _foretell(grid: Grid, scan: Scan, store: Store, missing: list[CellSettings], devices: list[str], how: How) -> None:
     from benchmarks.cli.cost_text import dry_run_text
-    from benchmarks.cost.price import price
+    from benchmarks.cost.price import price, total_hours
     from benchmarks.cost.rehearse import rehearse
     from benchmarks.cost.seconds import StepTimer
     from benchmarks.records.matching import counts, statuses
@@ -174,9 +177,19 @@ def _foretell(grid: Grid, scan: Scan, missing: list[CellSettings], devices: list
     for cell, state in statuses(grid, scan) if how.verbose else ():
         say(f"  {state:<8} {cell.label}")
     if missing:
+        store.check_writable(len(missing))
         rehearse(missing, how.data_root, with_data=False, with_weights=how.data_is_here)
         priced = price(missing, StepTimer(devices[0], data_root=how.data_root), say_on_terminal)
         say(dry_run_text(priced, devices, counts(grid, scan), how.logs))
+        say_whether_asked(missing, total_hours(priced, len(devices)), devices, how)
+
+
+def say_whether_asked(cells: list[CellSettings], hours: float, devices: list[str], how: How, verb: str = "run") -> None:
+    """Says of `cells`, which take so many `hours`, where `prepare` will refuse to begin without --yes."""
+    from benchmarks.cost.price import is_too_long
+
+    if how.choice.here and not how.yes and is_too_long(cells, hours, devices, how.data_root):
+        say(f"`{verb}` asks for --yes (make: YES=1), as this is long for processors")
 
 
 def _carry_out(
@@ -189,19 +202,19 @@ def _carry_out(
     how: How,
     watching: Watching,
     before: Versions,
-) -> int | None:
-    """Runs `missing`, but what another run has done since `before`. Gives how many did not succeed; None in a rank that
-    leaves it to another to say so."""
+) -> list[Outcome] | None:
+    """Runs `missing`, but what another run has done since `before`. Gives the outcomes without success; None in a rank
+    that leaves it to another to say so."""
     if not missing and not how.ddp:  # whose ranks may have looked at different moments
         from benchmarks.records.suite_files import remember
 
         remember(suite, store.folder)
-        return 0
+        return []
     prepare(suite, missing, store, devices, how, reduced)
     if how.ddp:
         from benchmarks.executors.torchrun import run_together
 
-        return 0 if run_together(missing, store, how.data_root, say, watching, before) else None
+        return [] if run_together(missing, store, how.data_root, say, watching, before) else None
     from benchmarks.cli.progress import run_with_progress
 
     execute = how.choice.build(store.folder, how.data_root, devices, how.workers, watching, before)
@@ -253,15 +266,16 @@ def _write_tables(asked: Asked, grid: Grid, scan: Scan, logs: Path | None) -> No
     say(f"all suites:  {write_index(asked.results_dir, more=more, say=unless_named(scan), read=read)}")
 
 
-def _succeeded(suite: str, grid: Grid, scan: Scan, failed: int) -> bool:
-    """Whether all of `grid` has, now (failed: how many have not) and before; says so where not."""
-    from benchmarks.records.matching import statuses
+def _succeeded(grid: Grid, scan: Scan, store: Store, failed: list[Outcome]) -> bool:
+    """Whether all of `grid` has, now (failed: what has not) and before; says which has not and why."""
+    from benchmarks.cli.status import failures
 
-    unsuccessful = [cell for cell, status in statuses(grid, scan) if status in ("failed", "diverged")]
-    if failed or unsuccessful:
-        warn(f"{len(unsuccessful)} cells failed; `status {suite}` says which and why")
-        return False
-    return True
+    lines = list(failures(grid, scan, store, {o.cell.identity: o.record for o in failed if o.record is not None}))
+    if lines:
+        warn(f"{len(lines)} cell{'s' if len(lines) > 1 else ''} failed; `show FILE` prints what a record says of it:")
+    for line in lines:
+        warn(line)
+    return not (lines or failed)
 
 
 def cost(
@@ -281,7 +295,7 @@ def cost(
 
     grid, devices, _ = together(
         Asked(suite, methods, scenarios, None, changes).grid,
-        lambda: devices_for(1, names(gpus)),
+        lambda: devices_for(None, names(gpus)),
         lambda: _check_format(format_),
     )
     from benchmarks.cli.cost_text import as_csv, table

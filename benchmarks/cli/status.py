@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,10 +15,12 @@ from typer.core import TyperCommand
 from benchmarks.cli.asked import Asked, say_other_code, scan_of
 from benchmarks.cli.console import out, say
 from benchmarks.cli.options import RESULTS, Changes, Methods, ResultsDir, Scenarios, Seeds, SuiteName
+from benchmarks.wording import last_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from benchmarks.records.record import RunRecord
     from benchmarks.records.store import Scan, Store
     from benchmarks.request.grid import Grid
 
@@ -75,7 +77,7 @@ def status(
     for line in other_settings(grid, scan):
         say(line)
     say_other_code(grid, scan)
-    for line in (*Underway(grid, store).lines(), *_failures(grid, scan)):
+    for line in (*Underway(grid, store).lines(), *failures(grid, scan, store, store.failures())):
         say(line)
 
 
@@ -153,13 +155,17 @@ def _counted(kinds: dict[str, int]) -> str:
     return ", ".join(f"{n} {kind}" for kind, n in kinds.items())
 
 
-def _failures(grid: Grid, scan: Scan) -> Iterator[str]:
-    from benchmarks.records.matching import statuses
-
-    for cell, state in statuses(grid, scan):
-        if state in ("failed", "diverged"):
-            error = (scan.records[cell.identity].error or "").strip().splitlines()
-            yield f"{state}: {cell.label}: {error[-1] if error else ''}"
+def failures(grid: Grid, scan: Scan, store: Store, again: Mapping[str, RunRecord]) -> Iterator[str]:
+    """A line for each cell without success, with the file of its record. again: records of runs that came to nothing,
+    by identity, some of which left a good one of an earlier run in its place."""
+    for cell in grid.places:
+        record, place = scan.records.get(cell.identity), scan.places.get(cell.identity, "")
+        file, kept = store.folder / place, ""
+        if record is not None and record.status not in ("failed", "diverged") and cell.identity in again:
+            record, file = again[cell.identity], store.failure(again[cell.identity])
+            kept = ", run again; the tables have the earlier run"
+        if record is not None and record.status in ("failed", "diverged"):
+            yield f"{record.status}: {cell.label}: {last_line(record.error)} ({file}{kept})"
 
 
 class Underway:
@@ -173,11 +179,12 @@ class Underway:
     def lines(self) -> Iterator[str]:
         from benchmarks.executors.slurm_queue import submitted
         from benchmarks.records.claims import live_claims
+        from benchmarks.records.matching import distinct
 
         claims = live_claims(self.store.folder)
         if time.monotonic() - self._asked >= self.ask:
             self._jobs, self._asked = submitted(self.store.folder), time.monotonic()
-        for cell in self.grid.cells:
+        for cell in distinct(self.grid.cells):
             claim, (job, state) = claims.get(cell.identity), self._jobs.get(cell.identity, ("", ""))
             in_job = f", job {job}" if job else ""
             if claim is not None:

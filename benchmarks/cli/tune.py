@@ -32,11 +32,12 @@ from benchmarks.cli.options import (
     Yes,
     names,
 )
-from benchmarks.cli.run import How, prepare
+from benchmarks.cli.run import How, prepare, say_whether_asked
 from benchmarks.executors.choice import Choice
 from benchmarks.request.errors import together
 
 if TYPE_CHECKING:
+    from benchmarks.records.record import RunRecord
     from benchmarks.records.store import Store
     from benchmarks.request.suite import CellSettings, Suite
     from benchmarks.tuning.rounds import Records
@@ -105,7 +106,6 @@ def _checked(
     from benchmarks.tuning.library import check_optuna
 
     suite, *_ = together(partial(load_suite, name), check_optuna)
-    from benchmarks.executors.devices import devices_for
     from benchmarks.records.store import Store
     from benchmarks.records.suite_files import check_own
     from benchmarks.tuning.chosen_suite import check_target
@@ -115,9 +115,8 @@ def _checked(
     path = to or results / "suites" / f"{suite.name}-tuned.yaml"
     folder = results / "tuning" / suite.name
     devices, studies, *_ = together(
-        lambda: how.choice.devices(devices_for(how.workers, names(how.gpus))),
-        lambda: plan(suite, read_space(space_file), methods, scenarios),
-        how.choice.check,
+        how.devices,
+        lambda: plan(suite, read_space(space_file), methods, scenarios, str(space_file)),
         lambda: check_target(path),
         lambda: check_own(name, suite.name, folder),
     )
@@ -154,10 +153,12 @@ def _carried_out(tuning: Tuning, how: How) -> bool:
 
 
 class _Rounds:
-    """Runs the cells of each round by the executor that was asked for."""
+    """Runs the cells of each round by the executor that was asked for. failed: the records of those that failed, some of
+    which have a good one of other code in the store."""
 
     def __init__(self, tuning: Tuning, how: How):
         self.tuning, self.how, self.is_first = tuning, how, True
+        self.failed: dict[str, RunRecord] = {}
 
     def run(self, cells: list[CellSettings]) -> Records:
         from benchmarks.cli.progress import run_with_progress
@@ -178,15 +179,16 @@ class _Rounds:
         waiting = {cell.identity for cell in missing}
         store.sweep(finished=[cell for cell in cells if cell.identity not in waiting])
         if not missing:
-            return scan.records
+            return scan.records | self.failed
         if self.is_first:
             self.is_first = False
             space = tuning.studies[0].space
             rounds = -(-max(space.trials - len(study.trials) for study in tuning.studies) // space.at_once)
             prepare(tuning.name, missing, store, tuning.devices, how, times=rounds)
         execute = how.choice.build(store.folder, how.data_root, tuning.devices, how.workers, before=before)
-        run_with_progress(out, missing, execute, len(tuning.devices), store.folder)
-        return scan_of(store).records
+        outcomes = run_with_progress(out, missing, execute, len(tuning.devices), store.folder)
+        self.failed |= {o.cell.identity: o.record for o in outcomes if o.record is not None}
+        return scan_of(store).records | self.failed
 
 
 def _foretell(tuning: Tuning, how: How) -> None:
@@ -197,8 +199,13 @@ def _foretell(tuning: Tuning, how: How) -> None:
     from benchmarks.tuning.rounds import cells_of
 
     some = cells_of(trial for study in tuning.studies for trial in study.next_trials()[:1])
+    n = tuning.studies[0].space.trials
+    tuning.store.check_writable(len(some) * n)
     rehearse(some, how.data_root, with_data=False, with_weights=how.data_is_here)
     hours = total_hours(price(some, StepTimer(tuning.devices[0], data_root=how.data_root), say_on_terminal), 1)
-    n = tuning.studies[0].space.trials
-    text = hours_text(hours * n / len(tuning.devices))
-    say(f"{len(some) * n} cells, about {text} with {len(tuning.devices)} workers, less what has run; nothing was run")
+    hours *= n / len(tuning.devices)
+    say(
+        f"{len(some) * n} cells, about {hours_text(hours)} with {len(tuning.devices)} workers, less what has run; "
+        "nothing was run"
+    )
+    say_whether_asked(some * n, hours, tuning.devices, how, "tune")

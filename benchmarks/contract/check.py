@@ -25,7 +25,7 @@ from benchmarks.cell.fit import Trainer
 from benchmarks.cell.run import inference_flops
 from benchmarks.cell.state import decode, encode, modules_of
 from benchmarks.contract.kept import TrainingImages
-from benchmarks.contract.load import describe, load_methods
+from benchmarks.contract.load import load_methods
 from benchmarks.contract.trial import (
     BUFFER,
     RECIPE,
@@ -39,6 +39,7 @@ from benchmarks.contract.trial import (
     start,
     with_other_tests,
 )
+from benchmarks.request.errors import describe
 from methods import Method
 from metrics.flops import FlopMeter
 from scenarios import SETTINGS, Normalise, Scenario

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import traceback
 from pathlib import Path
 
 from benchmarks.request.errors import SettingsError
@@ -28,13 +27,3 @@ def load_methods(path: Path) -> list[type[Method]]:
             ]
         )
     return found
-
-
-def describe(error: BaseException, path: Path | None = None) -> str:
-    """An exception in a line, with the last place in the file at `path` that it came through."""
-    text = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
-    frames = traceback.extract_tb(error.__traceback__)
-    in_file = [f for f in frames if path is not None and Path(f.filename) == path.resolve()] or [
-        f for f in frames if path is not None and Path(f.filename).name == path.name
-    ]
-    return f"{text} ({Path(in_file[-1].filename).name}:{in_file[-1].lineno})" if in_file else text

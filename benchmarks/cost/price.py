@@ -89,6 +89,12 @@ def is_hopeless(cells: Sequence[CellSettings], devices: Sequence[str], data_root
     return _least_hours(cells, devices, data_root) > ASK_ABOVE_HOURS
 
 
+def is_too_long(cells: Sequence[CellSettings], hours: float, devices: Sequence[str], data_root: str | None) -> bool:
+    """Whether `check_affordable` refuses `cells`, which are estimated to take `hours`."""
+    rough = _least_hours(cells, devices, data_root)
+    return rough > ASK_ABOVE_HOURS or (rough >= WORTH_A_LOOK and hours > ASK_ABOVE_HOURS)
+
+
 def _least_hours(cells: Sequence[CellSettings], devices: Sequence[str], data_root: str | None) -> float:
     """By the rough count; 0 where there is a GPU, which is not doubted."""
     if not cells or any("cuda" in device for device in devices):

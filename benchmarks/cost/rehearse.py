@@ -11,6 +11,7 @@ from benchmarks.cost.batches import batch_problem
 from benchmarks.cost.empty import empty_scenario
 from benchmarks.cost.valueless import META, valueless
 from benchmarks.request.errors import SettingsError
+from benchmarks.request.plugins import error_text
 from benchmarks.request.suite import CellSettings
 from methods import METHODS
 from models import TimmSettings
@@ -47,8 +48,8 @@ def rehearse(
                 problems.append(with_hint(error, cell.scenario.data, data_root))
                 scenarios[cell.scenario_name] = None
                 absent.add(cell.scenario.data)
-            except ValueError as error:
-                problems.append(f"scenario {cell.scenario_name}: {error}")
+            except Exception as error:
+                problems.append(f"scenario {cell.scenario_name}: {_said(error)}")
                 scenarios[cell.scenario_name] = None
         scenario = scenarios[cell.scenario_name]
         pair = (cell.scenario_name, cell.method_name)
@@ -63,14 +64,21 @@ def rehearse(
                 own, model, _ = prepared(cell, scenario, method, device, empty=True)
                 method.start(own, model, cell.training, cell.seed, device)
             problem = batch_problem(cell, scenario, data_root)
-        except ValueError as error:
-            problem = str(error)
+        except DataNotFound:
+            raise
+        except Exception as error:
+            problem = _said(error)
         if problem:
             problems.append(f"{cell.scenario_name} {cell.method_name}: {problem}")
     if absent:
         raise DataNotFound("\n".join(problems))
     if problems:
         raise SettingsError(problems)
+
+
+def _said(error: Exception) -> str:
+    """A ValueError says what to do; any other is a fault, of a plug-in more often than of ours, and has its place."""
+    return (str(error) if isinstance(error, ValueError) else "") or error_text(error)
 
 
 def _check_weights(cell: CellSettings, scenario: Scenario, at_hand: bool) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.request.errors import SettingsError
+from benchmarks.request.errors import SettingsError, together
 from benchmarks.watch.choice import QUIET, Watching
 from scenarios.nearest import nearest
 
@@ -41,10 +41,11 @@ class Choice:
             problems.append("--slurm and --detach are for --executor slurm")
         if self.gpus_per_cell is not None and self.executor == "slurm":
             problems.append("--gpus-per-cell: with --executor slurm say --slurm gpus=1")
-        if self.gpus_per_cell is not None and self.gpus_per_cell <= 0:
-            problems.append(
-                f"--gpus-per-cell {self.gpus_per_cell:g}: say a part of a GPU, e.g. 0.25, or a number of them"
-            )
+        share = self.gpus_per_cell
+        if share is not None and not (0 < share <= 1 or (share > 1 and share.is_integer())):
+            problems.append(f"--gpus-per-cell {share:g}: say a part of a GPU, e.g. 0.25, or a whole number of them")
+        if self.cell_timeout is not None and not self.cell_timeout > 0:
+            problems.append(f"--cell-timeout {self.cell_timeout:g}: say the seconds that a cell may take, e.g. 3600")
         if ddp and self != USUAL:
             problems.append("--ddp: torchrun is the executor, and the limits of a cell are its own")
         if self.executor == "slurm":
@@ -62,14 +63,31 @@ class Choice:
         """Whether cells run on this machine."""
         return self.executor == "local"
 
-    def devices(self, devices: list[str]) -> list[str]:
-        """One entry a worker, with as many on a GPU as `gpus_per_cell` allows."""
-        if self.gpus_per_cell is None or not self.here:
-            return devices
-        several = int(1 // self.gpus_per_cell) if self.gpus_per_cell < 1 else 1
-        return (
-            [device for device in dict.fromkeys(devices) for _ in range(several)] if "cpu" not in devices else devices
+    def devices(self, workers: int | None, gpus: list[str] | None) -> list[str]:
+        """One entry a worker: `devices_for`, with as many on a GPU as `gpus_per_cell` allows. Raises SettingsError, also
+        with what `check` says."""
+        from benchmarks.executors.devices import cells_per_gpu, devices_for
+
+        packed = self.here and self.gpus_per_cell is not None
+        devices, *_ = together(
+            lambda: devices_for(None if packed else workers, gpus),
+            self.check,
+            lambda: self._check_packing(workers, gpus) if packed else None,
         )
+        if self.gpus_per_cell is None or not packed:
+            return devices
+        return [device for device in dict.fromkeys(devices) for _ in range(cells_per_gpu(self.gpus_per_cell))]
+
+    def _check_packing(self, workers: int | None, gpus: list[str] | None) -> None:
+        problems = []
+        if gpus is None:
+            problems.append("--gpus-per-cell: name the GPUs too, e.g. --gpus 0,1")
+        if workers is not None:
+            problems.append("--gpus-per-cell says how many workers a GPU has, and so does --workers: give one of them")
+        if self.gpus_per_cell is not None and self.gpus_per_cell > 1:
+            problems.append(f"--gpus-per-cell {self.gpus_per_cell:g}: on this machine a cell has one GPU at most")
+        if problems:
+            raise SettingsError(problems)
 
     def build(
         self,

@@ -38,8 +38,8 @@ TICK = 1.0
 
 @dataclass
 class _Worker:
-    """output: where what it prints goes. For the cell at hand: when it was `started`, when its progress was last `noted`, the file that lay under the
-    name of its record then, and how many processes the system had killed for want of memory."""
+    """output: where what it prints goes. For the cell at hand: when it was `started`, when its progress was last `noted`,
+    what was left of it by earlier runs then, and how many processes the system had killed for want of memory."""
 
     process: multiprocessing.process.BaseProcess
     connection: Connection
@@ -125,7 +125,7 @@ class _LocalGrid:
                 self.workers.append(worker)
             worker.cell = cell
             worker.started, worker.noted = time.monotonic(), float("-inf")
-            worker.record_before = version(self.store.path(cell))
+            worker.record_before = version(self.store, cell)
             worker.oom_kills_before = ends.oom_kills()
             os.ftruncate(worker.output.fileno(), 0)
             os.lseek(worker.output.fileno(), 0, os.SEEK_SET)
@@ -216,12 +216,13 @@ class _LocalGrid:
     def _record_failure(self, cell: CellSettings, worker: _Worker, error: str) -> Outcome:
         from benchmarks.cell.run import failed_record
 
-        seconds = time.monotonic() - worker.started
+        printed = ends.last_printed(worker.output)
+        record = failed_record(cell, ends.with_printed(error, printed), time.monotonic() - worker.started)
         try:
-            self.store.save(failed_record(cell, ends.with_printed(error, ends.last_printed(worker.output)), seconds))
+            self.store.save(record)
         except OSError as failure:
             raise StorageFailed(f"{cell.label}: {failure}") from None
-        return Outcome(cell, "failed", error, seconds, float("nan"))
+        return outcome_of(cell, record)
 
     def _keep_output(self, cell: CellSettings, worker: _Worker) -> None:
         folder = self.store.log(cell)

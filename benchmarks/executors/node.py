@@ -12,7 +12,6 @@ from pathlib import Path
 from benchmarks.executors.contract import Limits
 from benchmarks.executors.local import run_local
 from benchmarks.records.claims import Claims, live_claims
-from benchmarks.records.store import Store
 from benchmarks.request.suite import CellSettings
 from benchmarks.watch.choice import Watching
 from scenarios import DataNotFound
@@ -47,12 +46,11 @@ def run_on_node(job: Job, cell: CellSettings) -> tuple[str, str, tuple[str, ...]
         folder = Path(tempfile.gettempdir()) / f"retain-{os.getuid()}" / job.run / cell.identity
     claims = Claims(folder, job.run)
     try:
-        warnings: tuple[str, ...] = ()
-        for outcome in run_local(
+        (outcome,) = run_local(
             [cell], folder, job.data_root, [job.device], job.threads, job.watching, job.limits, claims
-        ):
-            warnings = outcome.warnings
-        return Store(folder).path(cell).read_text(encoding="utf-8"), host, warnings
+        )
+        assert outcome.record is not None, "every cell that is finished leaves one"
+        return outcome.record.to_json(), host, outcome.warnings
     except DataNotFound as error:
         raise DataNotFound(f"node {host}: {error}; set DATA_ROOT on that node") from None
     finally:

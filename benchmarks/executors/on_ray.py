@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.executors.contract import USUAL, Limits, Outcome, StorageFailed, outcome_of
+from benchmarks.executors.devices import cells_per_gpu
 from benchmarks.executors.node import Job, run_on_node
 from benchmarks.executors.queue import Queue, Versions
 from benchmarks.executors.signals import SIGNALS
@@ -129,7 +130,7 @@ def _room(ray: Any, threads: int, share: float) -> int:
     room = int(found.get("CPU", 0) // threads)
     if share:
         gpus = found.get("GPU", 0)
-        room = min(room, int(gpus * (1 // share)) if share <= 1 else int(gpus // share))
+        room = min(room, int(gpus * cells_per_gpu(share)) if share <= 1 else int(gpus // share))
     return max(1, room)
 
 

@@ -80,6 +80,9 @@ def parse_options(text: str | None) -> dict[str, str]:
             ["--slurm: say how long a job may take, e.g. time=4:00:00; a cell of more goes on in the next"]
         )
     minutes(found["time"])
+    threads = found.get("cpus-per-task", "1")
+    if not threads.isdecimal() or int(threads) < 1:
+        raise SettingsError([f"--slurm cpus-per-task={threads}: say a number of processors, e.g. 2"])
     return found
 
 

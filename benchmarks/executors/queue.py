@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.executors.contract import Outcome, StorageFailed, outcome_of
 from benchmarks.records.claims import Claims
+from benchmarks.records.matching import distinct
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Store
 from benchmarks.request.suite import CellSettings
@@ -16,19 +17,30 @@ from benchmarks.request.suite import CellSettings
 LOOK = 2.0
 """Seconds between two looks at the cells that other runs do."""
 
-Version = tuple[int, int]
+File = tuple[int, int] | None
+Version = tuple[File, File]
+"""The files that lie under the name of a cell's record, and under that of its failure (Store.failure)."""
 Versions = Mapping[str, Version | None]
-"""By the identity of a cell, the file that lay under the name of its record."""
+"""By the identity of a cell; None: nothing."""
 
 
-def versions(store: Store, cells: list[CellSettings]) -> dict[str, Version | None]:
-    """Of each cell by identity, the file that lies now under the name of its record."""
-    return {cell.identity: version(store.path(cell)) for cell in cells}
+def versions(store: Store, cells: list[CellSettings]) -> dict[str, Version]:
+    """Of each cell by identity, what lies there now; of cells with the same settings that of the first, which is run."""
+    return {cell.identity: version(store, cell) for cell in distinct(cells)}
+
+
+def version(store: Store, cell: CellSettings) -> Version:
+    """Tells what a run has left of `cell` from what was there before."""
+    return _file(store.path(cell)), _file(store.failure(cell))
 
 
 def record_since(store: Store, cell: CellSettings, before: Version | None) -> RunRecord | None:
-    """The record of `cell`, where it is another than the one that lay there `before`."""
-    return store.find(cell) if version(store.path(cell)) != before else None
+    """The record of a run of `cell` that is not of `before`; None: there was nothing."""
+    record, failure = version(store, cell)
+    record_before, failure_before = before or (None, None)
+    if failure is not None and failure != failure_before:
+        return store.failures(cell.identity).get(cell.identity)
+    return store.find(cell) if record != record_before else None
 
 
 class Queue:
@@ -107,8 +119,8 @@ class Queue:
         return True
 
 
-def version(path: Path) -> Version | None:
-    """Tells a file under `path` from one that was there before; None where there is none."""
+def _file(path: Path) -> File:
+    """Tells a file from one that lay there before; None where there is none."""
     try:
         state = path.stat()
     except OSError:

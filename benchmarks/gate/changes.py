@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.gate.champion import Entrant, load_champion
-from benchmarks.request.catalogue import path_of
+from benchmarks.request.catalogue import like_of, path_of
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.source import source_of
 from benchmarks.request.suite_yaml import read_yaml
@@ -104,7 +104,7 @@ def _suite_files(suite: str | None) -> set[str]:
             document = read_yaml(path.read_text(encoding="utf-8")) if path.is_file() else None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise SettingsError([f"cannot read the suite {path}: {error}"]) from None
-        suite = str(document["like"]) if isinstance(document, dict) and "like" in document else None
+        suite = like_of(str(document["like"]), path) if isinstance(document, dict) and "like" in document else None
     return files
 
 

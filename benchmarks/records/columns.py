@@ -99,7 +99,7 @@ _ABOUT: dict[str, tuple[str, Kind, str]] = {
     "flops.training": (
         "training",
         "flops",
-        "FLOPs of all training on all tasks: forward, backward, replay, penalties, work at the end of a task",
+        "FLOPs of all training on all tasks: forward, backward, replay, penalties, work before and after a task's training",
     ),
     "seconds": (
         "time (indicative)",

@@ -20,6 +20,14 @@ MOST_LINES = 5
 """As many ways of having other settings are told apart."""
 
 
+def distinct(cells: Iterable[CellSettings]) -> list[CellSettings]:
+    """`cells` without those that have the settings of an earlier one: rows of other names, but one run and one record."""
+    first: dict[str, CellSettings] = {}
+    for cell in cells:
+        first.setdefault(cell.identity, cell)
+    return list(first.values())
+
+
 def unfinished(grid: Grid, scan: Scan) -> list[CellSettings]:
     """Cells without a whole, successful record: never run, or to be tried again."""
     return [c for c in grid.cells if _status(c, scan) not in ("done", "diverged")]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.records.atomic_write import write_whole
-from benchmarks.records.matching import unfinished
+from benchmarks.records.matching import distinct, unfinished
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import Scan
 from benchmarks.records.verified import Change, Verification, proved_equal, read_verified
@@ -100,7 +100,8 @@ def keep_derived(published: Path, stored: Scan) -> Path | None:
 
 
 def to_run(grid: Grid, scan: Scan, fresh: bool = False, keep: bool = False) -> list[CellSettings]:
-    """The cells that have no record; with `fresh`, also those whose record is of other code, or of code not known.
+    """The cells that have no record, each once; with `fresh`, also those whose record is of other code, or of code not
+    known.
 
     Raises SettingsError where there are records of other code and neither `fresh` nor `keep` says what to do with them:
     new ones beside them would make a table of two programs.
@@ -114,7 +115,7 @@ def to_run(grid: Grid, scan: Scan, fresh: bool = False, keep: bool = False) -> l
         )
     again = {cell.identity for cell in (*(cell for cell, _ in by.changed), *by.unknown)} if fresh else set()
     missing = {cell.identity for cell in unfinished(grid, scan)}
-    return [cell for cell in grid.cells if cell.identity in missing | again]
+    return distinct(cell for cell in grid.cells if cell.identity in missing | again)
 
 
 def other_code_text(made: Made) -> str:

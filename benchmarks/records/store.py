@@ -80,12 +80,13 @@ class Store:
         """Writes `record` to a temporary file, to the disk, then under its name: a file that exists is whole.
 
         It takes the place of all records of its cell, also of one that was run under other names. The record of a run
-        that failed never takes the place of one that came to its end.
+        that failed never takes the place of one that came to its end: it is kept beside that, as `failure`.
         """
-        path, there = self.path(record), self._of_same_cell(record)
+        path, there, failure = self.path(record), self._of_same_cell(record), self.failure(record)
         if record.status == "failed" and any(other.status != "failed" for other in there.values()):
-            return path
+            return write_whole(failure, record.to_json(), to_disk=True)
         write_whole(path, record.to_json(), to_disk=True)
+        failure.unlink(missing_ok=True)
         for other in there.keys() - {path}:
             other.unlink(missing_ok=True)
         return path
@@ -105,6 +106,14 @@ class Store:
     def find(self, cell: RunRecord | CellSettings | ScoredCell) -> RunRecord | None:
         """The record stored under the name of `cell`; None where there is none, or none that `scan` would take."""
         return self.scan(glob.escape(self.path(cell).name)).records.get(cell.identity)
+
+    def failure(self, cell: RunRecord | CellSettings) -> Path:
+        """Where the record of the last run of `cell` lies if that failed and the cell has one that came to its end."""
+        return self.folder / "unfinished" / f"{cell.identity}.failed.json"
+
+    def failures(self, identity: str = "*") -> dict[str, RunRecord]:
+        """These records, of all cells or of that of `identity`, by identity."""
+        return self.scan(f"unfinished/{identity}.failed.json").records
 
     def sweep(self, finished: Iterable[CellSettings] = ()) -> None:
         """Removes what killed processes left: files half written, and the checkpoints and dead claims of `finished` cells."""
@@ -147,13 +156,15 @@ class Store:
     def check_writable(self, cells: int) -> None:
         """Raises SettingsError where `cells` records could not be written: said before training, not after."""
         try:
-            with temporary_file(self.folder) as path, open(path, "wb") as file:
+            # the folder itself is made when there is something to write
+            folder = next(folder for folder in (self.folder, *self.folder.parents) if os.path.lexists(folder))
+            with temporary_file(folder) as path, open(path, "wb") as file:
                 file.write(bytes(4096))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise SettingsError([f"cannot write records to {self.folder}: {error.strerror or error}"]) from None
-        free, needed = shutil.disk_usage(self.folder).free, cells * RECORD_BYTES
+        free, needed = shutil.disk_usage(folder).free, cells * RECORD_BYTES
         if free < needed:
             raise SettingsError(
                 [f"{self.folder}: {free / 2**20:.0f} MiB free, {cells} records may need {needed / 2**20:.0f} MiB"]

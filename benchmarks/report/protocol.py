@@ -110,6 +110,8 @@ def _setting(stream: Settings, settings: Mapping[str, Settings]) -> str:
             "task": "only those of the image's own task",
         }
         text += f"; in training, the active classes are {active[stream.get('active_outputs', 'seen')]}"
+        if stream.get("active_outputs") == "all":
+            heads = dict.fromkeys(heads, "one layer with the columns of all tasks from the start")
         if own := [m for m, s in settings.items() if s["method"]["settings"].get("compete") == "new"]:
             text += f" ({', '.join(own)}: those of the new task alone, compete = new)"
     return f"{text}. Output layer: {grouped(heads)}" if heads else text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import Any
 
 import yaml
@@ -65,22 +67,43 @@ def _assign(document: dict[str, Any], root: str, path: list[str], value: Any, ch
                 target.update(changed)
             else:
                 target = target.setdefault(part, {})
-    # A suite's overrides speak of single cells, yet what is said on the command line holds for all. (A network that a
-    # method has of its own is not what `model` says of all others.)
     if method is not None:
         root, path = ("model", path[1:]) if path[0] == "model" and len(path) > 1 else ("method", path)
-    overrides = document.get("overrides")
-    for override in overrides if isinstance(overrides, list) else []:
-        if not isinstance(override, dict):
-            continue  # said when it is checked
-        patterns = override.get("methods", ["*"])
-        if method is not None and not any(isinstance(p, str) and fnmatchcase(method, p) for p in patterns):
-            continue
-        inner = override.get(root)
-        for part in path[:-1]:
-            inner = inner.get(part) if isinstance(inner, dict) else None
-        if isinstance(inner, dict) and inner.pop(path[-1], None) is not None and (root, *path) == ("model", "backbone"):
-            inner.clear()  # of a network that is not trained
+    if isinstance(document.get("overrides"), list):
+        parts = [_without(override, document["methods"], method, root, path) for override in document["overrides"]]
+        document["overrides"] = [override for found in parts for override in found]
+
+
+def _without(override: Any, methods: Collection[str], method: str | None, root: str, path: list[str]) -> list[Any]:
+    """An override without what a change says of `method`, or of all; then what the others had of it, in one of their own.
+
+    A suite's overrides speak of single cells, yet what is said on the command line holds for all. (A network that a method
+    has of its own is not what `model` says of all others.)
+    """
+    given = override.get("methods", ["*"]) if isinstance(override, dict) else None
+    if not isinstance(given, list):
+        return [override]  # said when it is checked
+    names = [name for name in methods if any(fnmatchcase(name, p) for p in given if isinstance(p, str))]
+    before = copy.deepcopy(override.get(root))
+    if (method is not None and method not in names) or not _take_out(override.get(root), path):
+        return [override]
+    if (root, *path) == ("model", "backbone"):
+        override[root].clear()  # of a network that is not trained
+    others = [escape(name) for name in names if name != method]
+    if method is None or not others:
+        return [override]
+    kept = {key: override[key] for key in ("scenarios", "why") if key in override}
+    return [override, kept | {"methods": others, root: before}]
+
+
+def _take_out(settings: Any, path: list[str]) -> bool:
+    """Takes a setting out of settings; whether it was there."""
+    for part in path[:-1]:
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    if not isinstance(settings, dict) or path[-1] not in settings:
+        return False
+    del settings[path[-1]]
+    return True
 
 
 def _keys(document: dict[str, Any]) -> Iterator[str]:
@@ -98,5 +121,5 @@ def _keys(document: dict[str, Any]) -> Iterator[str]:
     for name, settings in document["methods"].items():
         base = settings.get("method", name)
         if isinstance(base, str) and base in METHODS:
-            yield from (f"methods.{name}.{key}" for key in METHODS[base]().hyperparameters())
+            yield from (f"methods.{name}.{key}" for key in METHODS[base]._hyperparameter_names())
             yield from (f"methods.{name}.model.{key}" for key in networks)

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_jsonable_python
 
+from benchmarks.request.errors import SettingsError
 from benchmarks.request.notes import keeps_notes, noted
+from benchmarks.request.plugins import error_text
 from benchmarks.request.repository import PACKAGES
 from methods import METHODS
 from methods import WHERE as METHOD_FILES
@@ -197,7 +199,10 @@ def _method(cls: Any) -> DeclaredMethod:
 
 @cache
 def _method_with(cls: Any, added_later: frozenset[str]) -> DeclaredMethod:
-    defaults = to_jsonable_python(cls().hyperparameters())
+    try:
+        defaults = to_jsonable_python(cls().hyperparameters())
+    except Exception as error:  # of a plug-in
+        raise SettingsError([f"method {cls.__name__}: {error_text(error)}"]) from error
     added = {k: v for k, v in defaults.items() if k in added_later} if is_ours(cls) else {}
     told = {name: getattr(cls, name) for name in DeclaredMethod.__annotations__}
     return DeclaredMethod(defaults, added, **told)

@@ -6,11 +6,13 @@ groups of GROUPS. What is found is registered under its own name in the tables w
 checked, hashed and listed as they are. A cell brings its plug-ins to the process that runs it (CellSettings).
 
 What a file or module gives: every Method, Stream, ModelSettings and Score that it defines. By `file.py:Name` also an
-nn.Module or a function that makes one (a backbone), and a function that loads a data set, `(roots) -> Dataset`.
+nn.Module or a function that makes one (a backbone), and a function that loads a data set, `(roots) -> Dataset`. Where
+nothing says which of the two a function is, its arguments do: `roots`, or one without a default, is a loader's.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -26,16 +28,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-from benchmarks.request.errors import SettingsError
+from benchmarks.own_packages import place_of_module
+from benchmarks.request.errors import SettingsError, describe
 from benchmarks.request.repository import PACKAGES
 from scenarios.nearest import nearest
 
-GROUPS = ("retain.methods", "retain.streams", "retain.datasets", "retain.backbones", "retain.scores")
+GROUPS = {
+    "retain.methods": "method",
+    "retain.streams": "stream",
+    "retain.datasets": "data",
+    "retain.backbones": "backbone",
+    "retain.scores": "score",
+}
+"""Of entry points, with what each offers."""
 KINDS = {"method": "method", "stream": "stream", "data": "data set", "backbone": "backbone"}
 """Settings of a suite whose value may be a plug-in, and what it then is."""
 
-_included: dict[str, list[str]] = {}
-"""Every plug-in of this process, "FILE", "FILE:Name", "MODULE" or "MODULE:Name", with the names that it registered."""
+Plugin = tuple[str, str | None]
+"""What `include` takes: "FILE", "FILE:Name", "MODULE" or "MODULE:Name", and what it is to be."""
+_included: dict[Plugin, list[str]] = {}
+"""Every plug-in of this process, with the names that it registered."""
 _modules: list[ModuleType] = []
 
 
@@ -62,8 +74,8 @@ class _Beside:
 _beside = _Beside()
 
 
-def included() -> list[str]:
-    """The plug-ins of this process, as `include` takes them again."""
+def included() -> list[Plugin]:
+    """The plug-ins of this process, as `include_all` takes them again."""
     return list(_included)
 
 
@@ -81,6 +93,15 @@ def plugin_modules() -> frozenset[str]:
     return frozenset({m.__name__ for m in _modules} | (beside if folders else set()))
 
 
+def error_text(error: BaseException) -> str:
+    """An exception in a line, with the last place in a plug-in, or beside one, that it came through; where it came through
+    none, with the place where it was raised."""
+    files = {getattr(sys.modules.get(name), "__file__", None) for name in plugin_modules()}
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    theirs = [file for file in frames if file in files]
+    return describe(error, Path((theirs or frames)[-1]))
+
+
 def is_plugin(value: Any) -> bool:
     """Whether the value of a setting is `path/to/file.py:Name`."""
     return isinstance(value, str) and ".py:" in value
@@ -89,7 +110,7 @@ def is_plugin(value: Any) -> bool:
 def include(what: str, beside: Path | None = None, kind: str | None = None) -> list[str]:
     """Imports a plug-in, `FILE`, `FILE:Name`, `MODULE` or `MODULE:Name`, and registers what it has; gives the names.
 
-    beside: the folder that a relative path of a file starts from; kind: of KINDS, what `Name` is to be.
+    beside: the folder that a relative path of a file starts from; kind: a table of `_tables`, what `Name` is to be.
     Raises SettingsError: no such file or name, an import that fails (with its traceback), a name that is taken.
     """
     place, colon, name = what.rpartition(":")
@@ -97,7 +118,7 @@ def include(what: str, beside: Path | None = None, kind: str | None = None) -> l
         place, name = what, ""
     if place.endswith(".py"):
         place = str(((beside or Path.cwd()) / Path(place).expanduser()).resolve())
-    key = f"{place}:{name}" if name else place
+    key = (f"{place}:{name}" if name else place, kind)
     if key not in _included:
         module = load_file(Path(place)) if place.endswith(".py") else _import(place, beside or Path.cwd())
         _modules.append(module)
@@ -130,10 +151,10 @@ def register(kind: str, thing: Any) -> str:
     return _register(*entry)
 
 
-def include_all(plugins: list[str]) -> None:
+def include_all(plugins: list[Plugin]) -> None:
     """What another process had included."""
-    for plugin in plugins:
-        include(plugin)
+    for what, kind in plugins:
+        include(what, kind=kind)
 
 
 @cache
@@ -142,7 +163,7 @@ def include_installed() -> None:
     offered = metadata.entry_points()  # reads what every installed package says: once
     for entry in [entry for group in GROUPS for entry in offered.select(group=group)]:
         try:
-            include(entry.value if ":" in entry.value else f"{entry.value}:{entry.name}")
+            include(entry.value if ":" in entry.value else f"{entry.value}:{entry.name}", kind=GROUPS[entry.group])
         except SettingsError as error:
             warnings.warn(f"plug-in {entry.name} of {entry.group}: {error}", stacklevel=2)
 
@@ -174,7 +195,8 @@ def _name(value: Any, kind: str, folder: Path) -> Any:
 
 def load_file(path: Path) -> ModuleType:
     """The module of the Python file at `path`, which is executed once for a process; its folder is searched for what it
-    imports, after all others. Raises SettingsError where there is no such file and where it does not import."""
+    imports, after all others. Raises SettingsError where there is no such file, where it does not import, and where it
+    would import what lies beside another plug-in."""
     if not path.is_file():
         near = nearest(path.name, sorted(p.name for p in path.parent.glob("*.py"))) if path.parent.is_dir() else ""
         raise SettingsError([f"no file {path}{near}"])
@@ -189,15 +211,50 @@ def load_file(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pickle and typing look classes up by their module's name
     _import_ours()
+    _check_imports(path)
     _beside.look_in(path.parent)
+    sys.modules[name] = module  # pickle and typing look classes up by their module's name
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a script that ends itself is not one that worked
         del sys.modules[name]
         raise SettingsError([_told(path, error)]) from error
     return module
+
+
+def _check_imports(path: Path) -> None:
+    """A process has one module of a name: raises SettingsError where the plug-in at `path`, or a file beside it that it
+    imports, imports another one from its folder and would get that of another plug-in."""
+    folder, todo, seen = path.parent, [path], set(PACKAGES)
+    while todo:
+        for name in _imported(todo.pop()) - seen:
+            seen.add(name)
+            own = _place_in(folder, name)
+            if own is None:
+                continue
+            found = place_of_module(name)
+            if found not in (None, own) and found in [_place_in(Path(other), name) for other in _beside.folders]:
+                raise SettingsError([f"{name} of {path} is already {found}: call one of them otherwise"])
+            todo.append(own / "__init__.py" if own.is_dir() else own)
+
+
+def _place_in(folder: Path, name: str) -> Path | None:
+    """The folder or file of a module in `folder`, as Python would choose it."""
+    package, file = folder / name, folder / f"{name}.py"
+    found = file if file.is_file() and not (package / "__init__.py").is_file() else package
+    return found.resolve() if found.exists() else None
+
+
+def _imported(file: Path) -> set[str]:
+    """The first parts of the names that a file imports, but for relative ones; of none that is not Python."""
+    try:
+        statements = list(ast.walk(ast.parse(file.read_bytes())))
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    names = [alias.name for s in statements if isinstance(s, ast.Import) for alias in s.names]
+    names += [s.module for s in statements if isinstance(s, ast.ImportFrom) and s.module and not s.level]
+    return {name.partition(".")[0] for name in names}
 
 
 def _import(name: str, folder: Path) -> ModuleType:
@@ -274,7 +331,8 @@ def _entry(key: str, value: Any, module: ModuleType, kind: str | None) -> Iterat
 
     is_class = inspect.isclass(value)
     if isinstance(value, Score):
-        yield "score", [value.id], value
+        if kind in (None, "any", "score"):
+            yield "score", [value.id], value
     elif is_class and issubclass(value, Method):
         if kind in (None, "any", "method"):
             yield "method", [key], value
@@ -284,11 +342,23 @@ def _entry(key: str, value: Any, module: ModuleType, kind: str | None) -> Iterat
     elif is_class and issubclass(value, ModelSettings):
         if kind in (None, "any", "backbone"):
             yield "backbone", _literals(value, "backbone", key), value
-    elif kind == "backbone" or (kind == "any" and is_class and issubclass(value, nn.Module)):
+    elif kind == "backbone" or (kind == "any" and (issubclass(value, nn.Module) if is_class else _makes(value))):
         if callable(value):
             yield "backbone", [key], _backbone_settings(key, value, module)
     elif kind in ("data", "any") and callable(value) and not is_class:
         yield "data", [key], value
+
+
+def _makes(value: Any) -> bool:
+    """Whether a function can be called as one that makes a network, and not as one that loads a data set."""
+    try:
+        arguments = inspect.signature(value).parameters
+    except (TypeError, ValueError):
+        return False
+    needed = {
+        n for n, a in arguments.items() if a.default is a.empty and a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)
+    }
+    return needed <= {"image_shape"} and "roots" not in arguments
 
 
 def _literals(cls: Any, field: str, name: str) -> list[str]:
@@ -303,6 +373,9 @@ def _backbone_settings(name: str, make: Any, module: ModuleType) -> Any:
     """Settings of the network that `make` gives: its arguments, but for `image_shape`, which it gets where it asks."""
     from models.plain_module import backbone_settings
 
+    made = getattr(module, f"{name}Settings", None)
+    if getattr(made, "defined_by", None) is make:  # included before, without a word of what it is
+        return made
     try:
         settings = backbone_settings(name, make, module.__name__)
     except ValueError as error:

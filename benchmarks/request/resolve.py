@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.keys import dotted_fields
+from benchmarks.request.plugins import error_text
 from benchmarks.request.suite import MethodSettings, Resolved, Suite
 from benchmarks.request.suite_yaml import merge, merge_model
 from methods import METHODS, Recipe, method_class
@@ -33,9 +34,13 @@ def resolve(suite: Suite) -> tuple[dict[Pair, Resolved], dict[Pair, str]]:
     wrong: dict[str, list[str]] = {}
     for name, settings in suite.scenarios.items():
         lines: list[str] = []
-        checked = streams[name] = _stream(settings, lines)
-        if checked is not None:
-            lines += _refused_seeds(checked, suite.seeds_of(name))
+        streams[name] = None
+        try:
+            checked = streams[name] = _stream(settings, lines)
+            if checked is not None:
+                lines += _refused_seeds(checked, suite.seeds_of(name))
+        except Exception as error:  # of a plug-in, as below
+            lines.append(error_text(error))
         for line in dict.fromkeys(lines):
             wrong.setdefault(line, []).append(name)
     problems += [f"scenario {', '.join(names)}: {line}" for line, names in wrong.items()]
@@ -55,11 +60,18 @@ def resolve(suite: Suite) -> tuple[dict[Pair, Resolved], dict[Pair, str]]:
                 else:
                     overridden.setdefault(line, []).append(f"{scenario} {method}")
             stream = streams[scenario]
-            if stream and "method" in pair and "model" in pair and not misfit(suite, scenario, method, stream, pair):
-                try:
+            try:
+                if (
+                    stream
+                    and "method" in pair
+                    and "model" in pair
+                    and not misfit(suite, scenario, method, stream, pair)
+                ):
                     resolve_head(_layout(stream), pair["model"].head)
-                except ValueError as error:
-                    problems.append(f"{scenario}: {error}")
+            except ValueError as error:
+                problems.append(f"{scenario}: {error}")
+            except Exception as error:
+                problems.append(f"{scenario} {method}: {error_text(error)}")
     for line, pairs in overridden.items():
         more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
         problems.append(f"{line} (with `overrides`, of {pairs[0]}{more})")
@@ -140,6 +152,8 @@ def _resolve_pair(suite: Suite, scenario: str, method: str, problems: list[str],
             problems.append(f"method {method}: {problem}")
     except ValueError as error:
         problems.extend(f"method {method}: {line}" for line in str(error).splitlines())
+    except Exception as error:
+        problems.append(f"method {method}: {error_text(error)}")
     return result
 
 
@@ -151,6 +165,8 @@ def _resolve_parts(model: dict[str, Any], training: dict[str, Any], problems: li
         problems.extend(explain(error, dotted_fields(BACKBONES[kind_of(model.get("backbone", "mlp"))]), within="model"))
     except ValueError as error:
         problems.append(f"model: {error}")
+    except Exception as error:
+        problems.append(f"model: {error_text(error)}")
     try:
         result["training"] = Recipe.model_validate_json(json.dumps(training))
     except ValidationError as error:

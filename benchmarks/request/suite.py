@@ -17,7 +17,7 @@ from benchmarks.request import declarations
 from benchmarks.request.identity import hash_of, relevant
 from benchmarks.request.keys import dotted_fields
 from benchmarks.request.names import check_name, check_scenario_name, file_name
-from benchmarks.request.plugins import include_all, included
+from benchmarks.request.plugins import Plugin, include_all, included
 from benchmarks.request.tuned import FromPaper, Tuned
 from benchmarks.request.validation import has_validation
 from methods import METHODS
@@ -151,7 +151,7 @@ class CellSettings:
         return _received, (included(), names, pickle.dumps([self.scenario, self.method, self.model, self.training]))
 
 
-def _received(plugins: list[str], names: tuple[str, str, int], parts: bytes) -> CellSettings:
+def _received(plugins: list[Plugin], names: tuple[str, str, int], parts: bytes) -> CellSettings:
     include_all(plugins)
     scenario, method, seed = names
     return CellSettings(scenario, method, Resolved.of(*pickle.loads(parts)), seed)

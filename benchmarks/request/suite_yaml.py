@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.request.catalogue import is_file, path_of, suite_names
+from benchmarks.request.catalogue import is_file, like_of, path_of, suite_names
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.plugins import with_plugins
 from scenarios.nearest import nearest
@@ -95,7 +95,7 @@ def read_suite(name: str, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
     if like is not None:
         if not isinstance(like, str):
             raise SettingsError([f"suite {path.stem}: like: {like!r} should be the name of a suite, or a YAML file"])
-        base = read_suite(like, (*chain, path.resolve()))
+        base = read_suite(like_of(like, path), (*chain, path.resolve()))
         if "methods" in own:  # what was said of others' settings
             base = {key: value for key, value in base.items() if key != "chosen"}
         document = base | document

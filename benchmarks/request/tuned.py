@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.request.identity import identity_of
+from benchmarks.request.keys import leaves
 
 if TYPE_CHECKING:
     from benchmarks.request.suite import Suite
@@ -99,7 +100,7 @@ def tuned_choice(suite: Suite, scenario: str, method: str, settings: Mapping[str
     if suite.tuned is None:
         return None
     choice = suite.tuned.of(scenario, method)
-    if choice is None or any(_setting(settings, key) != value for key, value in choice.settings.items()):
+    if choice is None or any(_setting(settings, key) != value for key, value in leaves(choice.settings)):
         return None
     return choice if choice.row == row_hash(settings, suite.tuned.rule) else None
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from benchmarks.records.atomic_write import write_whole
+from benchmarks.request.catalogue import like_from
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.suite import Suite
 from benchmarks.request.suite_yaml import read_yaml
@@ -31,7 +32,7 @@ def check_target(path: Path) -> None:
     """Raises SettingsError where the file is there and was not written by `tune`."""
     try:
         document = read_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a folder that is a file is said where records are to be written
         return
     except (OSError, ValueError, yaml.YAMLError):
         document = None
@@ -60,7 +61,7 @@ def tuned_of(studies: Sequence[Study], records: Records, folder: Path) -> Tuned:
 
 def write_suite(path: Path, like: str, suite: Suite, tuned: Tuned) -> Path:
     """Writes the suite. like: how `suite` was named in the request."""
-    document: dict[str, Any] = {"like": like, "title": f"{suite.title}, hyperparameters tuned"}
+    document: dict[str, Any] = {"like": like_from(like, path.parent), "title": f"{suite.title}, hyperparameters tuned"}
     if suite.kind == "protocol":  # with other settings it is that no longer
         document["kind"] = "benchmark"
     document["overrides"] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -132,12 +133,17 @@ def value_of(trial: Trial, records: Mapping[str, RunRecord], metric: str) -> flo
 
 
 def plan(
-    suite: Suite, space: Space, methods: list[str] | None = None, scenarios: list[str] | None = None
+    suite: Suite,
+    space: Space,
+    methods: list[str] | None = None,
+    scenarios: list[str] | None = None,
+    file: str = "file",
 ) -> list[Study]:
     """The studies of a suite: one for each method of the space and scenario, with `other-data` one for each method.
 
-    methods, scenarios: only those of these names, patterns allowed. Raises SettingsError with all that is wrong with the
-    request: names, keys, and settings at the bounds of a space that no cell can have.
+    methods, scenarios: only those of these names, patterns allowed. file: of the space, for what is said. Raises
+    SettingsError with all that is wrong with the request: names, keys, and settings at the bounds of a space that no
+    cell can have.
     """
     problems = check_keys(suite, space)
     chosen = dict(suite.scenarios)
@@ -145,7 +151,13 @@ def plan(
         chosen = select("scenario", chosen, scenarios, suite.name, problems)
     tuned: dict[str, Any] = {name: {} for name in space.methods if name in suite.methods}
     if methods is not None:
-        tuned = select("method", tuned, methods, suite.name, problems)
+        known = {*suite.methods, *METHODS}
+        without = [name for name in methods if fnmatch.filter(known, name) and not fnmatch.filter(tuned, name)]
+        problems += [
+            f"methods.{name}: the space {file} has none; it has {', '.join(space.methods)}" for name in without
+        ]
+        if others := [name for name in methods if name not in without]:
+            tuned = select("method", tuned, others, suite.name, problems)
     streams = _streams(suite, space, list(chosen), problems)
     if problems:
         raise SettingsError(problems)

@@ -178,13 +178,45 @@ def test_a_cell_that_fails_is_in_the_table_and_told(tmp_path):
         ({"image_sise": 3}, "bench has no argument image_sise; it takes"),
         ({"name": "a/b"}, "suite"),
         ({"setting": "classes"}, "setting"),
+        ({"scenario": {"data": "mnist"}}, "scenario: data is what the argument train says"),
+        ({"scenario": {"settings": ["task"]}}, "scenario: settings is what the argument setting says"),
+        ({"scenario": {"tasks": 2}}, "scenario: tasks is what the argument tasks says"),
+        ({"tasks": 0}, "tasks: Input should be greater than or equal to 1"),
+        ({"seeds": 2.0}, "seeds: 2.0 should be a number of seeds"),
+        (
+            {"training": {"optimizer": Net()}},
+            "a setting is a Net: give a number, a text, or a list or mapping of these",
+        ),
+        ({"device": "gpu"}, "device: 'gpu' is none of this machine's: cpu"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(tmp_path, more, said):
     with pytest.raises((SettingsError, ValueError)) as error:
         quietly(tmp_path, TRAIN, TEST, **more)
     assert said in str(error.value)
-    assert not list(tmp_path.glob("runs/*/*.json"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_call_that_is_refused_leaves_what_another_of_its_name_made(tmp_path):
+    quietly(tmp_path, TRAIN, TEST)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    before = [path.read_bytes() for path in files]
+    for more in ({"tasks": 4}, {"model": {"backbone": "mlp", "hidden": [-1]}}, {"seeds": 0}):
+        with pytest.raises(SettingsError):
+            quietly(tmp_path, images(60), TEST, **more)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(files)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    plain = {"seeds": [0, 1], "tasks": 3, "methods": {"er": {"buffer_size": 6}}}
+    numpy = {"seeds": np.arange(2), "tasks": np.int64(3), "methods": {"er": {"buffer_size": np.int32(6)}}}
+    lr = {"optimizer": {"name": "sgd", "lr": np.float64(0.1)}}
+    first = quietly(tmp_path, TRAIN, TEST, training=SHORT | {"optimizer": {"name": "sgd", "lr": 0.1}}, **plain)
+    again = quietly(tmp_path, TRAIN, TEST, training=SHORT | lr, **numpy)
+    assert [r.identity for r in first.records] == [r.identity for r in again.records]
+    assert len(first.records) == 2
+    assert quietly(tmp_path, TRAIN, TEST, name="one", seeds=np.int64(1), scenario={"tasks": 2}, tasks=None).failed == []
 
 
 def test_the_suite_stands_in_a_file_that_commands_take(tmp_path):

@@ -10,11 +10,13 @@ import sys
 
 import pytest
 from pydantic_core import PydanticUndefined
+from rich.text import Text
 from typer.testing import CliRunner
 
 from benchmarks.cell.run import run_cell
 from benchmarks.cli.app import app, main
 from benchmarks.cli.catalogue import CATALOGUES
+from benchmarks.cli.console import err, out, warn
 from benchmarks.cli.declared import _read, _tree, declared, of_class, settings
 from benchmarks.records import columns, results
 from benchmarks.records.matching import differences
@@ -26,7 +28,7 @@ from benchmarks.request.repository import ROOT
 from methods import METHODS, WHERE, Recipe
 from scenarios import DATASETS, SCENARIOS, SETTINGS, ImageTransform
 from scenarios import WHERE as STREAMS
-from tests.benchmarks.helpers import cells, suite_file
+from tests.benchmarks.helpers import cells, forked_workers, suite_file
 from tests.coloured_digits import weights_file
 
 cli = CliRunner()
@@ -109,6 +111,43 @@ def test_grey_images_for_weights_of_colours_stop_all_before_anything_is_run(comm
     said = "the weights of timm:test_efficientnet want images of 3 channels, and those of digits have 1"
     assert [said in problem for problem in error.value.problems] == [True, True]  # of each method
     assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_a_dry_run_says_what_would_stop_a_run(suite, tmp_path, monkeypatch, dry):
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"cannot write records to .*file/runs/tiny"):
+        cli.invoke(app, ["run", str(suite), "--results-dir", str(tmp_path / "file"), *dry], catch_exceptions=False)
+    monkeypatch.setattr("benchmarks.cost.price.WORTH_A_LOOK", 0.0)
+    monkeypatch.setattr("benchmarks.cost.price.ASK_ABOVE_HOURS", 1e-9)
+    long = ["run", str(suite), "--results-dir", str(tmp_path / "results"), *dry]
+    if dry:
+        assert "`run` asks for --yes" in invoke(*long).output
+        assert "--yes" not in invoke(*long, "--yes").output
+        assert "--yes" not in invoke(*long, "--executor", "ray").output
+        assert not (tmp_path / "results").exists()
+    else:
+        with pytest.raises(SettingsError, match="--yes"):
+            cli.invoke(app, long, catch_exceptions=False)
+
+
+def test_a_gpu_that_is_shared_by_none_is_one_line(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(SettingsError, match="--gpus-per-cell 0: say a part of a GPU"):
+        cli.invoke(app, ["run", "digits", "--gpus-per-cell", "0", "--gpus", "0"], catch_exceptions=False)
+
+
+def test_text_between_colons_is_no_picture():
+    with err.capture() as said:
+        warn("say h:m:s, or :smile:")
+    with out.capture() as shown:
+        out.print("a title :bug:", Text(":m:"))
+    assert (said.get(), shown.get()) == ("say h:m:s, or :smile:\n", "a title :bug: :m:\n")
+
+
+def test_the_next_step_after_init_is_a_command(tmp_path):
+    folder = tmp_path / "my dir"
+    assert f"next: cd '{folder}' && make bench" in invoke("init", str(folder)).output
 
 
 def test_what_is_wrong_with_options_and_suite_is_said_together():
@@ -332,10 +371,58 @@ def test_a_failing_cell_is_told_and_exits_with_1(tmp_path):
     suite = suite_file(tmp_path, "{finetune: {}, ewc: {strength: 1e12, half: false}}")
     done = invoke("run", str(suite), "--results-dir", str(tmp_path / "results"), "--workers", "1")
     assert done.exit_code == 1
-    assert "diverged" in done.output
     assert "done     split finetune" in done.output
+    *_, said, which = done.output.splitlines()
+    assert said == "1 cell failed; `show FILE` prints what a record says of it:"
+    (record,) = (tmp_path / "results/runs/tiny").glob("split.ewc.*.json")
+    assert re.fullmatch(rf"diverged: split ewc seed 0: .*loss.* \({re.escape(str(record))}\)", which)
     status = invoke("status", str(suite), "--results-dir", str(tmp_path / "results"))
-    assert "diverged: split ewc seed 0" in status.output
+    assert which in status.output.splitlines()
+
+
+def test_a_cell_that_fails_when_it_is_run_again_is_told_and_its_record_is_kept(tmp_path, monkeypatch):
+    suite, results = suite_file(tmp_path, "{er: {buffer_size: 10}}"), tmp_path / "results"
+    where = (str(suite), "--results-dir", str(results), "--workers", "1")
+    forked_workers(monkeypatch)
+    assert invoke("run", *where).exit_code == 0
+    store = Store(results / "runs/tiny")
+    (record,) = store.scan().records.values()
+    store.save(record.model_copy(update={"source": record.source | {"methods/er.py": "0" * 16}}))
+
+    def end_task(self, task):
+        raise RuntimeError("my bug")
+
+    monkeypatch.setattr(METHODS["er"], "end_task", end_task)
+    again = invoke("run", *where, "--fresh")
+    assert again.exit_code == 1
+    failure = store.failure(record)
+    *_, said, which = again.output.splitlines()
+    assert said.startswith("1 cell failed;")
+    assert which == (
+        f"failed: split er seed 0: RuntimeError: my bug ({failure}, run again; the tables have the earlier run)"
+    )
+    assert which in invoke("status", *where[:-2]).output.splitlines()
+    assert "in end_task" in invoke("show", str(failure)).output
+    assert store.find(record).status == "done"
+    assert invoke("run", *where, "--keep").exit_code == 0
+    monkeypatch.undo()
+    forked_workers(monkeypatch)
+    assert invoke("run", *where, "--fresh").exit_code == 0
+    assert not failure.exists()
+
+
+def test_rows_with_the_same_settings_are_one_run(tmp_path):
+    suite = suite_file(tmp_path, "{finetune: {}, er: {buffer_size: 10}, er-b: {method: er, buffer_size: 10}}")
+    where = (str(suite), "--results-dir", str(tmp_path / "results"), "--workers", "2")
+    foretold = invoke("run", *where, "--dry-run").output
+    assert "3 cells, 0 done, 2 to run, 1 with the same settings as one of these" in foretold
+    assert "disk:  up to 131.1 kB of records" in foretold
+    done = invoke("run", *where)
+    assert done.exit_code == 0, done.output
+    assert "[2/2] done" in done.output
+    assert len(list((tmp_path / "results/runs/tiny").glob("*.json"))) == 2
+    assert "3 done, 0 missing" in invoke("status", *where[:-2]).output
+    assert "3 cells, 3 done, 0 to run\n" in invoke("run", *where).output
 
 
 def test_broken_records_are_named_and_run_again(suite, tmp_path):

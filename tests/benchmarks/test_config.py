@@ -1,11 +1,12 @@
 """Suites: what is accepted, and what is said of the rest."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.cost.rehearse import rehearse
-from benchmarks.request.catalogue import suite_names
+from benchmarks.request.catalogue import like_from, like_of, suite_names
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.identity import identity_of
@@ -110,6 +111,50 @@ def test_numbers_as_people_write_them(text):
     assert cell.training.optimizer.lr == 0.001
 
 
+SHARED = """
+title: overrides of several methods
+seeds: 1
+scenarios: {digits: {stream: split, data: digits, setting: class, tasks: 5}}
+methods: [er, a-gem, dytox, joint]
+training: {epochs: 1, optimizer: &sgd {name: sgd, lr: 0.1}}
+overrides:
+- {methods: [er, a-gem], method: &buffer {buffer_size: 50}, training: {epochs: 2}}
+- {methods: [dytox], method: *buffer}
+- {methods: [dytox, joint], model: {backbone: task-transformer, depth: 2, patch: 2}}
+- {methods: [joint], training: {optimizer: *sgd}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "settings"),
+    [
+        ("methods.er.buffer_size=7", lambda cell: cell.method.settings["buffer_size"]),
+        ("methods.dytox.model.patch=4", lambda cell: cell.model.patch),
+        ("methods.joint.model.backbone=mlp", lambda cell: cell.model.backbone),
+        ("methods.dytox.buffer_size=7", lambda cell: cell.method.settings["buffer_size"]),
+    ],
+)
+def test_what_is_set_of_a_method_changes_no_other(tmp_path, change, settings):
+    path = tmp_path / "shared.yaml"
+    path.write_text(SHARED)
+    key, value = change.split("=")
+    name = key.split(".")[1]
+    before = {cell.method_name: cell for cell in make_grid(load_suite(str(path))).cells}
+    after = {cell.method_name: cell for cell in make_grid(load_suite(str(path), changes=[change])).cells}
+    assert str(settings(after[name])) == value
+    assert {n for n in before if before[n].identity != after[n].identity} == {name}
+
+
+def test_what_is_set_of_a_method_makes_the_cell_of_a_suite_that_says_so(tmp_path):
+    path, said = tmp_path / "shared.yaml", tmp_path / "said.yaml"
+    path.write_text(SHARED)
+    said.write_text(SHARED + "- {methods: [er], method: {buffer_size: 7}}\n")
+    one, other = load_suite(str(path), changes=["methods.er.buffer_size=7"]), load_suite(str(said))
+    assert [c.identity for c in make_grid(one).cells] == [c.identity for c in make_grid(other).cells]
+    twice = load_suite(str(path), changes=["methods.er.buffer_size=9", "methods.er.buffer_size=7"])
+    assert [c.identity for c in make_grid(twice).cells] == [c.identity for c in make_grid(other).cells]
+
+
 def test_a_suite_like_another_says_only_what_differs(tmp_path):
     path = tmp_path / "short.yaml"
     path.write_text(
@@ -127,6 +172,37 @@ def test_a_suite_like_another_says_only_what_differs(tmp_path):
     path.write_text("like: mnits\n")
     with pytest.raises(SettingsError, match="mnist"):
         load_suite(str(path))
+
+
+def test_a_suite_is_like_a_file_from_its_own_folder(tmp_path, monkeypatch):
+    base, child = tmp_path / "suites" / "base.yaml", tmp_path / "suites" / "child.yaml"
+    base.parent.mkdir()
+    base.write_text("like: digits\nseeds: [7]\n")
+    child.write_text("like: base.yaml\ntitle: child\n")
+    (tmp_path / "elsewhere").mkdir()
+    for folder in (tmp_path, base.parent, tmp_path / "elsewhere"):
+        monkeypatch.chdir(folder)
+        assert load_suite(str(child)).seeds == [7]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base.yaml").write_text("like: digits\nseeds: [8]\n")
+    assert load_suite("suites/child.yaml").seeds == [7]  # the one beside it comes first
+    child.write_text("like: suites/base.yaml\n")  # as `tune` wrote it
+    assert load_suite("suites/child.yaml").seeds == [7]
+    child.write_text("like: absent.yaml\n")
+    with pytest.raises(SettingsError, match=r"no file suites/absent\.yaml"):
+        load_suite("suites/child.yaml")
+
+
+def test_how_a_file_in_another_folder_says_what_it_is_like(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("suites", "out"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "suites" / "base.yaml").write_text("like: digits\nseeds: [7]\n")
+    for said in ("suites/base.yaml", str(tmp_path / "suites" / "base.yaml")):
+        written = like_from(said, Path("out"))
+        assert written == "../suites/base.yaml"
+        assert Path(like_of(written, Path("out/tuned.yaml"))).resolve() == tmp_path / "suites" / "base.yaml"
+    assert like_from("digits", Path("out")) == "digits"
 
 
 def test_a_setting_added_later_leaves_older_records_valid_until_it_is_used(monkeypatch):

@@ -8,21 +8,27 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.cell.run import run_cell
+from benchmarks.cell.run import failed_record, run_cell
 from benchmarks.cli.app import app, main
 from benchmarks.cli.progress import Remaining
-from benchmarks.executors.contract import Outcome, StorageFailed
+from benchmarks.executors.contract import Limits, Outcome, StorageFailed
 from benchmarks.executors.local import _receive, run_local
+from benchmarks.executors.node import Job, run_on_node
+from benchmarks.executors.on_ray import _stored
+from benchmarks.executors.queue import versions
 from benchmarks.executors.signals import stopped_by_signals
 from benchmarks.records.cell_progress import clock
+from benchmarks.records.claims import Claims
 from benchmarks.records.store import Store
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
+from benchmarks.watch.choice import QUIET
 from methods import METHODS
 from tests.benchmarks.helpers import (
     cells,
@@ -114,8 +120,53 @@ def test_a_record_of_before_does_not_count_as_that_of_a_worker_that_died(tmp_pat
     Store(tmp_path).save(run_cell(cell))
     dies(monkeypatch, tmp_path, killed, killed)
     (outcome,) = run_local([cell], tmp_path, None, ["cpu"])
-    assert outcome.status == "failed"
+    assert outcome.status == outcome.record.status == "failed"
     assert Store(tmp_path).find(cell).status == "done"  # kept all the same
+
+
+def raises(monkeypatch, method):
+    def end_task(self, task):
+        raise RuntimeError("my bug")
+
+    monkeypatch.setattr(METHODS[method], "end_task", end_task)
+
+
+def test_a_node_tells_of_its_run_and_not_of_the_record_that_lay_there(tmp_path, monkeypatch):
+    """As Ray brings it home: where the node shares the folder, and where it does not."""
+    (cell,) = cells("si")
+    store, claims = Store(tmp_path / "runs"), Claims(tmp_path / "runs")
+    store.save(run_cell(cell))
+    claims.take(cell)
+    raises(monkeypatch, "si")
+    for run in (claims.run, "another"):
+        job = Job(str(store.folder), None, "cpu", 1, QUIET, Limits(), run)
+        outcome = _stored(cell, store, *run_on_node(job, cell))
+        assert (outcome.status, outcome.error) == ("failed", "RuntimeError: my bug")
+        assert store.find(cell).status == "done"
+        assert "in end_task" in store.failures()[cell.identity].error
+        store.failure(cell).unlink()
+
+
+def test_a_failure_of_another_run_counts_as_done_also_beside_a_good_record(tmp_path, monkeypatch):
+    (cell,) = cells("si")
+    store = Store(tmp_path)
+    store.save(run_cell(cell))
+    before = versions(store, [cell])
+    store.save(failed_record(cell, "boom", 0.0))
+    (outcome,) = run_local([cell], tmp_path, None, ["cpu"], before=before)
+    assert (outcome.status, outcome.error, outcome.where) == ("failed", "boom", "another run")
+    (outcome,) = run_local([cell], tmp_path, None, ["cpu"])
+    assert (outcome.status, outcome.where) == ("done", "")
+    assert store.failures() == {}
+
+
+def test_of_two_rows_with_the_same_settings_the_first_is_looked_for(tmp_path):
+    (cell,) = cells("si")
+    other = replace(cell, method_name="si-again")
+    store = Store(tmp_path)
+    store.save(run_cell(cell))
+    (outcome,) = run_local([cell], tmp_path, None, ["cpu"], before=versions(store, [cell, other]))
+    assert (outcome.status, outcome.where) == ("done", "")
 
 
 def test_what_a_worker_killed_in_mid_write_leaves_is_removed(tmp_path, monkeypatch):

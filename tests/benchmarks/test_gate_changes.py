@@ -68,12 +68,14 @@ def test_a_champion_s_own_file_concerns_it_and_no_other():
 
 def test_suites_that_a_suite_is_like_count(tmp_path):
     suite = tmp_path / "own.yaml"
-    suite.write_text("like: digits\n")
+    suite.write_text("like: beside.yaml\n")
+    (tmp_path / "beside.yaml").write_text("like: digits\n")
     promote(side(list(runs().records["split-digits/domain"].values())), tmp_path / "champions" / "er.json")
     text = (tmp_path / "champions" / "er.json").read_text()
     (tmp_path / "champions" / "er.json").write_text(text.replace('"suite": "digits"', f'"suite": "{suite}"'))
     assert concerned(tmp_path / "champions", "benchmarks/suites/digits.yaml") == ["er.json"]
     assert concerned(tmp_path / "champions", suite.as_posix()) == ["er.json"]
+    assert concerned(tmp_path / "champions", (tmp_path / "beside.yaml").as_posix()) == ["er.json"]
 
 
 def test_every_method_s_files_hold_its_own():

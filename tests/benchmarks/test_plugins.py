@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.cli.app import app
-from benchmarks.request import plugins
+from benchmarks.cost.rehearse import rehearse
+from benchmarks.request import declarations, plugins
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
@@ -54,6 +56,10 @@ class Net(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(image_shape[0] * image_shape[1] * image_shape[2], width), nn.ReLU())
 
 
+def make(image_shape, width: int = 8):
+    return nn.Sequential(nn.Flatten(), nn.Linear(image_shape[0] * image_shape[1] * image_shape[2], width))
+
+
 def my_digits(roots):
     return load_dataset("digits")
 
@@ -70,6 +76,7 @@ methods:
   finetune:
   replay-mine: {method: code/mine.py:MyReplay, weight: 0.5}
   net: {method: finetune, model: {backbone: code/mine.py:Net, width: 8}}
+  function: {method: finetune, model: {backbone: code/mine.py:make}}
 training: {epochs: 1}
 """
 TABLES = (METHODS, SCENARIOS, DATASETS, BACKBONES, SCORES)
@@ -87,7 +94,7 @@ def _nothing_stays(monkeypatch):
         for name in [name for name in table if name not in names]:
             del table[name]
     for name in set(sys.modules) - modules:
-        if name.startswith("plugin_") or name == "helper":
+        if name.startswith(("plugin_", "helper")):
             del sys.modules[name]
 
 
@@ -114,13 +121,14 @@ def test_a_suite_of_plug_ins_runs_and_is_read(suite, tmp_path):
     records = {
         r["method"]: r for r in (json.loads(p.read_text()) for p in (tmp_path / "results/runs/mine").glob("*.json"))
     }
-    assert set(records) == {"finetune", "replay-mine", "net"}
+    assert set(records) == {"finetune", "replay-mine", "net", "function"}
     assert {r["status"] for r in records.values()} == {"done"}
     settings = {name: record["settings"] for name, record in records.items()}
     assert settings["replay-mine"]["method"]["name"] == "MyReplay"
     assert settings["replay-mine"]["method"]["settings"]["weight"] == 0.5
     assert settings["net"]["model"]["backbone"] == "Net"
     assert settings["net"]["model"]["width"] == 8
+    assert settings["function"]["model"]["backbone"] == "make"
     assert {s["scenario"]["stream"] for s in settings.values()} == {"backwards"}
     # what lies beside the file and is imported by it decides the cells too
     assert all({"mine.py", "helper.py"} <= set(record["source"]) for record in records.values())
@@ -128,7 +136,7 @@ def test_a_suite_of_plug_ins_runs_and_is_read(suite, tmp_path):
     table = retain("report", suite, "--no-plots", "--metrics", "acc.last", cwd=tmp_path)
     assert "replay-mine" in table.stdout, table.stderr
     again = retain("run", suite, cwd=tmp_path)
-    assert "3 done, 0 to run" in again.stdout
+    assert "4 done, 0 to run" in again.stdout
 
 
 def test_records_are_read_without_the_plug_ins_too(suite, tmp_path):
@@ -142,7 +150,7 @@ def test_records_are_read_without_the_plug_ins_too(suite, tmp_path):
     read = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
-    assert read.stdout == "3 []\n", read.stderr
+    assert read.stdout == "4 []\n", read.stderr
 
 
 def test_an_edit_beside_the_plug_in_makes_another_source(suite):
@@ -168,6 +176,45 @@ def test_a_cell_brings_its_plug_ins_to_another_process(suite, tmp_path):
     assert read.stdout.strip() == f"{sorted(c.identity for c in cells)} True", read.stderr
 
 
+def test_what_a_function_is_to_be_goes_to_another_process_too(tmp_path, monkeypatch):
+    # whose arguments would tell otherwise
+    (tmp_path / "two.py").write_text("def net(roots: int = 3): ...\n\ndef data(places=()): ...\n")
+    include("two.py:net", tmp_path, "backbone")
+    include("two.py:data", tmp_path, "data")
+    brought = pickle.loads(pickle.dumps(included()))
+    del BACKBONES["net"], DATASETS["data"]
+    monkeypatch.setattr(plugins, "_included", {})
+    plugins.include_all(brought)
+    assert ("net" in BACKBONES, "data" in DATASETS) == (True, True)
+    assert ("net" in DATASETS, "data" in BACKBONES) == (False, False)
+
+
+@pytest.mark.parametrize("said_first", [None, "backbone"])
+def test_what_is_included_is_the_same_network_where_it_is_named(suite, said_first):
+    for name in ("make", "Net"):
+        include(f"code/mine.py:{name}", suite.parent, said_first)
+        first = BACKBONES[name]
+        include(f"code/mine.py:{name}", suite.parent, None if said_first else "backbone")
+        assert BACKBONES[name] is first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "table"),
+    [
+        ("", "backbone"),
+        ("image_shape, width: int = 3", "backbone"),
+        ("width: int = 3, **more", "backbone"),
+        ("roots", "data"),
+        ("folders", "data"),
+        ("roots=None", "data"),
+    ],
+)
+def test_a_function_without_a_word_is_what_its_arguments_are_of(tmp_path, arguments, table):
+    (tmp_path / "one.py").write_text(f"def theirs({arguments}):\n    return None\n")
+    include("one.py:theirs", tmp_path)
+    assert [name for name, known in plugins._tables().items() if "theirs" in known] == [table]
+
+
 def test_a_checkpoint_holds_a_network_of_one_s_own(suite, tmp_path):
     from benchmarks.cell.state import decode, encode, modules_of
 
@@ -178,6 +225,149 @@ def test_a_checkpoint_holds_a_network_of_one_s_own(suite, tmp_path):
     found = decode(document, own)["network"]
     assert type(found.network).__name__ == "Net"
     assert found.features == 8
+
+
+HELPED = "from methods import Method, hyper\n{more}\nclass {name}(Method):\n    about = 'x'\n    k: int = hyper(1, 'k', 'ours')\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "own"),
+    [
+        ("from helper import K", "helper.py"),
+        ("import helper.deep", "helper/deep.py"),
+        ("def late():\n    import helper\n", "helper.py"),
+    ],
+    ids=["file", "folder", "later"],
+)
+def test_two_plug_ins_with_a_module_of_one_name_are_not_run_with_one_of_them(tmp_path, more, own):
+    for folder, name in (("a", "One"), ("b", "Two")):
+        file = tmp_path / folder / own
+        file.parent.mkdir(parents=True)
+        file.write_text("K = 1\n")
+        (tmp_path / folder / "meth.py").write_text(HELPED.format(more=more, name=name))
+        (tmp_path / folder / "same.py").write_text(HELPED.format(more=more, name=f"{name}Again"))
+    include("a/meth.py", tmp_path)
+    include("a/same.py", tmp_path)  # with the same one
+    with pytest.raises(SettingsError) as caught:
+        include("b/meth.py", tmp_path)
+    first, second = tmp_path / "a" / own.split("/")[0], tmp_path / "b" / "meth.py"
+    assert caught.value.problems == [f"helper of {second} is already {first}: call one of them otherwise"]
+    assert "Two" not in METHODS
+
+
+def test_a_module_of_one_name_is_found_through_another(tmp_path):
+    for folder, name in (("a", "One"), ("b", "Two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "meth.py").write_text(HELPED.format(more=f"import helper_{folder}", name=name))
+        (tmp_path / folder / f"helper_{folder}.py").write_text("import helper\n")
+        (tmp_path / folder / "helper.py").write_text("")
+    include("a/meth.py", tmp_path)
+    with pytest.raises(SettingsError, match=f"helper of {tmp_path}/b/meth.py is already {tmp_path}/a/helper.py"):
+        include("b/meth.py", tmp_path)
+
+
+FAULTY = """
+from typing import Literal
+
+from pydantic import field_validator
+from torch import nn
+
+from methods import Finetune
+from scenarios import Split
+
+
+class Made(Finetune):
+    about = "faulty when it is made"
+
+    def __post_init__(self):
+        raise RuntimeError("boom")
+
+
+class Fits(Finetune):
+    about = "faulty where it is asked for its settings"
+
+    @classmethod
+    def incompatibility(cls, layout):
+        raise RuntimeError("boom")
+
+
+class Build(Finetune):
+    about = "faulty when it starts"
+
+    def build(self, scenario, model):
+        raise RuntimeError("boom\\nand more")
+
+
+class Net(nn.Module):
+    def __init__(self):
+        raise RuntimeError("boom")
+
+
+class Checked(Split):
+    stream: Literal["checked"] = "checked"
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks(cls, tasks):
+        raise RuntimeError("boom")
+
+
+class Built(Split):
+    stream: Literal["built"] = "built"
+
+    def build(self, *where, **more):
+        raise RuntimeError("boom")
+"""
+FAULTY_SUITE = """
+title: faulty
+seeds: 1
+include: [faulty.py]
+scenarios: {{digits: {{stream: {stream}, data: digits, setting: class, tasks: 2}}}}
+methods: {{finetune: {{model: {{backbone: "{network}"}}}}, theirs: {{method: {method}}}, er: {{{other}: 3}}}}
+training: {{epochs: 1, batch_size: 8}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("faulty", "said"),
+    [
+        ({"method": "Made"}, "method theirs"),
+        ({"method": "Fits"}, "digits theirs"),
+        ({"method": "Build"}, "digits theirs"),
+        ({"network": "faulty.py:Net"}, "digits finetune"),
+        ({"stream": "checked"}, "scenario digits"),
+        ({"stream": "built"}, "scenario digits"),
+    ],
+)
+def test_a_fault_of_a_plug_in_is_said_in_a_line_with_its_place(tmp_path, faulty, said):
+    parts = {"stream": "split", "network": "mlp", "method": "finetune", "other": "buffer_size"} | faulty
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    path = tmp_path / "faulty.yaml"
+    path.write_text(FAULTY_SUITE.format(**parts))
+    with pytest.raises(SettingsError) as caught:
+        rehearse(make_grid(load_suite(str(path))).cells, None)
+    (problem,) = caught.value.problems
+    assert re.fullmatch(rf"{said}: RuntimeError: boom \(faulty\.py:\d+\)", problem)
+
+
+@pytest.mark.parametrize("method", ["Made", "Fits"])
+def test_beside_a_fault_all_else_that_is_wrong_is_said(tmp_path, method):
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    path = tmp_path / "faulty.yaml"
+    path.write_text(FAULTY_SUITE.format(stream="split", network="mlp", method=method, other="bufer_size"))
+    with pytest.raises(SettingsError) as caught:
+        load_suite(str(path))
+    assert len(caught.value.problems) == 2
+    assert "did you mean" in caught.value.problems[1]
+    with pytest.raises(SettingsError, match="no such setting"):  # all that there are are looked through
+        load_suite(str(path), changes=["methods.theirs=1"])
+
+
+def test_a_method_whose_defaults_do_not_make_it_is_named(tmp_path):
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    include("faulty.py", tmp_path)
+    with pytest.raises(SettingsError, match=r"^method Made: RuntimeError: boom \(faulty\.py:15\)$"):
+        declarations.method("Made")
 
 
 def test_every_command_takes_one(suite, tmp_path):
@@ -263,15 +453,22 @@ def test_what_is_no_network_is_said_when_it_is_built(tmp_path):
 
 
 def test_an_installed_package_offers_its_own(tmp_path, monkeypatch):
-    (tmp_path / "replays.py").write_text("from methods import ER\n\nclass Offered(ER):\n    about = 'offered'\n")
+    functions = "def offered_net(roots: int = 2): ...\n\ndef offered_data(places=()): ...\n"
+    (tmp_path / "replays.py").write_text(
+        f"from methods import ER\n\nclass Offered(ER):\n    about = 'offered'\n\n{functions}"
+    )
     info = tmp_path / "replays-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: replays\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[retain.methods]\nOffered = replays:Offered\n")
+    (info / "entry_points.txt").write_text(
+        "[retain.methods]\nOffered = replays:Offered\n[retain.backbones]\noffered_net = replays:offered_net\n"
+        "[retain.datasets]\noffered_data = replays:offered_data\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     plugins.include_installed.cache_clear()
     plugins.include_installed()
     assert METHODS["Offered"].about == "offered"
+    assert ("offered_net" in BACKBONES, "offered_data" in DATASETS) == (True, True)
     listed = CliRunner().invoke(app, ["list", "methods"])
     assert "Offered: offered" in listed.output
     plugins.include_installed.cache_clear()

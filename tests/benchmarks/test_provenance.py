@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -90,6 +91,17 @@ def test_records_of_other_code_stop_a_run_unless_it_is_told_what_to_do(ran):
     with pytest.raises(SettingsError, match="one of the two"):
         to_run(whole, scan, fresh=True, keep=True)
     assert text(whole, scan) == "changed since these cells were run: methods/er.py (2 of 4 records)"
+
+
+def test_rows_with_the_same_settings_are_run_once(ran):
+    whole, scan = ran
+    twice = replace(
+        whole, cells=[*whole.cells, *(replace(c, method_name=f"{c.method_name}-again") for c in whole.cells)]
+    )
+    assert to_run(twice, Scan()) == whole.cells
+    assert to_run(twice, of_other_code(scan, "er", "methods/er.py"), fresh=True) == [
+        cell for cell in whole.cells if cell.method_name == "er"
+    ]
 
 
 def test_what_is_missing_runs_beside_what_is_run_again(ran):

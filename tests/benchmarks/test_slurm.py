@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cell.run import failed_record, run_cell
 from benchmarks.executors import on_slurm, slurm_queue
 from benchmarks.executors.local import run_local
 from benchmarks.executors.node import Job
 from benchmarks.executors.on_slurm import CellJob, minutes, parse_options, run_on_slurm
+from benchmarks.executors.queue import versions
 from benchmarks.records.store import Store
 from benchmarks.request.errors import SettingsError
 from benchmarks.watch.choice import QUIET, TrackerChoice, Watching
@@ -50,6 +52,17 @@ def test_a_job_that_leaves_no_record_is_a_failed_record_with_what_it_printed(tmp
     record = Store(tmp_path).find(absent)
     assert "left Slurm's queue without a record" in record.error
     assert "DataNotFound" in record.error
+
+
+def test_a_job_that_fails_beside_a_good_record_is_told_as_it_failed(tmp_path):
+    (cell,) = cells("finetune")
+    store = Store(tmp_path)
+    store.save(run_cell(cell))
+    before = versions(store, [cell])
+    store.save(failed_record(cell, "boom", 0.0))
+    (outcome,) = on_slurm._outcomes([cell], store, {cell.identity: "7"}, {}, before)
+    assert (outcome.status, outcome.error, outcome.where) == ("failed", "boom", "job 7")
+    assert store.find(cell).status == "done"
 
 
 def test_a_job_started_again_whose_record_exists_ends_at_once(tmp_path):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from benchmarks.contract.load import load_methods
-from benchmarks.request import source, source_imports
+from benchmarks.request import plugins, source, source_imports
 from benchmarks.request.code_hash import code_lines, hash_of
 from benchmarks.request.repository import commit, repository
 from benchmarks.request.source import CORE, commits_of, place_of, source_at, source_of
@@ -173,8 +173,9 @@ def git(folder, *arguments: str) -> None:
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path, monkeypatch):
     """A method of one's own, in a repository of its own, with modules beside it."""
+    monkeypatch.setattr(plugins._beside, "folders", [])
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods" / "mine.py").write_text(OWN)
     (tmp_path / "methods" / "helper.py").write_text("factor = 2\n")

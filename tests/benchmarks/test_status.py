@@ -56,6 +56,14 @@ def test_status_tells_what_runs_where_and_how_far_it_has_come(asked):
     assert "0 of 5 tasks done (tracker x failed\\x1b[31m)" in done.output
 
 
+def test_a_cell_that_two_rows_stand_for_runs_once(tmp_path):
+    file = suite_file(tmp_path, "{er: {buffer_size: 10}, er-b: {method: er, buffer_size: 10}}")
+    first, _ = make_grid(load_suite(str(file))).cells
+    Claims(tmp_path / "results" / "runs" / "tiny").take(first)
+    lines = invoke("status", file, "--results-dir", tmp_path / "results").output.splitlines()
+    assert [line.partition(": on ")[0] for line in lines if line.startswith("running")] == [f"running: {first.label}"]
+
+
 def test_watching_goes_on_until_nothing_is_left_to_run_and_nothing_runs(asked, monkeypatch):
     file, results, claims, (first, second) = asked
     store = Store(results / "runs" / "tiny")
@@ -134,7 +142,7 @@ def test_the_bar_shows_the_cells_that_run(tmp_path):
         time.sleep(1.5)
         yield from ()
 
-    assert run_with_progress(console, found, execute, 1, tmp_path) == 0
+    assert run_with_progress(console, found, execute, 1, tmp_path) == []
     assert f"{found[0].label}: {SHOWN}"[:99] in text.getvalue()
     assert "and 2 more" in text.getvalue()
 

@@ -78,6 +78,9 @@ def test_unwritable_results_are_said_before_training(tmp_path, monkeypatch):
     file.write_text("")
     with pytest.raises(SettingsError, match="cannot write records"):
         Store(file / "runs").check_writable(3)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SettingsError, match="cannot write records"):
+        Store(tmp_path / "link").check_writable(3)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("U", (), {"free": 100_000})())
     with pytest.raises(SettingsError, match="MiB free"):
         Store(tmp_path / "runs").check_writable(1000)
@@ -106,6 +109,21 @@ def test_a_failed_record_never_replaces_one_of_a_run_that_ended(tmp_path, record
     assert store.find(record) == failed
 
 
+def test_a_failed_record_is_kept_beside_one_of_a_run_that_ended(tmp_path, record):
+    store = Store(tmp_path)
+    failed = record.model_copy(update={"status": "failed", "error": "boom"})
+    store.save(record)
+    assert store.save(failed) == store.failure(record)
+    assert store.failures() == {record.identity: failed}
+    assert store.scan().records == {record.identity: record}
+    store.save(record)
+    assert store.failures() == {}
+    store.save(failed)
+    store.path(record).unlink()
+    store.save(failed)  # now it is the cell's only record
+    assert (store.failures(), store.find(record)) == ({}, failed)
+
+
 def test_a_record_takes_the_place_of_those_of_its_cell_under_other_names(tmp_path, record):
     """A method that was called otherwise in its suite: what it left once would be found before what it left now."""
     store = Store(tmp_path)
@@ -120,10 +138,11 @@ def test_a_record_takes_the_place_of_those_of_its_cell_under_other_names(tmp_pat
     assert store.scan().records == {record.identity: old}
     store.save(new)
     assert store.scan().records == {record.identity: new}
-    assert sorted(tmp_path.iterdir()) == sorted([broken, foreign, store.path(new)])
+    assert sorted(tmp_path.glob("*.json")) == sorted([broken, foreign, store.path(new)])
 
 
 def test_a_test_of_writing_leaves_nothing_even_where_it_is_killed(tmp_path, monkeypatch):
+    Store(tmp_path / "results" / "runs").check_writable(1)  # whose folders are not there
     Store(tmp_path).check_writable(1)
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), 9))

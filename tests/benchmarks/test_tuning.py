@@ -29,11 +29,13 @@ from benchmarks.report.publish import publish_suite
 from benchmarks.request.errors import SettingsError
 from benchmarks.request.grid import make_grid
 from benchmarks.request.load import load_suite
+from benchmarks.request.tuned import Choice, Tuned, how_chosen, row_hash
 from benchmarks.tuning import rounds
 from benchmarks.tuning.rounds import Unfinished
 from benchmarks.tuning.search import Search
 from benchmarks.tuning.space import Dimension, read_space
 from benchmarks.tuning.studies import plan
+from methods import METHODS
 from scenarios import DATASETS, datasets, load_dataset, validation
 from tests.benchmarks.helpers import forked_workers, suite_file
 from tests.benchmarks.test_report_fixtures import planted_cell
@@ -316,6 +318,33 @@ def test_rows_say_how_their_hyperparameters_were_chosen(suite, tmp_path, monkeyp
         assert chosen(out, [change])["er"] == "set in the suite", change
 
 
+def test_a_choice_that_is_a_mapping_is_known_again_in_the_whole_setting(suite):
+    path = suite.with_name("mapping.yaml")
+    path.write_text(f"like: {suite}\noverrides: [{{methods: [er], training: {{optimizer: {{name: sgd, lr: 0.1}}}}}}]\n")
+    loaded = load_suite(str(path), methods=["er"])
+    cell = make_grid(loaded).cells[0]
+    settings = cell.identity_settings()
+    assert settings["training"]["optimizer"] != {"name": "sgd", "lr": 0.1}  # which has all that optimisers have
+
+    def found(lr: float):
+        choice = Choice(
+            scenarios=[cell.scenario_name],
+            method="er",
+            settings={"training.optimizer": {"name": "sgd", "lr": lr}},
+            value=0.5,
+            trial=0,
+            cells=[cell.identity[:12]],
+            flops=1,
+            row=row_hash(settings, "end-of-stream"),
+        )
+        fields = {"rule": "end-of-stream", "sampler": "random", "trials": 1, "batch": 1, "seed": 0, "seeds": [0]}
+        tuned = Tuned(**fields, validation=0.1, metric="acc", optuna="5", records="x", choices=[choice])
+        return how_chosen(loaded.model_copy(update={"tuned": tuned}), cell.scenario_name, "er", settings)
+
+    assert found(0.1) == "tuned at the end of the stream (an oracle: it has seen all tasks) with 1 trials (random)"
+    assert found(0.2) == "set in the suite"
+
+
 def test_publishing_what_was_tuned_takes_its_trials_along(suite, tmp_path, monkeypatch):
     forked_workers(monkeypatch)
     monkeypatch.setattr(publish, "write_plots", lambda *_: [])
@@ -448,6 +477,57 @@ def test_what_is_wrong_is_said_before_anything_runs(text, said, suite, tmp_path)
     with pytest.raises(SettingsError) as error:
         plan(load_suite(str(suite)), read_space(path))
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("methods", "said"),
+    [
+        (["ewc"], ["methods.ewc: the space mine.yaml has none; it has er"]),
+        (["si", "er"], ["methods.si: the space mine.yaml has none; it has er"]),  # which the suite has not either
+        (["err"], ["unknown method 'err' in suite tiny; did you mean 'er'?"]),
+    ],
+)
+def test_a_method_without_a_space_is_told_from_one_that_there_is_not(methods, said, suite, tmp_path):
+    space = space_file(
+        tmp_path, text="rule: end-of-stream\ntrials: 3\nmethods: {{er: {{buffer_size: {{int: [1, 9]}}}}}}"
+    )
+    with pytest.raises(SettingsError) as error:
+        plan(load_suite(str(suite)), read_space(space), methods, file="mine.yaml")
+    assert error.value.problems == said
+
+
+def test_a_dry_run_says_what_would_stop_the_tuning(suite, tmp_path, monkeypatch):
+    space = space_file(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="cannot write records"):
+        dry_run(suite, space, tmp_path / "file")
+    assert "--yes" not in dry_run(suite, space, tmp_path / "results")
+    monkeypatch.setattr("benchmarks.cost.price.WORTH_A_LOOK", 0.0)
+    monkeypatch.setattr("benchmarks.cost.price.ASK_ABOVE_HOURS", 1e-9)
+    assert "`tune` asks for --yes" in dry_run(suite, space, tmp_path / "results")
+
+
+def test_a_trial_that_fails_when_it_is_run_again_counts_as_failed(suite, tmp_path, monkeypatch):
+    """Its good record, of other code, is kept and says nothing of today's."""
+    forked_workers(monkeypatch)
+    space = space_file(
+        tmp_path,
+        "end-of-stream",
+        "random",
+        trials=2,
+        text="rule: {rule}\nsampler: {sampler}\ntrials: {trials}\nmethods: {{er: {{buffer_size: {{int: [1, 9]}}}}}}",
+    )
+    tune(suite, space, tmp_path, "--workers", "1")
+    store = Store(tmp_path / "tuning" / "tiny")
+    for record in store.scan().records.values():
+        store.save(record.model_copy(update={"source": record.source | {"methods/er.py": "0" * 16}}))
+
+    def end_task(self, task):
+        raise RuntimeError("my bug")
+
+    monkeypatch.setattr(METHODS["er"], "end_task", end_task)
+    with pytest.raises(SettingsError, match=r"no trial of er in split succeeded: .* failed: RuntimeError: my bug"):
+        tune(suite, space, tmp_path, "--workers", "1", "--fresh")
 
 
 def test_a_file_that_tune_did_not_write_is_not_overwritten(suite, tmp_path):

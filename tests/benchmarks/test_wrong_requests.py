@@ -144,7 +144,7 @@ def test_bytes_that_are_no_text(path):
         ),
         ({"like": 3}, "like: 3 should be the name of a suite"),
         ({"like": "mine"}, "unknown suite 'mine'"),
-        ({"like": "nonexist.yaml"}, "no file nonexist.yaml"),
+        ({"like": "nonexist.yaml"}, "/nonexist.yaml"),
     ],
 )
 def test_what_is_wrong_in_a_suite(path, change, problem):

@@ -40,7 +40,8 @@ def test_the_half_is_laid_out_with_each_image_under_its_class(official, tmp_path
     assert ended.returncode == 0, ended.stderr
     data = load_tree("folder:tinyimagenet100", [tmp_path / "tinyimagenet100"])
     assert len(CLASSES) == data.n_classes == 100
-    assert len(data.train_labels) == 200 and len(data.test_labels) == 100
+    assert len(data.train_labels) == 200
+    assert len(data.test_labels) == 100
     found = tmp_path / "tinyimagenet100"
     assert not (found / "train" / OTHER).exists()
     for shade, wnid in enumerate(CLASSES):
@@ -52,5 +53,6 @@ def test_what_is_no_tiny_imagenet_or_would_be_overwritten_is_refused(official, t
     assert "is it the unpacked tiny-imagenet-200?" in lay_out(tmp_path, tmp_path / "new").stderr
     (tmp_path / "old").mkdir()
     ended = lay_out(official, tmp_path / "old")
-    assert ended.returncode == 2 and "is there already" in ended.stderr
+    assert ended.returncode == 2
+    assert "is there already" in ended.stderr
     assert not any((tmp_path / "old").iterdir())
