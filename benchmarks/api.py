@@ -61,8 +61,8 @@ ELSEWHERE = {"data": "train", "setting": "setting", "settings": "setting"}
 
 @dataclass(frozen=True)
 class Bench:
-    """What a benchmark gave. table: as `run` prints it; records: of all its cells that have one; suite: its file; report:
-    the tables as markdown."""
+    """What a benchmark gave. table: as `run` prints it; records: of all its cells that have one, and of a cell that
+    failed just now what it left, though the table has an earlier run; suite: its file; report: the tables as markdown."""
 
     table: str
     records: list[RunRecord]

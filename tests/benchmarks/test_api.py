@@ -229,3 +229,20 @@ def test_the_suite_stands_in_a_file_that_commands_take(tmp_path):
     assert "1 done, 0 missing" in told.output
     (record,) = (tmp_path / "runs" / "own").glob("*.json")
     assert json.loads(record.read_text())["settings"]["scenario"]["data"].startswith("npz:own.npz@")
+
+
+def test_a_cell_that_fails_when_run_afresh_is_named_as_failed(tmp_path, monkeypatch):
+    """Its good record of before stays in the table."""
+    once = {"methods": ["finetune"], "seeds": 1, "tasks": 2}
+    before = quietly(tmp_path, TRAIN, TEST, **once)
+
+    def broken(self, task):
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(Finetune, "end_task", broken)
+    monkeypatch.setattr(api, "to_run", lambda grid, *_: grid.cells)  # as if its code had changed
+    again = quietly(tmp_path, TRAIN, TEST, **once, fresh=True)
+    assert ["ZeroDivisionError: planted" in record.error for record in again.failed] == [True]
+    assert before.table.splitlines()[3:6] == again.table.splitlines()[3:6]
+    monkeypatch.undo()
+    assert quietly(tmp_path, TRAIN, TEST, **once).failed == []
