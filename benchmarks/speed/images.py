@@ -26,7 +26,9 @@ class FixedTensors(Finetune):
 
     about = "measures a loop without data"
 
-    def batch(self, examples: Examples, epoch: int = 0, images: torch.Tensor | None = None) -> Batch:
+    def batch(
+        self, examples: Examples, epoch: int = 0, pixels: torch.Tensor | None = None, replayed: bool = True
+    ) -> Batch:
         fixed = self.__dict__.setdefault("_fixed", {})
         n = len(examples)
         if n not in fixed:
