@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.request import plugins
 from methods import METHODS, Method, OptimizerSettings, Recipe
 from models import MLPSettings, ModelSettings, model_settings
 from scenarios import Permuted, Scenario, Split
@@ -17,14 +16,6 @@ from scenarios import Permuted, Scenario, Split
 @pytest.fixture(autouse=True)
 def _features_where_they_belong(monkeypatch):
     monkeypatch.setenv("RETAIN_FEATURES", "")  # as if not set; what a command sets ends with the test
-
-
-@pytest.fixture(autouse=True)
-def _plugins_end_with_their_test():
-    """Where there is a plug-in, what was counted or hashed is not noted: a test that loads one would change those after it."""
-    before = list(plugins._modules)
-    yield
-    plugins._modules[:] = before
 
 
 torch.set_num_threads(1)

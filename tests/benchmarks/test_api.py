@@ -239,10 +239,10 @@ def test_a_cell_that_fails_when_run_afresh_is_named_as_failed(tmp_path, monkeypa
     def broken(self, task):
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr(Finetune, "end_task", broken)
-    monkeypatch.setattr(api, "to_run", lambda grid, *_: grid.cells)  # as if its code had changed
-    again = quietly(tmp_path, TRAIN, TEST, **once, fresh=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Finetune, "end_task", broken)
+        patch.setattr(api, "to_run", lambda grid, *_: grid.cells)  # as if its code had changed
+        again = quietly(tmp_path, TRAIN, TEST, **once, fresh=True)
     assert ["ZeroDivisionError: planted" in record.error for record in again.failed] == [True]
     assert before.table.splitlines()[3:6] == again.table.splitlines()[3:6]
-    monkeypatch.undo()
     assert quietly(tmp_path, TRAIN, TEST, **once).failed == []
